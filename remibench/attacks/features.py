@@ -1,0 +1,73 @@
+"""What a membership model sees of a sample: I(w) = {outputs, loss, gradient, label}.
+
+The gradient of the cross-entropy with respect to the last linear layer's weight is rank one,
+(p − e_y) ⊗ h with softmax output p, one-hot label e_y and penultimate features h. It therefore
+needs no backward pass, and only its two factors are stored. Everything is differentiable in the
+classifier's weights with ordinary first-order autograd, which is what ReMI's loss needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+from remibench.models import Classifier
+from remibench.training import predict
+
+
+class MembershipFeatures(NamedTuple):
+    """Attack features of N samples, float32, on the classifier's device.
+
+    Attributes:
+        logits: (N, C) outputs in the order of the classes.
+        loss: (N, 1) cross-entropy in nats.
+        error: (N, C) p − e_y, the row factor of the last layer's gradient.
+        hidden: (N, H) penultimate features, its column factor.
+        label: (N, C) one-hot label.
+    """
+
+    logits: torch.Tensor
+    loss: torch.Tensor
+    error: torch.Tensor
+    hidden: torch.Tensor
+    label: torch.Tensor
+
+    def take(self, samples: torch.Tensor | slice) -> MembershipFeatures:
+        """Select samples by position."""
+        return MembershipFeatures(*(tensor[samples] for tensor in self))
+
+    @property
+    def posteriors(self) -> torch.Tensor:
+        """(N, C) softmax outputs in the order of the classes."""
+        return self.logits.softmax(dim=1)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[MembershipFeatures]) -> MembershipFeatures:
+        """Join the samples of several feature sets."""
+        return cls(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def membership_features(
+    logits: torch.Tensor, hidden: torch.Tensor, labels: torch.Tensor
+) -> MembershipFeatures:
+    """Compute the attack features from one forward pass.
+
+    Args:
+        logits: (N, C) outputs of the last linear layer.
+        hidden: (N, H) its inputs.
+        labels: (N,) int64 true labels.
+    """
+    logits, hidden = logits.float(), hidden.float()
+    label = functional.one_hot(labels, logits.shape[1]).float()
+    loss = functional.cross_entropy(logits, labels, reduction="none")
+    return MembershipFeatures(logits, loss[:, None], logits.softmax(dim=1) - label, hidden, label)
+
+
+def model_features(
+    model: Classifier, images: torch.Tensor, labels: torch.Tensor
+) -> MembershipFeatures:
+    """Attack features of uint8 images (N, C, S, S) under a model, without gradients."""
+    return membership_features(*predict(model, images), labels)

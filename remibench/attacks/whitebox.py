@@ -1,0 +1,174 @@
+"""White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX Security 2022)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from remibench.attacks.features import MembershipFeatures
+from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, save_tensors
+from remibench.seeding import derive_seed
+from remibench.training import History, fit
+
+ACCESS = "whitebox"
+
+
+class RankOneConvolution(nn.Conv2d):
+    """A 1→1 convolution of the image ``error ⊗ hidden`` that never forms the image.
+
+    With kernel K of size k and zero padding (k−1)/2, the outer product's convolution is
+    out[c, j] = b + Σ_u error[c+u] · (Σ_v K[u, v] · hidden[j+v]): k one-dimensional convolutions of
+    ``hidden``, combined by k shifts of ``error``. The parameters are those of ``nn.Conv2d``.
+    """
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__(1, 1, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, error: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """(N, C) and (N, H) → (N, 1, C, H)."""
+        size, pad = self.kernel_size[0], self.padding[0]
+        rows = functional.conv1d(hidden[:, None], self.weight.squeeze(0).transpose(0, 1), padding=pad)
+        shifts = functional.pad(error, (pad, pad)).unfold(1, size, 1)  # (N, C, k)
+        return (shifts @ rows)[:, None] + self.bias
+
+
+class WhiteBoxNetwork(nn.Module):
+    """Four branches (outputs, loss, gradient, label) of 64 features each, and an encoder.
+
+    ML-Doctor's network. As in its code, the first branch sees the sorted logits, not the posteriors:
+    those of an overfitted model are all 1 and 0, and no gradient of the attack would reach its
+    weights. There is one difference: its dropout of single gradient entries does not
+    factorise over a rank-one gradient, so the same drop rate is applied by dropping entries of the
+    two factors, each with probability 1 − √(1 − .2).
+    """
+
+    def __init__(self, classes: int, width: int, dropout: float = 0.2) -> None:
+        super().__init__()
+
+        def branch(inputs: int) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Dropout(dropout), nn.Linear(inputs, 128), nn.ReLU(), nn.Linear(128, 64)
+            )
+
+        self.outputs, self.loss, self.label = branch(classes), branch(1), branch(classes)
+        self.factor_dropout = nn.Dropout(1 - (1 - dropout) ** 0.5)
+        self.convolution = RankOneConvolution(5)
+        self.gradient = nn.Sequential(
+            nn.BatchNorm2d(1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear((classes // 2) * (width // 2), 256),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(256, 128),
+            nn.ReLU(),
+            nn.Linear(128, 64),
+        )
+        self.encoder = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(256, 256),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(256, 128),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(128, 64),
+            nn.ReLU(),
+            nn.Linear(64, 2),
+        )
+        for module in self.modules():  # ML-Doctor's initialisation
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, features: MembershipFeatures) -> torch.Tensor:
+        """Attack features of N samples → (N, 2) logits of (non-member, member)."""
+        image = self.convolution(
+            self.factor_dropout(features.error), self.factor_dropout(features.hidden)
+        )
+        branches = (
+            self.outputs(features.logits.sort(dim=1, descending=True).values),
+            self.loss(features.loss),
+            self.gradient(image),
+            self.label(features.label),
+        )
+        return self.encoder(torch.cat(branches, dim=1))
+
+
+class WhiteBoxAttack(nn.Module):
+    """A fitted white-box membership model: attack features → probability of membership."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.shape = {"classes": classes, "width": width}
+        self.network = WhiteBoxNetwork(classes, width)
+
+    def forward(self, features: MembershipFeatures) -> torch.Tensor:
+        """Probability of membership (N,), differentiable in the features."""
+        return self.network(features).softmax(dim=1)[:, 1]
+
+    def save(self, path: str | Path) -> None:
+        """Write the attack's checkpoint."""
+        save_tensors(path, self.state_dict(), {"kind": "attack", "access": ACCESS, **self.shape})
+
+    @classmethod
+    def load(cls, path: str | Path) -> WhiteBoxAttack:
+        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.checkpoints`."""
+        tensors, header = load_tensors(path, {"kind": "attack", "access": ACCESS})
+        attack = cls(header["classes"], header["width"])
+        fill_module(attack, tensors, path)
+        return attack.eval().requires_grad_(requires_grad=False)
+
+
+def fit_attack(
+    members: MembershipFeatures,
+    nonmembers: MembershipFeatures,
+    *,
+    what: str,
+    seed: int,
+    epochs: int,
+    learning_rate: float,
+    batch_size: int,
+    progress: EpochCheckpoint | None = None,
+) -> tuple[WhiteBoxAttack, History]:
+    """Train the white-box membership model with Adam and cross-entropy.
+
+    Args:
+        members, nonmembers: Features of the two training populations.
+        what, seed, epochs, batch_size, progress: See :func:`remibench.training.fit`.
+        learning_rate: Of Adam.
+    """
+    features = MembershipFeatures.concatenate([members, nonmembers])
+    device = features.loss.device
+    membership = torch.zeros(len(features.loss), dtype=torch.int64, device=device)
+    membership[: len(members.loss)] = 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "initialisation"))
+        attack = WhiteBoxAttack(features.label.shape[1], features.hidden.shape[1]).to(device)
+
+    def batch_loss(batch: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(attack.network(features.take(batch)), membership[batch])
+
+    history = fit(
+        attack,
+        torch.optim.Adam(attack.parameters(), lr=learning_rate, fused=True),
+        batch_loss,
+        len(membership),
+        what=what,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress,
+    )
+    return attack.requires_grad_(requires_grad=False), history
+
+
+load_attack = WhiteBoxAttack.load

@@ -1,0 +1,268 @@
+"""The configuration: one typed model, closed at every level, from which the JSON schema is made."""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from remibench.errors import RemibenchError
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+ACCESSES = ("whitebox", "blackbox")
+ORIGINAL = "original"
+
+
+class Method(NamedTuple):
+    """An entry of ``methods``: its module in ``remibench/unlearning``, and the MF that guides it."""
+
+    module: str
+    guide: str | None
+
+
+METHODS = {
+    "retrain": Method("retrain", None),
+    "fisher": Method("fisher", None),
+    "remi_whitebox": Method("remi", "whitebox"),
+    "remi_blackbox": Method("remi", "blackbox"),
+}
+
+
+def modules(package: str) -> list[str]:
+    """Names of the modules of a sub-package, without importing them."""
+    folder = Path(__file__).parent / package
+    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
+
+
+class Closed(BaseModel):
+    """A section that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Closed):
+    """Where images come from and how they are prepared and split."""
+
+    search_path: list[str] = Field(["data"], description="Folders searched for dataset files.")
+    image_size: Positive = Field(64, description="Side in pixels that every image is resized to.")
+    limit: Positive | None = Field(
+        None, description="Use only the first so many images of a dataset (quick looks, tests)."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the split, shared by all model seeds.")
+    out_of_sample_fraction: Share = Field(
+        0.5,
+        description="Share of target_test that the defender uses as out-of-sample images; the rest "
+        "is the test role, which no method sees.",
+    )
+
+
+class Training(Closed):
+    """Training of target and shadow models and of retraining (the paper's values)."""
+
+    epochs: Positive = Field(50, description="Passes over the training set.")
+    learning_rate: PositiveFloat = Field(1e-2, description="Of SGD, constant.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
+    weight_decay: float = Field(5e-4, ge=0, description="Of SGD.")
+    batch_size: Positive = Field(64, description="Images per step.")
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16", description="bf16 autocast, or fp32 (faster on CPUs without bf16 instructions)."
+    )
+
+
+class WhiteBox(Closed):
+    """Training of a white-box attack network (Adam)."""
+
+    epochs: Positive = Field(50, description="Passes over the attack's training features.")
+    learning_rate: PositiveFloat = Field(1e-5, description="Of Adam.")
+    batch_size: Positive = Field(64, description="Samples per step.")
+
+
+class BlackBox(Closed):
+    """Training of ART's black-box attack network; the defaults are ART's."""
+
+    epochs: Positive = Field(100, description="ART's nn_model_epochs.")
+    learning_rate: PositiveFloat = Field(1e-4, description="ART's nn_model_learning_rate.")
+    batch_size: Positive = Field(100, description="ART's nn_model_batch_size.")
+
+
+class Accesses(Closed):
+    """One membership model for each access."""
+
+    whitebox: WhiteBox = WhiteBox()
+    blackbox: BlackBox = BlackBox()
+
+
+class Attacks(Closed):
+    """The membership models."""
+
+    mf: Accesses = Field(
+        Accesses(), description="Membership fingerprinting: the defender's, guides ReMI."
+    )
+    mia: Accesses = Field(
+        Accesses(), description="Membership inference: the attacker's, trained on the shadow model."
+    )
+
+
+class Forgetting(Closed):
+    """How forget sets are chosen."""
+
+    selection: Literal["membership", "random"] = Field(
+        "membership",
+        description="membership: the images that white-box MF is surest of (the paper); "
+        "random: the same random images for all seeds.",
+    )
+
+
+class Retrain(Closed):
+    """Naive retraining has no parameters of its own."""
+
+
+class Fisher(Closed):
+    """Fisher forgetting."""
+
+    alpha: PositiveFloat = Field(3e-6, description="Scale of the noise's variance.")
+    max_std: PositiveFloat = Field(1e-3, description="Greatest standard deviation of the noise.")
+    last_layer_factor: PositiveFloat = Field(10.0, description="Noise factor of the last layer.")
+
+
+class Remi(Closed):
+    """ReMI."""
+
+    loss: Literal["gaussian_kl", "bernoulli_kl"] = Field(
+        "gaussian_kl", description="Reading of L_G, see docs/protocol.md."
+    )
+    std_floor: float = Field(0.2, ge=0, description="Added to both deviations in gaussian_kl.")
+    learning_rate: PositiveFloat = Field(1e-2, description="η of SGD.")
+    lambda2: float = Field(0.98, gt=0, le=1, description="Weight of L_G; L_cls has 1 − λ2.")
+    max_epochs: Positive = Field(60, description="Passes over the forget set at most.")
+    batch_size: Positive = Field(64, description="Forget images per step.")
+    classification_batch_size: Positive = Field(256, description="Images in L_cls per step.")
+    classification_data: Literal["train", "retain"] = Field(
+        "train", description="Images of L_cls: all training images, or the retain set."
+    )
+
+
+class Unlearning(Closed):
+    """Parameters of every unlearning method, by its name in ``methods``."""
+
+    retrain: Retrain = Retrain()
+    fisher: Fisher = Fisher()
+    remi_whitebox: Remi = Remi()
+    remi_blackbox: Remi = Remi()
+
+
+def _known(value: str, choices: list[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"unknown name {value!r}; {_suggest(value, choices)}")
+    return value
+
+
+def _suggest(value: str, choices: list[str]) -> str:
+    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"choices: {', '.join(choices)}"
+
+
+class Config(Closed):
+    """The whole configuration of a results tree."""
+
+    results: str = Field("results", min_length=1, description="Folder of this config's artifacts.")
+    datasets: list[str] = Field(min_length=1, description="Modules of remibench/data.")
+    architectures: list[str] = Field(min_length=1, description="Modules of remibench/models.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="One target and one shadow model each."
+    )
+    forget_ratios: list[Share] = Field(
+        min_length=1, description="Shares of every class's training images to forget."
+    )
+    methods: list[str] = Field(
+        min_length=1, description="original (the target model, required) and unlearning methods."
+    )
+    metrics: list[str] = Field(
+        ["accuracy", "cost", "efficacy", "membership"],
+        min_length=1,
+        description="Modules of remibench/metrics.",
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
+    data: Data = Data()
+    training: Training = Training()
+    attacks: Attacks = Attacks()
+    forgetting: Forgetting = Forgetting()
+    unlearning: Unlearning = Unlearning()
+
+    @field_validator("datasets")
+    @classmethod
+    def _datasets(cls, names: list[str]) -> list[str]:
+        return [_known(name, modules("data")) for name in names]
+
+    @field_validator("architectures")
+    @classmethod
+    def _architectures(cls, names: list[str]) -> list[str]:
+        return [_known(name, modules("models")) for name in names]
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, names: list[str]) -> list[str]:
+        return [_known(name, modules("metrics")) for name in names]
+
+    @field_validator("methods")
+    @classmethod
+    def _methods(cls, names: list[str]) -> list[str]:
+        names = [_known(name, [ORIGINAL, *METHODS]) for name in names]
+        if ORIGINAL not in names:
+            raise ValueError("'original' is missing; every table compares with the target model")
+        return names
+
+    @field_validator("datasets", "architectures", "seeds", "forget_ratios", "methods", "metrics")
+    @classmethod
+    def _unique(cls, values: list) -> list:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"{value!r} is listed twice; list it once")
+        return values
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """Validate a configuration as read from YAML.
+
+    Raises:
+        RemibenchError: The first problem, in one line: key, value, and the nearest key or choices.
+    """
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise RemibenchError("config: " + _explain(error.errors()[0])) from error
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        section = _section(path[:-1])
+        where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
+        return f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
+    if problem["type"] == "missing":
+        return f"key `{key}` is missing; add it (see config.yaml)"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return f"`{key}`: {message}" + ("" if "value_error" in problem["type"] else f"; got {problem['input']!r}")
+
+
+def _section(path: list[str]) -> type[BaseModel]:
+    section: type[BaseModel] = Config
+    for part in path:
+        section = section.model_fields[part].annotation
+    return section
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of the configuration, for editors; ``workflow/schemas`` holds a copy."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema

@@ -1,0 +1,61 @@
+"""The idx format of MNIST and its relatives (http://yann.lecun.com/exdb/mnist/)."""
+
+import gzip
+import hashlib
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from remibench.errors import RemibenchError
+
+_UINT8 = 8
+
+
+def read_idx(path: Path, ndim: int, checksum: str | None = None) -> np.ndarray:
+    """Read a gzip-compressed idx file of unsigned bytes.
+
+    Args:
+        path: The ``.gz`` file.
+        ndim: Number of dimensions that it must have.
+        checksum: SHA-256 that the uncompressed file must have (compressors differ in their output).
+
+    Raises:
+        RemibenchError: The file is missing, not gzip, not idx, of another type or number of
+            dimensions, its length differs from what its header says, or its checksum is another.
+    """
+    try:
+        with gzip.open(path) as file:
+            header = file.read(4 + 4 * ndim)
+            if len(header) < 4 + 4 * ndim or header[:4] != bytes([0, 0, _UINT8, ndim]):
+                raise RemibenchError(
+                    f"{path}: not an idx file of {ndim}-dimensional unsigned bytes "
+                    f"(starts with {header[:4].hex()}, expected {bytes([0, 0, _UINT8, ndim]).hex()})"
+                )
+            shape = tuple(
+                int.from_bytes(header[4 + 4 * k : 8 + 4 * k], "big") for k in range(ndim)
+            )
+            size = math.prod(shape)
+            data = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RemibenchError(
+            f"{path}: cannot be read as gzip-compressed idx ({error}); fetch it again"
+        ) from error
+    if len(data) != size:
+        found = "more" if len(data) > size else f"only {len(data)}"
+        raise RemibenchError(f"{path}: the header says {shape} = {size} bytes, the file has {found}")
+    found = hashlib.sha256(header + data).hexdigest()
+    if checksum not in (None, found):
+        raise RemibenchError(
+            f"{path}: not the published file (SHA-256 of its content {found[:12]}…, "
+            f"expected {checksum[:12]}…); fetch it again"
+        )
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Write unsigned bytes as a gzip-compressed idx file; the same array gives the same bytes."""
+    header = bytes([0, 0, _UINT8, array.ndim])
+    header += b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), 9, mtime=0))

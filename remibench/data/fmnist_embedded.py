@@ -1,0 +1,39 @@
+"""4,000 real, class-balanced Fashion-MNIST images that come with the repository."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from remibench.data import RawDataset
+from remibench.data._idx import read_idx
+from remibench.data.fmnist import CLASS_NAMES, MEAN, STD
+
+FOLDER = Path(__file__).parents[2] / "data" / "embedded"
+FILES = {  # number of dimensions, and SHA-256 of the uncompressed content; see data/embedded/build.py
+    "fmnist4000-images-idx3-ubyte.gz": (
+        3,
+        "79d623aea6e7cb0a26f39b67b8f6ab9a128a528d86fb83ae6a2dadd855d235f7",
+    ),
+    "fmnist4000-labels-idx1-ubyte.gz": (
+        1,
+        "772372ea466aaed0dd35563ab81842183d895343685c455be5aa62268fc52044",
+    ),
+}
+
+
+def load(search_path: Sequence[Path]) -> RawDataset:
+    """Read the embedded subset; ``search_path`` plays no part."""
+    images, labels = (
+        read_idx(FOLDER / name, ndim, checksum) for name, (ndim, checksum) in FILES.items()
+    )
+    return RawDataset(
+        images=images,
+        labels=labels.astype(np.int64),
+        class_names=CLASS_NAMES,
+        mean=MEAN,
+        std=STD,
+        sources={name: checksum for name, (_, checksum) in FILES.items()},
+        provenance="Fashion-MNIST, 4,000 embedded images (400 of each class)",
+        paper_dataset="fmnist",
+    )

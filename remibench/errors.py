@@ -1,0 +1,5 @@
+"""The one exception that users are meant to read."""
+
+
+class RemibenchError(Exception):
+    """Bad input or a failed run. The message is one line: what, which value, and the fix."""

@@ -1,0 +1,50 @@
+"""Forget sets: which training images are to be forgotten."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from remibench.errors import RemibenchError
+from remibench.seeding import derive_seed
+
+
+def forget_count(images: int, ratio: float) -> int:
+    """Return ceil(ratio·n), immune to binary rounding (0.01 · 1800 is 18.000000000000004…)."""
+    return math.ceil(round(ratio * images, 9))
+
+
+def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> np.ndarray:
+    """Take the ceil(ratio·n_c) highest-scoring training images of every class c.
+
+    The ceil per class reproduces the odd counts of the paper's Table I. Ties break by position.
+
+    Args:
+        labels: (N,) labels of the training set.
+        ratio: Share to forget, in (0, 1).
+        scores: (N,) priority; the membership probability for ``selection: membership``.
+
+    Returns:
+        Sorted int64 positions in the training set.
+
+    Raises:
+        RemibenchError: A class would keep no image.
+    """
+    chosen = []
+    for label, images in zip(*np.unique(labels, return_counts=True), strict=True):
+        count = forget_count(images, ratio)
+        if count >= images:
+            raise RemibenchError(
+                f"forget ratio {ratio} takes {count} of the {images} training images of class "
+                f"{label} and leaves none; lower the ratio or use more images"
+            )
+        members = np.flatnonzero(labels == label)
+        ranking = np.argsort(-scores[members], kind="stable")
+        chosen.append(members[ranking[:count]])
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def random_scores(images: int, dataset: str, split_seed: int) -> np.ndarray:
+    """Random priorities that depend on the dataset and split alone, so all seeds forget the same."""
+    return np.random.default_rng(derive_seed("forget", dataset, split_seed)).random(images)

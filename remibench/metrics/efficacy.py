@@ -1,0 +1,15 @@
+"""Efficacy score of Becker & Liebig 2022, by the paper "how much information the model can leak"."""
+
+from remibench.metrics import Evaluation, Rows
+from remibench.per_sample import squared_norms
+
+
+def measure(evaluation: Evaluation) -> Rows:
+    """Yield ``efficacy`` on the forget set: 1 / mean of ‖∂ log p(y | x) / ∂w‖².
+
+    The score is largest for a model that memorised its images (their gradients vanish), so it is to
+    be read against the retrained model's, not against zero.
+    """
+    forget = evaluation.subsets["forget"]
+    norms = squared_norms(evaluation.model, evaluation.images[forget], evaluation.labels[forget])
+    yield "forget", "efficacy", 1 / norms.mean().item()

@@ -1,0 +1,104 @@
+"""Classifiers, one architecture per module: ``build_backbone(channels, image_size)``.
+
+An architecture is found by the name of its module, which is its name in the config. It provides
+everything up to the penultimate features; :class:`Classifier` adds what all share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from remibench.checkpoints import fill_module, load_tensors, save_tensors
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What fixes a classifier's shape and input step; stored in every checkpoint's header."""
+
+    architecture: str
+    channels: int
+    image_size: int
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, architecture: str, metadata: dict) -> ModelSpec:
+        """The spec of an architecture on a prepared dataset's metadata."""
+        return cls(
+            architecture=architecture,
+            channels=len(metadata["mean"]),
+            image_size=metadata["image_size"],
+            classes=len(metadata["class_names"]),
+            mean=tuple(metadata["mean"]),
+            std=tuple(metadata["std"]),
+        )
+
+
+class Classifier(nn.Module):
+    """Input normalisation, an architecture's backbone, and one last linear layer.
+
+    Every architecture exposes its penultimate features (:meth:`features`) and its last layer
+    (``head``), which is all that the attacks need: the gradient of the cross-entropy with respect
+    to ``head.weight`` is the outer product of softmax error and features.
+    """
+
+    def __init__(self, backbone: nn.Module, width: int, spec: ModelSpec) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(width, spec.classes)
+        scale = torch.tensor(spec.std).view(1, -1, 1, 1) * 255
+        self.register_buffer("_scale", 1 / scale, persistent=False)
+        self.register_buffer(
+            "_shift", -torch.tensor(spec.mean).view(1, -1, 1, 1) * 255 / scale, persistent=False
+        )
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Map uint8 images (N, C, S, S) to normalised float32, channels last."""
+        images = images.to(memory_format=torch.channels_last)
+        return torch.addcmul(self._shift, images.float(), self._scale)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Penultimate features (N, H) of uint8 images (N, C, S, S)."""
+        return self.backbone(self.normalise(images))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, classes) of uint8 images (N, C, S, S)."""
+        return self.head(self.features(images))
+
+
+def build_model(spec: ModelSpec, seed: int = 0) -> Classifier:
+    """Build a freshly initialised classifier; all its randomness comes from ``seed``."""
+    module = import_module(f"remibench.models.{spec.architecture}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone, width = module.build_backbone(spec.channels, spec.image_size)
+        model = Classifier(backbone, width, spec)
+    return model.to(memory_format=torch.channels_last)
+
+
+def save_model(path: str | Path, model: Classifier, spec: ModelSpec) -> None:
+    """Write a classifier's checkpoint."""
+    save_tensors(path, model.state_dict(), {"kind": "classifier", **_plain(spec)})
+
+
+def load_model(path: str | Path, spec: ModelSpec, device: torch.device) -> Classifier:
+    """Read a classifier's checkpoint in evaluation mode.
+
+    Raises:
+        RemibenchError: The file is corrupt, or holds something else than ``spec`` says.
+    """
+    tensors, _ = load_tensors(path, {"kind": "classifier", **_plain(spec)})
+    model = build_model(spec)
+    fill_module(model, tensors, path)
+    return model.to(device).eval()
+
+
+def _plain(spec: ModelSpec) -> dict:
+    return {**asdict(spec), "mean": list(spec.mean), "std": list(spec.std)}

@@ -1,0 +1,27 @@
+"""The paper's SimpleCNN, taken to be the CNN of ML-Doctor (Liu et al. 2022)."""
+
+from torch import nn
+
+from remibench.errors import RemibenchError
+
+
+def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
+    """Three blocks of convolution 3×3, ReLU and 2×2 max-pooling, then a linear layer to 512.
+
+    At 64×64 the first linear layer has 128·6·6 = 4,608 inputs.
+
+    Returns:
+        The backbone and its feature width, 512.
+
+    Raises:
+        RemibenchError: The images are too small for three unpadded blocks.
+    """
+    layers: list[nn.Module] = []
+    side, width = image_size, channels
+    for filters in (32, 64, 128):
+        layers += [nn.Conv2d(width, filters, kernel_size=3), nn.ReLU(), nn.MaxPool2d(2)]
+        side, width = (side - 2) // 2, filters
+    if side < 1:
+        raise RemibenchError(f"architecture cnn needs images of at least 22×22, got {image_size}")
+    layers += [nn.Flatten(), nn.Linear(width * side * side, 512), nn.ReLU()]
+    return nn.Sequential(*layers), 512

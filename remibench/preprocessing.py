@@ -1,0 +1,90 @@
+"""Preprocessing: any raw dataset becomes one uint8 array of square images on disk."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from remibench.checkpoints import atomic_path, save_array, save_json, sha256
+from remibench.data import RawDataset
+from remibench.errors import RemibenchError
+
+
+def prepare_dataset(
+    raw: RawDataset, image_size: int, limit: int | None, images_path: Path, labels_path: Path, metadata_path: Path
+) -> None:
+    """Resize every image and write the prepared dataset, one image in memory at a time.
+
+    Writes ``images_path`` (uint8, N×C×S×S), ``labels_path`` (int64, N) and ``metadata_path``
+    (JSON: class names, normalisation constants, source checksums, provenance).
+
+    Args:
+        raw: The dataset.
+        image_size: Side S in pixels; Pillow's antialiased bilinear filter, as in torchvision.
+        limit: Keep only the first so many images, or all if None.
+        images_path, labels_path, metadata_path: Outputs.
+
+    Raises:
+        RemibenchError: An image is not uint8 or has another shape than promised by the number of
+            channels, the number of images and labels differs, or a label is out of range.
+    """
+    labels = np.asarray(raw.labels[:limit])
+    classes = len(raw.class_names)
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise RemibenchError(
+            f"label {labels[wrong[0]]} of image {wrong[0]} is out of range 0…{classes - 1}; "
+            "the label file does not belong to this dataset, or is damaged"
+        )
+    channels = len(raw.mean)
+    shape = (len(labels), channels, image_size, image_size)
+    count = 0
+    with atomic_path(images_path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        for count, image in enumerate(itertools.islice(raw.images, limit), start=1):  # noqa: B007
+            if count > len(labels):
+                break
+            array[count - 1] = resize_image(image, channels, image_size, count - 1)
+        if count != len(labels):
+            raise RemibenchError(
+                f"{'more than ' if count > len(labels) else ''}{min(count, len(labels))} images "
+                f"but {len(labels)} labels; an image or label file is incomplete"
+            )
+        array.flush()
+        del array
+    save_array(labels_path, labels.astype(np.int64))
+    metadata: dict[str, Any] = {
+        "class_names": list(raw.class_names),
+        "image_size": image_size,
+        "images": len(labels),
+        "images_sha256": sha256(images_path),
+        "mean": list(raw.mean),
+        "paper_dataset": raw.paper_dataset,
+        "provenance": raw.provenance if limit is None else f"{raw.provenance}, first {limit} images",
+        "sources": dict(raw.sources),
+        "std": list(raw.std),
+    }
+    save_json(metadata_path, metadata)
+
+
+def resize_image(image: np.ndarray, channels: int, size: int, index: int) -> np.ndarray:
+    """Resize one uint8 image H×W or H×W×3 to C×S×S; ``index`` is for the error message.
+
+    Raises:
+        RemibenchError: The image has another dtype or shape.
+    """
+    expected = 2 if channels == 1 else 3
+    if image.dtype != np.uint8 or image.ndim != expected or (expected == 3 and image.shape[2] != 3):
+        raise RemibenchError(
+            f"image {index} is {image.dtype} of shape {image.shape}, expected uint8 of shape "
+            f"{'(H, W)' if expected == 2 else '(H, W, 3)'}; the image file is damaged or foreign"
+        )
+    if image.shape[:2] == (size, size):
+        resized = image
+    else:
+        resized = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    return resized[None] if channels == 1 else resized.transpose(2, 0, 1)

@@ -1,0 +1,112 @@
+"""Tables as CSV, LaTeX and HTML; figures as SVG and PNG; one theme for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from remibench.checkpoints import atomic_path, save_table
+from remibench.reporting.results import METHODS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = {  # Okabe and Ito's palette, safe for colour-blind readers
+    "original": "#7f7f7f",
+    "retrain": "#000000",
+    "fisher": "#e69f00",
+    "remi_whitebox": "#0072b2",
+    "remi_blackbox": "#56b4e9",
+}
+_HTML = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .3em .8em; border-bottom: 1px solid #ddd; text-align: left; }}
+thead th {{ border-bottom: 2px solid #222; }}
+</style></head><body><h1>{title}</h1><p>{note}</p>
+{table}
+</body></html>
+"""
+
+
+def format_cell(mean: float, low: float, high: float, paper: float, decimals: int) -> str:
+    """``92.3 ± 0.4 [90.1]``: mean, half-width of the 95 % interval, the paper's number."""
+    text = f"{mean:.{decimals}f}"
+    if pd.notna(low):
+        text += f" ± {(high - low) / 2:.{decimals}f}"
+    if pd.notna(paper):
+        text += f" [{paper:.{decimals}f}]"
+    return text
+
+
+def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
+    """One formatted column per method, one line per cell; cells that were not run say so."""
+    text = table.assign(
+        text=[
+            format_cell(row.mean_, row.low, row.high, row.paper, decimals)
+            for row in table.rename(columns={"mean": "mean_"}).itertuples()
+        ]
+    )
+    lines = text[rows].drop_duplicates()
+    wide = text.pivot(index=rows, columns="method", values="text")  # noqa: PD010 - strings, unique
+    wide = wide.reindex(index=pd.MultiIndex.from_frame(lines), columns=list(METHODS))
+    return wide.fillna("not run").rename(columns=METHODS).reset_index()
+
+
+def note(table: pd.DataFrame) -> str:
+    """How to read a formatted table."""
+    seeds = sorted(set(table["seeds"]))
+    count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    text = f"Mean over {count} seed{'s' if seeds != [1] else ''}"
+    text += " ± half-width of the 95 % t-interval" if max(seeds) > 1 else " (one seed: no interval)"
+    return text + "; in brackets the paper's number, where it has that cell."
+
+
+def write_table(
+    table: pd.DataFrame, title: str, rows: list[str], decimals: int, csv: Path, tex: Path, html: Path
+) -> None:
+    """Write a table as tidy CSV (unrounded), and formatted as LaTeX and HTML."""
+    save_table(csv, table)
+    wide = pivot(table, rows, decimals)
+    caption = f"{title}. {note(table)}"
+    with atomic_path(tex) as temporary:
+        escaped = wide.style.hide(axis="index").format(escape="latex")
+        escaped = escaped.format_index(escape="latex", axis=1)
+        latex = escaped.to_latex(hrules=True, caption=caption.replace("%", r"\%"))
+        temporary.write_text(latex.replace("±", r"$\pm$"), encoding="utf-8")
+    with atomic_path(html) as temporary:
+        body = wide.to_html(index=False, border=0)
+        temporary.write_text(
+            _HTML.format(title=title, note=note(table), table=body), encoding="utf-8"
+        )
+
+
+def use_theme() -> None:
+    """Set the theme of all figures, and make their files depend on their data alone."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    mpl.use("agg")
+    sns.set_theme(
+        context="paper",
+        style="whitegrid",
+        rc={
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "figure.constrained_layout.use": True,
+            "legend.frameon": False,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "remibench",
+        },
+    )
+
+
+def write_figure(figure: Figure, svg: Path, png: Path) -> None:
+    """Write a figure as SVG and PNG, without dates, so that equal data give equal files."""
+    with atomic_path(svg) as temporary:
+        figure.savefig(temporary, metadata={"Date": None})
+    with atomic_path(png) as temporary:
+        figure.savefig(temporary, dpi=200, metadata={"Software": None})

@@ -1,0 +1,81 @@
+"""What every table and figure is made from: the gathered CSV files and the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from remibench.reporting.statistics import summarise
+
+METHODS = {  # name in config and CSV → label in tables and figures, in the order of display
+    "original": "Before",
+    "retrain": "Retraining",
+    "fisher": "Fisher",
+    "remi_whitebox": "ReMI (white-box)",
+    "remi_blackbox": "ReMI (black-box)",
+}
+CELL = ["dataset", "architecture", "forget_ratio", "method"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results tree's gathered tables and the paper's numbers.
+
+    Attributes:
+        evaluation: Tidy: dataset, architecture, seed, method, forget_ratio, subset, metric, value.
+        histories: One row per unlearning epoch.
+        datasets: One row per dataset: provenance and role sizes.
+        published: The paper's tables by file stem (``paper/*.csv``).
+    """
+
+    evaluation: pd.DataFrame
+    histories: pd.DataFrame
+    datasets: pd.DataFrame
+    published: Mapping[str, pd.DataFrame]
+
+    @classmethod
+    def read(cls, evaluation: str, histories: str, datasets: str, published: Sequence[str]) -> Results:
+        """Read the CSV files."""
+        return cls(
+            evaluation=pd.read_csv(evaluation),
+            histories=pd.read_csv(histories),
+            datasets=pd.read_csv(datasets),
+            published={Path(path).stem: pd.read_csv(path) for path in published},
+        )
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that were run, in the order of display."""
+        run = set(self.evaluation["method"])
+        return [method for method in METHODS if method in run]
+
+    def metric(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
+        """All values of a metric, times ``scale``: one row per cell, seed and subset."""
+        rows = self.evaluation[self.evaluation["metric"] == metric]
+        return rows.drop(columns="metric").assign(value=rows["value"] * scale)
+
+    def summary(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
+        """A metric's mean, 95 % t-interval and number of seeds per cell and subset."""
+        values = self.metric(metric, scale).fillna({"subset": ""})
+        return summarise(values, [*CELL, "subset"])
+
+    def with_published(self, table: pd.DataFrame, published: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+        """Put the paper's number beside each row of the same cell: ``paper`` and ``difference``.
+
+        Args:
+            table: Rows with ``dataset``, ``mean`` and the columns ``on``.
+            published: The paper's rows: ``dataset`` (its name there), ``paper`` and ``on``.
+            on: Columns that make a cell, besides the dataset.
+        """
+        names = self.datasets.set_index("dataset")["paper_dataset"]
+        keyed = table.assign(paper_dataset=table["dataset"].map(names))
+        renamed = published.rename(columns={"dataset": "paper_dataset"})
+        joined = keyed.merge(
+            renamed[["paper_dataset", *on, "paper"]], how="left", on=["paper_dataset", *on]
+        )
+        return joined.drop(columns="paper_dataset").assign(
+            difference=lambda rows: rows["mean"] - rows["paper"]
+        )

@@ -1,0 +1,27 @@
+"""Table IV: white-box membership inference on the forget set, before and after unlearning."""
+
+import pandas as pd
+
+from remibench.reporting.results import Results
+
+TITLE = "White-box MIA accuracy: share of images called members"
+ROWS = ["dataset", "architecture", "forget_ratio", "subset"]
+DECIMALS = 3
+
+
+def build(results: Results) -> pd.DataFrame:
+    """Member rate per cell, with the paper's ("after" is its white-box ReMI).
+
+    Besides the forget set, the paper's only one: the retain set, and the unseen test images, whose
+    rate is what an image that was never trained on gets.
+    """
+    phases = {"before": "original", "after": "remi_whitebox"}
+    published = results.published["table4_whitebox_mia_accuracy"]
+    published = published.assign(
+        method=published["phase"].map(phases), paper=published["mia_accuracy"], subset="forget"
+    )
+    return results.with_published(
+        results.summary("mia_whitebox_rate"),
+        published,
+        on=["architecture", "forget_ratio", "method", "subset"],
+    )

@@ -1,0 +1,146 @@
+"""What a job process needs before it computes: log, threads, memory allocator, device, precision."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remibench.checkpoints import EpochCheckpoint, sha256
+from remibench.errors import RemibenchError
+
+if TYPE_CHECKING:  # table and figure jobs never import torch
+    import torch
+
+logger = logging.getLogger("remibench")
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
+
+
+@contextlib.contextmanager
+def job(snakemake) -> Iterator[None]:
+    """Run the body of a rule's script: log to the rule's log, report an error in one line.
+
+    The log file gets everything, tracebacks included. The terminal gets one line when the job
+    fails, and the process exits with status 1, so that Snakemake removes unfinished outputs.
+    """
+    log = Path(snakemake.log[0])
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.captureWarnings(capture=True)
+    started = time.perf_counter()
+    try:
+        if "torch" in sys.modules:
+            _configure_torch(snakemake.threads)
+        yield
+    except Exception as error:
+        logger.exception("rule %s failed", snakemake.rule)
+        what = str(error) if isinstance(error, RemibenchError) else f"{type(error).__name__}: {error}"
+        print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
+        sys.exit(1)
+    logger.info("done in %.2f s", time.perf_counter() - started)
+
+
+def progress_checkpoint(snakemake) -> EpochCheckpoint:
+    """Where a job keeps its epochs: keyed by its rule, wildcards, parameters and input contents."""
+    inputs = {
+        name: sha256(path)
+        for name, path in snakemake.input.items()
+        if path and name != "images"  # large, and the metadata holds its checksum
+    }
+    key = [snakemake.rule, dict(snakemake.wildcards), dict(snakemake.params), inputs]
+    return EpochCheckpoint(snakemake.params.progress, key)
+
+
+def _configure_torch(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(mode=True)
+    keep_freed_pages()
+
+
+def keep_freed_pages() -> None:
+    """Tell glibc to keep freed activation buffers instead of returning them to the kernel.
+
+    By default every buffer above the mmap threshold is unmapped when freed and page-faulted in
+    again at the next step, which costs training on a CPU half of its speed. Other C libraries have
+    no ``mallopt``; there this does nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+def select_device(name: str) -> torch.device:
+    """Return the configured device, or say why it cannot be had.
+
+    Raises:
+        RemibenchError: ``cuda`` was asked for and no CUDA device is visible.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RemibenchError(
+            "device: 'cuda' was asked for, but no CUDA device is visible; "
+            "set `device: cpu` or check the driver and CUDA_VISIBLE_DEVICES"
+        )
+    return torch.device(name)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision for forward passes: ``bf16`` autocast, or plain ``fp32``."""
+    import torch
+
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+class Stopwatch:
+    """Accumulate the seconds spent in a ``with`` block, without synchronising a GPU per step.
+
+    On CUDA, events are recorded in the stream and read only when ``seconds`` is asked for.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._elapsed = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def __enter__(self) -> Stopwatch:
+        self._start = self._now()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._cuda:
+            self._events.append((self._start, self._now()))
+        else:
+            self._elapsed += self._now() - self._start
+
+    def _now(self):
+        if not self._cuda:
+            return time.perf_counter()
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    @property
+    def seconds(self) -> float:
+        """Seconds accumulated so far."""
+        for start, stop in self._events:
+            stop.synchronize()
+            self._elapsed += start.elapsed_time(stop) / 1000
+        self._events.clear()
+        return self._elapsed

@@ -1,0 +1,46 @@
+"""Protocol: who holds which images (design of the evaluation, docs/protocol.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from remibench.errors import RemibenchError
+from remibench.seeding import derive_seed
+
+QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")
+
+
+def split_dataset(images: int, split_seed: int, out_of_sample_fraction: float) -> dict[str, np.ndarray]:
+    """Permute the pooled images, cut four equal quarters, and give each role its indices.
+
+    The defender holds ``target_train`` and ``target_test``; the latter is cut into ``out_of_sample``
+    (used by membership fingerprinting and by ReMI's loss) and ``test`` (seen by no method). The
+    attacker holds ``shadow_train`` and ``shadow_test`` alone. Membership fingerprinting is trained on
+    ``mf_members`` (as many images of ``target_train`` as ``out_of_sample`` has) and judged on
+    ``mf_holdout`` (the rest of ``target_train``) against ``test``.
+
+    Args:
+        images: Number N of pooled images; every quarter has floor(N/4).
+        split_seed: Shared by all model seeds, so that every model sees the same quarters.
+        out_of_sample_fraction: Share of ``target_test`` that becomes ``out_of_sample``.
+
+    Returns:
+        Role name → sorted int64 indices into the pooled images.
+
+    Raises:
+        RemibenchError: A role would be empty.
+    """
+    quarter = images // 4
+    pool = round(quarter * out_of_sample_fraction)
+    if not 0 < pool < quarter:
+        raise RemibenchError(
+            f"{images} images give quarters of {quarter}, of which `data.out_of_sample_fraction` = "
+            f"{out_of_sample_fraction} leaves an empty role; use more images or another fraction"
+        )
+    order = np.random.default_rng(derive_seed("split", split_seed)).permutation(images)
+    roles = {
+        name: order[k * quarter : (k + 1) * quarter] for k, name in enumerate(QUARTERS)
+    }
+    roles["out_of_sample"], roles["test"] = np.split(roles["target_test"], [pool])
+    roles["mf_members"], roles["mf_holdout"] = np.split(roles["target_train"], [pool])
+    return {name: np.sort(indices).astype(np.int64) for name, indices in roles.items()}

@@ -1,0 +1,150 @@
+"""The training loop: target and shadow models, retraining and the white-box attack are one `fit`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from remibench.checkpoints import EpochCheckpoint
+from remibench.errors import RemibenchError
+from remibench.runtime import autocast
+from remibench.seeding import derive_seed
+
+logger = logging.getLogger("remibench")
+
+History = list[dict[str, float]]
+
+
+def fit(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch_loss: Callable[[torch.Tensor], torch.Tensor],
+    samples: int,
+    *,
+    what: str,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    progress: EpochCheckpoint | None = None,
+) -> History:
+    """Minimise the mean of ``batch_loss`` over shuffled mini-batches.
+
+    The randomness of an epoch (its permutation and any dropout) is derived from ``seed`` and the
+    epoch's number, so a run resumed from ``progress`` equals the uninterrupted one bit for bit.
+
+    Args:
+        module: The module that is trained, in place; left in evaluation mode.
+        optimizer: Optimiser of its parameters.
+        batch_loss: Positions (B,) → mean loss of those samples.
+        samples: Number of samples.
+        what: Name for log and error messages.
+        epochs, batch_size: As usual; the last batch of an epoch may be smaller.
+        seed: Seed of the whole run.
+        progress: Where to keep epoch checkpoints, or None.
+
+    Returns:
+        One record per epoch: ``epoch``, ``loss`` (mean over samples), ``seconds``.
+
+    Raises:
+        RemibenchError: The loss of an epoch is not finite.
+    """
+    device = next(module.parameters()).device
+    history = progress.restore(module, optimizer) if progress else []
+    for epoch in range(len(history) + 1, epochs + 1):
+        started = time.perf_counter()
+        module.train()
+        total = torch.zeros((), device=device)
+        with epoch_randomness(seed, epoch, device):
+            for batch in torch.randperm(samples).to(device).split(batch_size):
+                loss = batch_loss(batch)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                total += loss.detach() * len(batch)
+        mean = total.item() / samples
+        if not math.isfinite(mean):
+            rate = optimizer.param_groups[0]["lr"]
+            raise RemibenchError(
+                f"{what}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
+                "lower the learning rate"
+            )
+        history.append(
+            {"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started}
+        )
+        logger.info("%s: epoch %d of %d, loss %.6f", what, epoch, epochs, mean)
+        if progress:
+            progress.save(module, optimizer, history)
+    module.eval()
+    return history
+
+
+@contextlib.contextmanager
+def epoch_randomness(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Make torch's generators depend on the run's seed and the epoch alone, inside the block."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(seed, "epoch", epoch))
+        yield
+
+
+def fit_classifier(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    what: str,
+    seed: int,
+    epochs: int,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    batch_size: int,
+    precision: str,
+    progress: EpochCheckpoint | None = None,
+) -> History:
+    """Train a classifier with SGD and cross-entropy at a constant learning rate.
+
+    Args:
+        model: Maps uint8 images to logits; trained in place.
+        images: (N, C, S, S) uint8, on the model's device.
+        labels: (N,) int64, on the model's device.
+        precision: ``bf16`` (autocast) or ``fp32``.
+        what, seed, epochs, batch_size, progress: See :func:`fit`.
+        learning_rate, momentum, weight_decay: Of SGD.
+    """
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True
+    )
+
+    def batch_loss(batch: torch.Tensor) -> torch.Tensor:
+        with autocast(images.device, precision):
+            logits = model(images[batch])
+        return nn.functional.cross_entropy(logits.float(), labels[batch])
+
+    return fit(
+        model,
+        optimizer,
+        batch_loss,
+        len(labels),
+        what=what,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress,
+    )
+
+
+@torch.no_grad()
+def predict(model, images: torch.Tensor, batch_size: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return float32 logits (N, classes) and penultimate features (N, H) of uint8 images."""
+    pairs = []
+    for batch in images.split(batch_size):
+        features = model.features(batch)
+        pairs.append((model.head(features), features))
+    logits, features = zip(*pairs, strict=True)
+    return torch.cat(logits), torch.cat(features)

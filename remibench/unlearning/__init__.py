@@ -1,0 +1,88 @@
+"""Unlearning methods, one module each: ``unlearn(task, **parameters) -> history``.
+
+A method gets an :class:`UnlearningTask`, changes ``task.model`` in place, and returns one record per
+epoch with at least ``epoch`` and ``seconds``. Its parameters are its section of the config. ``original`` is not a method but the target model itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from remibench.attacks.features import MembershipFeatures, membership_features
+from remibench.checkpoints import EpochCheckpoint
+from remibench.models import Classifier, ModelSpec
+from remibench.training import History, predict
+
+
+@dataclass(frozen=True)
+class UnlearningTask:
+    """Everything that a method may use; nothing here knows of the ``test`` role or the attacker.
+
+    Attributes:
+        model: The target model in evaluation mode, to be changed in place.
+        spec: Its shape, for methods that start afresh.
+        images: (N, C, S, S) uint8 images of the defender: training set, then out-of-sample pool.
+        labels: (N,) int64.
+        forget, retain, out_of_sample: Positions in ``images``; forget and retain make up the
+            training set.
+        guide: The membership fingerprinting model, for methods guided by one; else None.
+        training: The target's training section of the config.
+        training_seed: The seed that the target was trained with.
+        seed: The seed for this method's own randomness.
+        progress: Where to keep epoch checkpoints, or None.
+    """
+
+    model: Classifier
+    spec: ModelSpec
+    images: torch.Tensor
+    labels: torch.Tensor
+    forget: torch.Tensor
+    retain: torch.Tensor
+    out_of_sample: torch.Tensor
+    guide: torch.nn.Module | None
+    training: Mapping[str, Any]
+    training_seed: int
+    seed: int
+    progress: EpochCheckpoint | None = None
+
+    def features(self, positions: torch.Tensor) -> MembershipFeatures:
+        """Attack features of those images under the current model, differentiable in its weights."""
+        hidden = self.model.features(self.images[positions])
+        return membership_features(self.model.head(hidden), hidden, self.labels[positions])
+
+    @torch.no_grad()
+    def snapshot(self) -> dict[str, float]:
+        """Accuracy on forget and retain set, and the guide's positive rates, under the current model.
+
+        ``mf_forget`` and ``mf_out_of_sample`` are the shares that the guide calls members.
+        """
+        logits, hidden = predict(self.model, self.images)
+        correct = (logits.argmax(1) == self.labels).float()
+        record = {
+            "accuracy_forget": correct[self.forget].mean().item(),
+            "accuracy_retain": correct[self.retain].mean().item(),
+            "accuracy_out_of_sample": correct[self.out_of_sample].mean().item(),
+        }
+        if self.guide is not None:
+            member = self.guide(membership_features(logits, hidden, self.labels)) > 0.5
+            record["mf_forget"] = member[self.forget].float().mean().item()
+            record["mf_out_of_sample"] = member[self.out_of_sample].float().mean().item()
+        return record
+
+
+def unlearning_cost(history: History, loading_seconds: float) -> dict[str, float]:
+    """Seconds (loading of model and data included, as in the paper) and epochs of a run.
+
+    ``seconds_attack_loss`` is the part spent in the membership loss, for methods that have one.
+    """
+    cost = {
+        "epochs": history[-1]["epoch"],
+        "seconds": loading_seconds + sum(record["seconds"] for record in history),
+    }
+    if "seconds_attack_loss" in history[-1]:
+        cost["seconds_attack_loss"] = sum(record["seconds_attack_loss"] for record in history)
+    return cost

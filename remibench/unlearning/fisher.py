@@ -1,0 +1,42 @@
+"""Fisher forgetting (Golatkar et al. 2020) in the variant of Becker & Liebig 2022, the paper's baseline.
+
+Differences from the reference code, which is in error: the label is the sample's own and not always
+class 0, the larger noise goes to the whole last layer and not to its bias alone, and the Fisher
+diagonal is a sum of squared per-sample gradients, not a squared batch mean.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from remibench.per_sample import second_moments
+from remibench.training import History
+from remibench.unlearning import UnlearningTask
+
+
+def unlearn(
+    task: UnlearningTask, *, alpha: float, max_std: float, last_layer_factor: float
+) -> History:
+    """Add noise to every weight: w ← w + min(√(α/F), max_std) · n, n ~ N(0, 1).
+
+    F = Σ_{n ∈ retain set} (∂ log p(y_n | x_n) / ∂w)²; the noise of the last layer is multiplied.
+
+    Args:
+        task: The unlearning task.
+        alpha: Scale α of the noise's variance.
+        max_std: Greatest standard deviation, before the last layer's factor.
+        last_layer_factor: Multiplies the noise of the last linear layer.
+    """
+    started = time.perf_counter()
+    fisher = second_moments(task.model, task.images[task.retain], task.labels[task.retain])
+    generator = torch.Generator().manual_seed(task.seed)
+    with torch.no_grad():
+        for name, weight in task.model.named_parameters():
+            std = (alpha / fisher[name]).sqrt().clamp(max=max_std)
+            if name.startswith("head."):
+                std *= last_layer_factor
+            noise = torch.randn(weight.shape, generator=generator).to(weight.device)
+            weight += std * noise
+    return [{"epoch": 1, "seconds": time.perf_counter() - started}]

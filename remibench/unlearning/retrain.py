@@ -1,0 +1,22 @@
+"""Naive retraining: the target's training on the retain set alone, from the same initialisation."""
+
+from __future__ import annotations
+
+from remibench.models import build_model
+from remibench.training import History, fit_classifier
+from remibench.unlearning import UnlearningTask
+
+
+def unlearn(task: UnlearningTask) -> History:
+    """Train afresh on the retain set with the target's own seed and hyper-parameters."""
+    fresh = build_model(task.spec, task.training_seed)
+    task.model.load_state_dict(fresh.state_dict())
+    return fit_classifier(
+        task.model,
+        task.images[task.retain],
+        task.labels[task.retain],
+        what="retrain",
+        seed=task.training_seed,
+        progress=task.progress,
+        **task.training,
+    )

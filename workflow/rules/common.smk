@@ -1,0 +1,57 @@
+"""The configuration, and what the rules share. No science here."""
+
+from pathlib import Path
+
+from remibench.config import ACCESSES, METHODS, ORIGINAL, load_config
+from remibench.errors import RemibenchError
+from remibench.provenance import code_digest
+
+try:
+    cfg = load_config(config)
+except RemibenchError as error:
+    raise WorkflowError(str(error)) from None
+
+
+pathvars:
+    results=cfg.results,
+
+
+wildcard_constraints:
+    dataset="|".join(cfg.datasets),
+    architecture="|".join(cfg.architectures),
+    seed=r"\d+",
+    role="target|shadow",
+    attack="mf|mia",
+    access="|".join(ACCESSES),
+    method="|".join(METHODS),
+    ratio=r"0\.\d+",
+
+
+UNLEARNED = "<results>/unlearned/{dataset}/{architecture}/{seed}/{method}/{ratio}"
+DATA = {
+    name: f"<results>/data/{{dataset}}/{name}.{suffix}"
+    for name, suffix in {
+        "images": "npy",
+        "labels": "npy",
+        "metadata": "json",
+        "splits": "npz",
+    }.items()
+}
+ENVIRONMENT = "../../envs/remibench.yaml"
+GPU = 1 if cfg.device == "cuda" else 0
+
+
+def code(script, *dynamic):
+    """Digest of the library modules that a rule depends on (see remibench.provenance)."""
+    return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
+
+
+def cells(pattern, **axes):
+    """Every cell of the configured grid, for patterns over dataset, architecture and seed."""
+    return expand(
+        pattern,
+        dataset=cfg.datasets,
+        architecture=cfg.architectures,
+        seed=cfg.seeds,
+        **axes,
+    )

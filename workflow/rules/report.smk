@@ -1,0 +1,85 @@
+"""Tables and figures: a module of remibench/reporting and a caption of the same name each."""
+
+from glob import glob
+
+TABLES = ["table3_classification_accuracy", "table4_whitebox_mia"]
+FIGURES = [
+    "figure3_mia_before_after",
+    "figure4_efficacy",
+    "figure5_mf_during_unlearning",
+]
+GATHERED = {
+    "evaluation": "<results>/evaluation.csv",
+    "histories": "<results>/histories.csv",
+    "datasets": "<results>/datasets.csv",
+    "published": sorted(glob("paper/*.csv")),
+}
+
+
+for table in TABLES:
+
+    rule:
+        name:
+            table
+        localrule: True
+        input:
+            **GATHERED,
+        output:
+            csv=f"<results>/tables/{table}.csv",
+            tex=f"<results>/tables/{table}.tex",
+            html=report(
+                f"<results>/tables/{table}.html",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+            ),
+        params:
+            module=table,
+            code=code("table.py", f"reporting.{table}"),
+        log:
+            f"<results>/logs/{table}.log",
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/table.py"
+
+
+for figure in FIGURES:
+
+    rule:
+        name:
+            figure
+        localrule: True
+        input:
+            **GATHERED,
+        output:
+            svg=report(
+                f"<results>/figures/{figure}.svg",
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+            ),
+            png=f"<results>/figures/{figure}.png",
+        params:
+            module=figure,
+            code=code("figure.py", f"reporting.{figure}"),
+        log:
+            f"<results>/logs/{figure}.log",
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/figure.py"
+
+
+rule summarise:
+    localrule: True
+    input:
+        **GATHERED,
+    output:
+        "<results>/summary.txt",
+    params:
+        code=code("summarise.py"),
+    log:
+        "<results>/logs/summarise.log",
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/summarise.py"

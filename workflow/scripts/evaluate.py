@@ -1,0 +1,54 @@
+"""Measure one method's unlearned models, all forget ratios, on one target model."""
+
+from importlib import import_module
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from remibench.attacks import load_attack
+from remibench.attacks.features import model_features
+from remibench.checkpoints import load_array, load_arrays, load_images, load_json, save_table
+from remibench.metrics import Evaluation
+from remibench.models import ModelSpec, load_model
+from remibench.runtime import job, select_device
+
+with job(snakemake):
+    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    device = select_device(params.device)
+    roles = load_arrays(given.splits)
+    train, test = roles["target_train"], roles["test"]
+    pool = np.concatenate((train, test))
+    images, labels = load_images(given.images, given.labels, pool, device)
+    spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
+    attacks = {Path(path).stem: load_attack(path).to(device) for path in given.attacks}
+    rows = []
+    for ratio, forget_path, model_path, cost_path in zip(
+        params.ratios, given.forget, cycle(given.models), given.costs or cycle([None]), strict=False
+    ):
+        model = load_model(model_path, spec, device)
+        features = model_features(model, images, labels)
+        forget = load_array(forget_path)
+        subsets = {
+            "forget": forget,
+            "retain": np.setdiff1d(np.arange(len(train)), forget),
+            "test": np.arange(len(train), len(pool)),
+        }
+        evaluation = Evaluation(
+            model=model,
+            images=images,
+            labels=labels,
+            subsets={name: torch.from_numpy(at).to(device) for name, at in subsets.items()},
+            features=features,
+            scores={name: attack(features) for name, attack in attacks.items()},
+            cost=load_json(cost_path) if cost_path else {},
+        )
+        for metric in params.metrics:
+            measured = import_module(f"remibench.metrics.{metric}").measure(evaluation)
+            rows += [(ratio, *row) for row in measured]
+    table = pd.DataFrame(rows, columns=["forget_ratio", "subset", "metric", "value"])
+    for position, axis in enumerate(("dataset", "architecture", "seed", "method")):
+        table.insert(position, axis, cell[axis])
+    save_table(snakemake.output[0], table)

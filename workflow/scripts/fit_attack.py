@@ -1,0 +1,42 @@
+"""Fit one membership model and measure it on the target, on samples that it was not fitted on."""
+
+from importlib import import_module
+
+import pandas as pd
+
+from remibench.attacks.features import model_features
+from remibench.checkpoints import load_arrays, load_images, load_json, save_table
+from remibench.metrics.membership import attack_quality
+from remibench.models import ModelSpec, load_model
+from remibench.runtime import job, progress_checkpoint, select_device
+from remibench.seeding import derive_seed
+
+FITTED_ON = {"mf": ("mf_members", "out_of_sample"), "mia": ("shadow_train", "shadow_test")}
+JUDGED_ON = {"mf": ("mf_holdout", "test"), "mia": ("target_train", "test")}
+
+with job(snakemake):
+    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    device = select_device(params.device)
+    roles = load_arrays(given.splits)
+    spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
+    fitted_on = load_model(given.fitted_on, spec, device)
+    target = load_model(given.target, spec, device)
+
+    def features(model, role):
+        """Attack features of a role's images under a model."""
+        return model_features(model, *load_images(given.images, given.labels, roles[role], device))
+
+    progress = progress_checkpoint(snakemake)
+    attack, _ = import_module(f"remibench.attacks.{cell.access}").fit_attack(
+        *(features(fitted_on, role) for role in FITTED_ON[cell.attack]),
+        what=f"{cell.attack} {cell.access}",
+        seed=derive_seed(
+            cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access
+        ),
+        progress=progress,
+        **params.fit,
+    )
+    members, nonmembers = (attack(features(target, role)) for role in JUDGED_ON[cell.attack])
+    attack.save(snakemake.output.attack)
+    save_table(snakemake.output.metrics, pd.DataFrame([attack_quality(members, nonmembers)]))
+    progress.delete()

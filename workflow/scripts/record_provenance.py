@@ -1,0 +1,13 @@
+"""Save the resolved config, versions, commit and machine beside the results."""
+
+import yaml
+
+from remibench.checkpoints import atomic_path, save_json
+from remibench.provenance import environment
+from remibench.runtime import job
+
+with job(snakemake):
+    with atomic_path(snakemake.output.config) as temporary:
+        text = yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
+    save_json(snakemake.output.provenance, environment())

@@ -1,0 +1,17 @@
+"""White-box MF's membership probability of every training image."""
+
+from remibench.attacks import load_attack
+from remibench.attacks.features import model_features
+from remibench.checkpoints import load_arrays, load_images, load_json, save_array
+from remibench.models import ModelSpec, load_model
+from remibench.runtime import job, select_device
+
+with job(snakemake):
+    given = snakemake.input
+    device = select_device(snakemake.params.device)
+    spec = ModelSpec.of(snakemake.wildcards.architecture, load_json(given.metadata))
+    target = load_model(given.target, spec, device)
+    indices = load_arrays(given.splits)["target_train"]
+    features = model_features(target, *load_images(given.images, given.labels, indices, device))
+    scores = load_attack(given.attack).to(device)(features)
+    save_array(snakemake.output.scores, scores.cpu().numpy())

@@ -1,0 +1,14 @@
+"""Choose the forget set of one ratio: positions in the target's training set."""
+
+from remibench.checkpoints import load_array, load_arrays, save_array
+from remibench.forgetting import random_scores, select_forget_set
+from remibench.runtime import job
+
+with job(snakemake):
+    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    labels = load_array(given.labels)[load_arrays(given.splits)["target_train"]]
+    if params.selection == "random":
+        scores = random_scores(len(labels), cell.dataset, params.split_seed)
+    else:
+        scores = load_array(given.scores)
+    save_array(snakemake.output.forget, select_forget_set(labels, float(cell.ratio), scores))

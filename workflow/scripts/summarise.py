@@ -1,0 +1,12 @@
+"""Write the main result as text."""
+
+from remibench.checkpoints import atomic_path
+from remibench.reporting.results import Results
+from remibench.reporting.summary import summarise_results
+from remibench.runtime import job
+
+with job(snakemake):
+    given = snakemake.input
+    results = Results.read(given.evaluation, given.histories, given.datasets, given.published)
+    with atomic_path(snakemake.output[0]) as temporary:
+        temporary.write_text(summarise_results(results), encoding="utf-8")

@@ -1,0 +1,58 @@
+"""Make one target model forget one forget set by one method."""
+
+import time
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import torch
+
+from remibench.attacks import load_attack
+from remibench.checkpoints import (
+    load_array,
+    load_arrays,
+    load_images,
+    load_json,
+    save_json,
+    save_table,
+)
+from remibench.models import ModelSpec, load_model, save_model
+from remibench.runtime import job, progress_checkpoint, select_device
+from remibench.seeding import derive_seed
+from remibench.unlearning import UnlearningTask, unlearning_cost
+
+with job(snakemake):
+    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    started = time.perf_counter()
+    device = select_device(params.device)
+    roles = load_arrays(given.splits)
+    defender = np.concatenate((roles["target_train"], roles["out_of_sample"]))
+    training_images = len(roles["target_train"])
+    images, labels = load_images(given.images, given.labels, defender, device)
+    forget = load_array(given.forget)
+    retain = np.setdiff1d(np.arange(training_images), forget)
+    spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
+    axes = (cell.dataset, cell.architecture, int(cell.seed))
+    progress = progress_checkpoint(snakemake)
+    task = UnlearningTask(
+        model=load_model(given.target, spec, device),
+        spec=spec,
+        images=images,
+        labels=labels,
+        forget=torch.from_numpy(forget).to(device),
+        retain=torch.from_numpy(retain).to(device),
+        out_of_sample=torch.arange(training_images, len(defender), device=device),
+        guide=load_attack(given.guide).to(device) if given.guide else None,
+        training=params.training,
+        training_seed=derive_seed(*axes, "target"),
+        seed=derive_seed(*axes, cell.method, cell.ratio),
+        progress=progress,
+    )
+    loading_seconds = time.perf_counter() - started
+    history = import_module(f"remibench.unlearning.{params.module}").unlearn(
+        task, **params.parameters
+    )
+    save_model(snakemake.output.model, task.model, spec)
+    save_table(snakemake.output.history, pd.DataFrame(history))
+    save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
+    progress.delete()
