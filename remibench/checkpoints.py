@@ -7,13 +7,14 @@ CSV, records are JSON. Every writer goes through :func:`atomic_path`.
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ import numpy as np
 from remibench.errors import RemibenchError
 
 if TYPE_CHECKING:  # numpy-only jobs never import torch
-    import pandas as pd
     import torch
 
 _HEADER = "remibench"  # a single metadata key: safetensors does not keep the order of several
@@ -39,7 +39,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -59,7 +61,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]
+) -> None:
     """Write named tensors and a JSON header (what the tensors are) to a safetensors file.
 
     The same tensors and header give the same bytes.
@@ -92,7 +96,9 @@ def load_tensors(
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (SafetensorError, OSError, ValueError) as error:
-        reason = "no such file" if not Path(path).exists() else f"not a whole safetensors file ({error})"
+        reason = (
+            "no such file" if not Path(path).exists() else f"not a whole safetensors file ({error})"
+        )
         raise RemibenchError(f"cannot read checkpoint {path}: {reason}; {remedy}") from error
     try:
         header = json.loads(metadata[_HEADER])
@@ -108,7 +114,9 @@ def load_tensors(
     return tensors, header
 
 
-def fill_module(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
+def fill_module(
+    module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: str | Path
+) -> None:
     """Load tensors read from ``path`` into a module of exactly their names and shapes.
 
     Raises:
@@ -120,8 +128,8 @@ def fill_module(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], pa
         if wanted.get(name) != found.get(name):
             raise RemibenchError(
                 f"checkpoint {path}: tensor {name!r} has shape {found.get(name, 'missing')}, "
-                f"expected {wanted.get(name, 'no such tensor')}; it belongs to another architecture, "
-                "image size or number of classes"
+                f"expected {wanted.get(name, 'no such tensor')}; it belongs to another "
+                "architecture, image size or number of classes"
             )
     module.load_state_dict(tensors)
 
@@ -153,7 +161,9 @@ def load_images(
     import torch
 
     images, labels = load_array(images_path, mmap=True), load_array(labels_path)
-    return torch.from_numpy(images[indices]).to(device), torch.from_numpy(labels[indices]).to(device)
+    return torch.from_numpy(images[indices]).to(device), torch.from_numpy(labels[indices]).to(
+        device
+    )
 
 
 def save_json(path: str | Path, record: Any) -> None:
@@ -197,10 +207,16 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def save_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV: no index, shortest decimals that read back to the same floats."""
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write records as CSV; floats with the fewest digits that read back to the same number.
+
+    The columns are those of the first record that has the most. (Not pandas: its import takes
+    longer than many jobs.)
+    """
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, max(rows, key=len).keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def sha256(path: str | Path) -> str:

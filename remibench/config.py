@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ ORIGINAL = "original"
 
 
 class Method(NamedTuple):
-    """An entry of ``methods``: its module in ``remibench/unlearning``, and the MF that guides it."""
+    """An entry of ``methods``: its module in ``remibench/unlearning``, and its guide's access."""
 
     module: str
     guide: str | None
@@ -237,7 +238,9 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise RemibenchError("config: " + _explain(error.errors()[0])) from error
+        # A misspelt key is also a missing one: name what was written, not what was not.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
+        raise RemibenchError("config: " + _explain(problems[0])) from error
 
 
 def _explain(problem: Mapping[str, Any]) -> str:
@@ -246,12 +249,16 @@ def _explain(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         section = _section(path[:-1])
         where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
-        return f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
+        return (
+            f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
+        )
     if problem["type"] == "missing":
         return f"key `{key}` is missing; add it (see config.yaml)"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    return f"`{key}`: {message}" + ("" if "value_error" in problem["type"] else f"; got {problem['input']!r}")
+    return f"`{key}`: {message}" + (
+        "" if "value_error" in problem["type"] else f"; got {problem['input']!r}"
+    )
 
 
 def _section(path: list[str]) -> type[BaseModel]:
@@ -266,3 +273,7 @@ def json_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -46,5 +46,5 @@ def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> n
 
 
 def random_scores(images: int, dataset: str, split_seed: int) -> np.ndarray:
-    """Random priorities that depend on the dataset and split alone, so all seeds forget the same."""
+    """Random priorities that depend on dataset and split alone: all seeds forget the same."""
     return np.random.default_rng(derive_seed("forget", dataset, split_seed)).random(images)

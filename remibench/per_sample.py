@@ -55,12 +55,12 @@ def squared_norms(
 
     Arguments and errors as in :func:`second_moments`.
     """
-    norms = []
-    for signals in _signals(model, images, labels, batch_size):
-        norms.append(
+    return torch.cat(
+        [
             sum(_layer(layer).norms(layer, inputs, deltas) for _, layer, inputs, deltas in signals)
-        )
-    return torch.cat(norms)
+            for signals in _signals(model, images, labels, batch_size)
+        ]
+    )
 
 
 Signal = tuple[str, nn.Module, torch.Tensor, torch.Tensor]
@@ -71,7 +71,9 @@ def _signals(
 ) -> Iterator[list[Signal]]:
     """Yield (name, layer, input a, output gradient δ) of every layer with parameters, per batch."""
     layers = {
-        module: name for name, module in model.named_modules() if list(module.parameters(recurse=False))
+        module: name
+        for name, module in model.named_modules()
+        if list(module.parameters(recurse=False))
     }
     for layer in layers:
         _layer(layer)

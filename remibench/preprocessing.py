@@ -15,7 +15,12 @@ from remibench.errors import RemibenchError
 
 
 def prepare_dataset(
-    raw: RawDataset, image_size: int, limit: int | None, images_path: Path, labels_path: Path, metadata_path: Path
+    raw: RawDataset,
+    image_size: int,
+    limit: int | None,
+    images_path: Path,
+    labels_path: Path,
+    metadata_path: Path,
 ) -> None:
     """Resize every image and write the prepared dataset, one image in memory at a time.
 
@@ -45,7 +50,7 @@ def prepare_dataset(
     count = 0
     with atomic_path(images_path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        for count, image in enumerate(itertools.islice(raw.images, limit), start=1):  # noqa: B007
+        for count, image in enumerate(itertools.islice(raw.images, limit), start=1):
             if count > len(labels):
                 break
             array[count - 1] = resize_image(image, channels, image_size, count - 1)
@@ -64,7 +69,9 @@ def prepare_dataset(
         "images_sha256": sha256(images_path),
         "mean": list(raw.mean),
         "paper_dataset": raw.paper_dataset,
-        "provenance": raw.provenance if limit is None else f"{raw.provenance}, first {limit} images",
+        "provenance": raw.provenance
+        if limit is None
+        else f"{raw.provenance}, first {limit} images",
         "sources": dict(raw.sources),
         "std": list(raw.std),
     }

@@ -1,9 +1,10 @@
-"""What a job process needs before it computes: log, threads, memory allocator, device, precision."""
+"""What a job needs before it computes: log, threads, memory allocator, device, precision."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import inspect
 import logging
 import sys
 import time
@@ -32,7 +33,10 @@ def job(snakemake) -> Iterator[None]:
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
-        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        filename=log,
+        filemode="w",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
     )
     logging.captureWarnings(capture=True)
     started = time.perf_counter()
@@ -42,7 +46,9 @@ def job(snakemake) -> Iterator[None]:
         yield
     except Exception as error:
         logger.exception("rule %s failed", snakemake.rule)
-        what = str(error) if isinstance(error, RemibenchError) else f"{type(error).__name__}: {error}"
+        what = (
+            str(error) if isinstance(error, RemibenchError) else f"{type(error).__name__}: {error}"
+        )
         print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
         sys.exit(1)
     logger.info("done in %.2f s", time.perf_counter() - started)
@@ -63,8 +69,22 @@ def _configure_torch(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(mode=True)
     keep_freed_pages()
+    exempt_optimizers_from_compiler()
+
+
+def exempt_optimizers_from_compiler() -> None:
+    """Keep SGD and Adam from importing ``torch.compile``'s stack, which takes a second.
+
+    They import it only to tell the compiler to leave them alone. Their arithmetic is untouched.
+    """
+    import torch
+
+    base = torch.optim.Optimizer
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        setattr(base, name, inspect.unwrap(getattr(base, name)))
+    for optimizer in (torch.optim.SGD, torch.optim.Adam):
+        optimizer.step = torch.no_grad()(inspect.unwrap(optimizer.step))
 
 
 def keep_freed_pages() -> None:
@@ -96,6 +116,8 @@ def select_device(name: str) -> torch.device:
             "device: 'cuda' was asked for, but no CUDA device is visible; "
             "set `device: cpu` or check the driver and CUDA_VISIBLE_DEVICES"
         )
+    if name == "cuda":  # on the CPU all operations in use are deterministic, and this costs 2 s
+        torch.use_deterministic_algorithms(mode=True)
     return torch.device(name)
 
 

@@ -10,14 +10,17 @@ from remibench.seeding import derive_seed
 QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")
 
 
-def split_dataset(images: int, split_seed: int, out_of_sample_fraction: float) -> dict[str, np.ndarray]:
+def split_dataset(
+    images: int, split_seed: int, out_of_sample_fraction: float
+) -> dict[str, np.ndarray]:
     """Permute the pooled images, cut four equal quarters, and give each role its indices.
 
-    The defender holds ``target_train`` and ``target_test``; the latter is cut into ``out_of_sample``
-    (used by membership fingerprinting and by ReMI's loss) and ``test`` (seen by no method). The
-    attacker holds ``shadow_train`` and ``shadow_test`` alone. Membership fingerprinting is trained on
-    ``mf_members`` (as many images of ``target_train`` as ``out_of_sample`` has) and judged on
-    ``mf_holdout`` (the rest of ``target_train``) against ``test``.
+    The defender holds ``target_train`` and ``target_test``; the latter is cut into
+    ``out_of_sample`` (used by membership fingerprinting and by ReMI's loss) and ``test`` (seen by
+    no method). The attacker holds ``shadow_train`` and ``shadow_test`` alone. Membership
+    fingerprinting is trained on ``mf_members`` (as many images of ``target_train`` as
+    ``out_of_sample`` has) and judged on ``mf_holdout`` (the rest of ``target_train``) against
+    ``test``.
 
     Args:
         images: Number N of pooled images; every quarter has floor(N/4).
@@ -38,9 +41,7 @@ def split_dataset(images: int, split_seed: int, out_of_sample_fraction: float) -
             f"{out_of_sample_fraction} leaves an empty role; use more images or another fraction"
         )
     order = np.random.default_rng(derive_seed("split", split_seed)).permutation(images)
-    roles = {
-        name: order[k * quarter : (k + 1) * quarter] for k, name in enumerate(QUARTERS)
-    }
+    roles = {name: order[k * quarter : (k + 1) * quarter] for k, name in enumerate(QUARTERS)}
     roles["out_of_sample"], roles["test"] = np.split(roles["target_test"], [pool])
     roles["mf_members"], roles["mf_holdout"] = np.split(roles["target_train"], [pool])
     return {name: np.sort(indices).astype(np.int64) for name, indices in roles.items()}

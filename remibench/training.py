@@ -1,4 +1,4 @@
-"""The training loop: target and shadow models, retraining and the white-box attack are one `fit`."""
+"""The training loop: target, shadow, retraining and the white-box attack are one ``fit``."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ def fit(
                 f"{what}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
                 "lower the learning rate"
             )
-        history.append(
-            {"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started}
-        )
+        history.append({"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
         logger.info("%s: epoch %d of %d, loss %.6f", what, epoch, epochs, mean)
         if progress:
             progress.save(module, optimizer, history)
@@ -118,7 +116,11 @@ def fit_classifier(
         learning_rate, momentum, weight_decay: Of SGD.
     """
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True
+        model.parameters(),
+        lr=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        fused=True,
     )
 
     def batch_loss(batch: torch.Tensor) -> torch.Tensor:
@@ -140,7 +142,9 @@ def fit_classifier(
 
 
 @torch.no_grad()
-def predict(model, images: torch.Tensor, batch_size: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+def predict(
+    model, images: torch.Tensor, batch_size: int = 256
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return float32 logits (N, classes) and penultimate features (N, H) of uint8 images."""
     pairs = []
     for batch in images.split(batch_size):

@@ -1,9 +1,10 @@
 """Membership models, one access per module: what is seen of a sample, and how it is judged.
 
 Each module has ``fit_attack(members, nonmembers, …) -> (attack, history)`` and
-``load_attack(path)``; an attack has ``save(path)`` and maps :class:`~remibench.attacks.features.MembershipFeatures` to membership
-probabilities. Membership fingerprinting (the defender's) and membership inference (the attacker's)
-are the same model on different data.
+``load_attack(path)``; an attack has ``save(path)`` and maps
+:class:`~remibench.attacks.features.MembershipFeatures` to membership probabilities. Membership
+fingerprinting (the defender's) and membership inference (the attacker's) are the same model on
+different data.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""Black-box membership model: ``MembershipInferenceBlackBox`` of the Adversarial Robustness Toolbox.
+"""Black-box membership model: the Adversarial Robustness Toolbox's (ART's).
 
-ART fits the attack. What it fitted, the scaler and the network, is kept as a differentiable
+ART's ``MembershipInferenceBlackBox`` is fitted. What it fitted, the scaler and the network, is kept as a differentiable
 function of the classifier's posteriors, so that ReMI can be guided by it and evaluation need not
 import ART.
 """
@@ -41,7 +41,9 @@ class BlackBoxAttack(nn.Module):
             nn.Linear(100, 64),
             nn.ReLU(),
         )
-        self.labels = nn.Sequential(nn.Linear(classes, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU())
+        self.labels = nn.Sequential(
+            nn.Linear(classes, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU()
+        )
         self.combine = nn.Sequential(nn.Linear(128, 1))
 
     def forward(self, features: MembershipFeatures) -> torch.Tensor:

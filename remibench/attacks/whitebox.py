@@ -1,4 +1,4 @@
-"""White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX Security 2022)."""
+"""White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX 2022)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class RankOneConvolution(nn.Conv2d):
     def forward(self, error: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """(N, C) and (N, H) → (N, 1, C, H)."""
         size, pad = self.kernel_size[0], self.padding[0]
-        rows = functional.conv1d(hidden[:, None], self.weight.squeeze(0).transpose(0, 1), padding=pad)
+        rows = functional.conv1d(
+            hidden[:, None], self.weight.squeeze(0).transpose(0, 1), padding=pad
+        )
         shifts = functional.pad(error, (pad, pad)).unfold(1, size, 1)  # (N, C, k)
         return (shifts @ rows)[:, None] + self.bias
 
@@ -38,7 +40,7 @@ class RankOneConvolution(nn.Conv2d):
 class WhiteBoxNetwork(nn.Module):
     """Four branches (outputs, loss, gradient, label) of 64 features each, and an encoder.
 
-    ML-Doctor's network. As in its code, the first branch sees the sorted logits, not the posteriors:
+    ML-Doctor's network. As in its code, the first branch sees sorted logits and not posteriors:
     those of an overfitted model are all 1 and 0, and no gradient of the attack would reach its
     weights. There is one difference: its dropout of single gradient entries does not
     factorise over a rank-one gradient, so the same drop rate is applied by dropping entries of the

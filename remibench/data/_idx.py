@@ -31,11 +31,9 @@ def read_idx(path: Path, ndim: int, checksum: str | None = None) -> np.ndarray:
             if len(header) < 4 + 4 * ndim or header[:4] != bytes([0, 0, _UINT8, ndim]):
                 raise RemibenchError(
                     f"{path}: not an idx file of {ndim}-dimensional unsigned bytes "
-                    f"(starts with {header[:4].hex()}, expected {bytes([0, 0, _UINT8, ndim]).hex()})"
+                    f"(starts with {header[:4].hex()}, expected 000008{ndim:02x})"
                 )
-            shape = tuple(
-                int.from_bytes(header[4 + 4 * k : 8 + 4 * k], "big") for k in range(ndim)
-            )
+            shape = tuple(int.from_bytes(header[4 + 4 * k : 8 + 4 * k], "big") for k in range(ndim))
             size = math.prod(shape)
             data = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
@@ -44,7 +42,9 @@ def read_idx(path: Path, ndim: int, checksum: str | None = None) -> np.ndarray:
         ) from error
     if len(data) != size:
         found = "more" if len(data) > size else f"only {len(data)}"
-        raise RemibenchError(f"{path}: the header says {shape} = {size} bytes, the file has {found}")
+        raise RemibenchError(
+            f"{path}: the header says {shape} = {size} bytes, the file has {found}"
+        )
     found = hashlib.sha256(header + data).hexdigest()
     if checksum not in (None, found):
         raise RemibenchError(

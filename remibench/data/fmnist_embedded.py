@@ -10,7 +10,7 @@ from remibench.data._idx import read_idx
 from remibench.data.fmnist import CLASS_NAMES, MEAN, STD
 
 FOLDER = Path(__file__).parents[2] / "data" / "embedded"
-FILES = {  # number of dimensions, and SHA-256 of the uncompressed content; see data/embedded/build.py
+FILES = {  # number of dimensions, and SHA-256 of the uncompressed content
     "fmnist4000-images-idx3-ubyte.gz": (
         3,
         "79d623aea6e7cb0a26f39b67b8f6ab9a128a528d86fb83ae6a2dadd855d235f7",

@@ -1,4 +1,4 @@
-"""Efficacy score of Becker & Liebig 2022, by the paper "how much information the model can leak"."""
+"""Efficacy score of Becker & Liebig 2022, the paper's measure of leakage."""
 
 from remibench.metrics import Evaluation, Rows
 from remibench.per_sample import squared_norms

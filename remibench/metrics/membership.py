@@ -9,8 +9,8 @@ from remibench.metrics import Evaluation, Rows
 def measure(evaluation: Evaluation) -> Rows:
     """Yield, for every attack, its member rate on each subset and its AUC, forget against test.
 
-    ``mia_whitebox_rate`` on ``forget`` is the paper's "MIA accuracy" (Table IV): the share of forget
-    images predicted to be members, at probability .5. On ``test`` it is the false-positive rate.
+    ``mia_whitebox_rate`` on ``forget`` is the paper's "MIA accuracy" (Table IV): the share of
+    forget images predicted to be members, at probability .5. On ``test`` it is the false-positive rate.
     """
     for name, scores in evaluation.scores.items():
         members = (scores > 0.5).float()
@@ -41,9 +41,7 @@ def attack_quality(members: torch.Tensor, nonmembers: torch.Tensor) -> dict[str,
 
 
 def area_under_roc(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """P(score of a positive > score of a negative) + ½ P(equal): the Mann-Whitney form of the AUC."""
-    from scipy.stats import rankdata
-
-    count = len(positives)
-    ranks = rankdata(np.concatenate((positives, negatives)))
-    return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(negatives)))
+    """P(positive scores above negative) + ½ P(equal): the Mann-Whitney form of the AUC."""
+    ordered = np.sort(negatives)
+    below, not_above = (np.searchsorted(ordered, positives, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * len(negatives)))

@@ -6,7 +6,6 @@ everything up to the penultimate features; :class:`Classifier` adds what all sha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path

@@ -68,8 +68,12 @@ def draw(results: Results) -> plt.Figure:
                 axis.bar(at, row["mean"], width * 0.9, color=COLORS[method], alpha=0.85)
                 if np.isfinite(row["low"]):
                     axis.errorbar(
-                        at, row["mean"], [[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
-                        color="0.2", capsize=2, linewidth=1,
+                        at,
+                        row["mean"],
+                        [[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
+                        color="0.2",
+                        capsize=2,
+                        linewidth=1,
                     )
                 seeds = _cell(values, dataset, architecture, method)["value"]
                 axis.plot([at] * len(seeds), seeds, "o", color="white", mec="0.2", ms=3)
@@ -112,7 +116,9 @@ def _paper(results: Results, dataset: str, architecture: str, method: str) -> fl
 
 def _title(results: Results, values: pd.DataFrame, dataset: str) -> str:
     seeds = values.loc[values["dataset"] == dataset, "seed"].nunique()
-    lines = [f"{dataset}, {FORGET_RATIO:.0%} forgotten, n = {seeds} seed{'s' if seeds != 1 else ''}"]
+    lines = [
+        f"{dataset}, {FORGET_RATIO:.0%} forgotten, n = {seeds} seed{'s' if seeds != 1 else ''}"
+    ]
     if seeds == 0:
         return f"{dataset}: {FORGET_RATIO:.0%} not run"
     ours = effectiveness(values[values["dataset"] == dataset])["value"].mean()

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from remibench.checkpoints import load_arrays, load_json
+from remibench.checkpoints import atomic_path, load_arrays, load_json
 
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV: no index, shortest decimals that read back to the same floats."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def join_evaluations(paths: Sequence[str]) -> pd.DataFrame:
@@ -30,11 +36,16 @@ def join_attacks(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def join_histories(paths: Sequence[str]) -> pd.DataFrame:
-    """Join unlearning histories; axes from ``…/dataset/architecture/seed/method/ratio.history.csv``."""
+    """Join histories; axes from ``…/dataset/architecture/seed/method/ratio.history.csv``."""
     tables = []
     for path in paths:
         *_, dataset, architecture, seed, method, name = Path(path).parts
-        axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed), "method": method}
+        axes = {
+            "dataset": dataset,
+            "architecture": architecture,
+            "seed": int(seed),
+            "method": method,
+        }
         ratio = float(name.removesuffix(".history.csv"))
         tables.append(pd.read_csv(path).assign(**axes, forget_ratio=ratio))
     return _first(pd.concat(tables, ignore_index=True), [*AXES, "epoch"])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from remibench.checkpoints import atomic_path, save_table
+from remibench.checkpoints import atomic_path
+from remibench.reporting.gather import write_csv
 from remibench.reporting.results import METHODS
 
 if TYPE_CHECKING:
@@ -66,10 +67,16 @@ def note(table: pd.DataFrame) -> str:
 
 
 def write_table(
-    table: pd.DataFrame, title: str, rows: list[str], decimals: int, csv: Path, tex: Path, html: Path
+    table: pd.DataFrame,
+    title: str,
+    rows: list[str],
+    decimals: int,
+    csv: Path,
+    tex: Path,
+    html: Path,
 ) -> None:
     """Write a table as tidy CSV (unrounded), and formatted as LaTeX and HTML."""
-    save_table(csv, table)
+    write_csv(csv, table)
     wide = pivot(table, rows, decimals)
     caption = f"{title}. {note(table)}"
     with atomic_path(tex) as temporary:

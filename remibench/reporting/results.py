@@ -37,7 +37,9 @@ class Results:
     published: Mapping[str, pd.DataFrame]
 
     @classmethod
-    def read(cls, evaluation: str, histories: str, datasets: str, published: Sequence[str]) -> Results:
+    def read(
+        cls, evaluation: str, histories: str, datasets: str, published: Sequence[str]
+    ) -> Results:
         """Read the CSV files."""
         return cls(
             evaluation=pd.read_csv(evaluation),
@@ -62,7 +64,9 @@ class Results:
         values = self.metric(metric, scale).fillna({"subset": ""})
         return summarise(values, [*CELL, "subset"])
 
-    def with_published(self, table: pd.DataFrame, published: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    def with_published(
+        self, table: pd.DataFrame, published: pd.DataFrame, on: list[str]
+    ) -> pd.DataFrame:
         """Put the paper's number beside each row of the same cell: ``paper`` and ``difference``.
 
         Args:

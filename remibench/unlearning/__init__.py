@@ -1,7 +1,8 @@
 """Unlearning methods, one module each: ``unlearn(task, **parameters) -> history``.
 
-A method gets an :class:`UnlearningTask`, changes ``task.model`` in place, and returns one record per
-epoch with at least ``epoch`` and ``seconds``. Its parameters are its section of the config. ``original`` is not a method but the target model itself.
+A method gets an :class:`UnlearningTask`, changes ``task.model`` in place, and returns one record
+per epoch with at least ``epoch`` and ``seconds``. Its parameters are its section of the config.
+``original`` is not a method but the target model itself.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ class UnlearningTask:
     progress: EpochCheckpoint | None = None
 
     def features(self, positions: torch.Tensor) -> MembershipFeatures:
-        """Attack features of those images under the current model, differentiable in its weights."""
+        """Attack features under the current model, differentiable in its weights."""
         hidden = self.model.features(self.images[positions])
         return membership_features(self.model.head(hidden), hidden, self.labels[positions])
 
     @torch.no_grad()
     def snapshot(self) -> dict[str, float]:
-        """Accuracy on forget and retain set, and the guide's positive rates, under the current model.
+        """Accuracies, and the guide's positive rates, under the current model.
 
         ``mf_forget`` and ``mf_out_of_sample`` are the shares that the guide calls members.
         """

@@ -1,4 +1,4 @@
-"""Fisher forgetting (Golatkar et al. 2020) in the variant of Becker & Liebig 2022, the paper's baseline.
+"""Fisher forgetting (Golatkar et al. 2020) as varied by Becker & Liebig 2022, the paper's baseline.
 
 Differences from the reference code, which is in error: the label is the sample's own and not always
 class 0, the larger noise goes to the whole last layer and not to its bias alone, and the Fisher

@@ -1,8 +1,8 @@
 """ReMI: unlearning guided by a membership fingerprinting (MF) model.
 
-It minimises λ1·L_cls + λ2·L_G with λ1 = 1 − λ2. L_cls is the cross-entropy on training images; L_G is
-a Kullback-Leibler divergence between what the MF model says of forget images and what it says of
-out-of-sample images. The evaluation section that this project reproduces gives no formula for L_G;
+It minimises λ1·L_cls + λ2·L_G with λ1 = 1 − λ2. L_cls is the cross-entropy on training images; L_G
+is a Kullback-Leibler divergence between what the MF model says of forget images and what it says
+of out-of-sample images. The evaluation section that this project reproduces gives no formula for L_G;
 the readings below are ours (``docs/protocol.md``).
 """
 
@@ -45,9 +45,7 @@ def gaussian_kl(
             almost no spread, and without a floor the divergence and its gradient then explode.
     """
     mean_f, mean_o = forget.mean(), out_of_sample.mean()
-    var_f, var_o = (
-        values.var(correction=0) + std_floor**2 for values in (forget, out_of_sample)
-    )
+    var_f, var_o = (values.var(correction=0) + std_floor**2 for values in (forget, out_of_sample))
     return 0.5 * ((var_f + (mean_f - mean_o) ** 2) / var_o - 1 + (var_o / var_f).log())
 
 

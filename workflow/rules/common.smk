@@ -27,7 +27,14 @@ wildcard_constraints:
     ratio=r"0\.\d+",
 
 
-UNLEARNED = "<results>/unlearned/{dataset}/{architecture}/{seed}/{method}/{ratio}"
+UNLEARNED = {
+    name: f"<results>/unlearned/{{dataset}}/{{architecture}}/{{seed}}/{{method}}/{{ratio}}.{suffix}"
+    for name, suffix in {
+        "model": "safetensors",
+        "history": "history.csv",
+        "cost": "json",
+    }.items()
+}
 DATA = {
     name: f"<results>/data/{{dataset}}/{name}.{suffix}"
     for name, suffix in {

@@ -3,17 +3,17 @@ rule prepare_dataset:
         images=DATA["images"],
         labels=DATA["labels"],
         metadata=DATA["metadata"],
-    params:
-        search_path=cfg.data.search_path,
-        image_size=cfg.data.image_size,
-        limit=cfg.data.limit,
-        code=lambda w: code("prepare_dataset.py", f"data.{w.dataset}"),
     log:
         "<results>/logs/prepare_dataset/{dataset}.log",
     benchmark:
         "<results>/benchmarks/prepare_dataset/{dataset}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        search_path=cfg.data.search_path,
+        image_size=cfg.data.image_size,
+        limit=cfg.data.limit,
+        code=lambda w: code("prepare_dataset.py", f"data.{w.dataset}"),
     script:
         "../scripts/prepare_dataset.py"
 
@@ -23,13 +23,13 @@ rule split_dataset:
         metadata=DATA["metadata"],
     output:
         splits=DATA["splits"],
-    params:
-        split_seed=cfg.data.split_seed,
-        out_of_sample_fraction=cfg.data.out_of_sample_fraction,
-        code=code("split_dataset.py"),
     log:
         "<results>/logs/split_dataset/{dataset}.log",
     conda:
         ENVIRONMENT
+    params:
+        split_seed=cfg.data.split_seed,
+        out_of_sample_fraction=cfg.data.out_of_sample_fraction,
+        code=code("split_dataset.py"),
     script:
         "../scripts/split_dataset.py"

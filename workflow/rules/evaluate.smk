@@ -8,12 +8,12 @@ rule evaluate:
         models=lambda w: (
             ["<results>/models/{dataset}/{architecture}/{seed}/target.safetensors"]
             if w.method == ORIGINAL
-            else expand(UNLEARNED + ".safetensors", ratio=cfg.forget_ratios, **w)
+            else expand(UNLEARNED["model"], ratio=cfg.forget_ratios, **w)
         ),
         costs=lambda w: (
             []
             if w.method == ORIGINAL
-            else expand(UNLEARNED + ".json", ratio=cfg.forget_ratios, **w)
+            else expand(UNLEARNED["cost"], ratio=cfg.forget_ratios, **w)
         ),
         attacks=expand(
             "<results>/attacks/{{dataset}}/{{architecture}}/{{seed}}/{attack}_{access}.safetensors",
@@ -22,8 +22,17 @@ rule evaluate:
         ),
     output:
         "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
+    log:
+        "<results>/logs/evaluate/{dataset}/{architecture}/{seed}/{method}.log",
+    benchmark:
+        "<results>/benchmarks/evaluate/{dataset}/{architecture}/{seed}/{method}.tsv"
     wildcard_constraints:
         method="|".join([ORIGINAL, *METHODS]),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=GPU,
     params:
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
@@ -35,21 +44,11 @@ rule evaluate:
             f"models.{w.architecture}",
             *(f"metrics.{metric}" for metric in cfg.metrics),
         ),
-    log:
-        "<results>/logs/evaluate/{dataset}/{architecture}/{seed}/{method}.log",
-    benchmark:
-        "<results>/benchmarks/evaluate/{dataset}/{architecture}/{seed}/{method}.tsv"
-    threads: 1
-    resources:
-        gpu=GPU,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/evaluate.py"
 
 
 rule gather:
-    localrule: True
     input:
         evaluation=cells(
             "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
@@ -61,7 +60,7 @@ rule gather:
             access=ACCESSES,
         ),
         histories=cells(
-            UNLEARNED + ".history.csv",
+            UNLEARNED["history"],
             method=[method for method in cfg.methods if method != ORIGINAL],
             ratio=cfg.forget_ratios,
         ),
@@ -72,29 +71,30 @@ rule gather:
         attacks="<results>/attacks.csv",
         histories="<results>/histories.csv",
         datasets="<results>/datasets.csv",
-    params:
-        code=code("gather.py"),
     log:
         "<results>/logs/gather.log",
+    localrule: True
     conda:
         ENVIRONMENT
+    params:
+        code=code("gather.py"),
     script:
         "../scripts/gather.py"
 
 
 rule record_provenance:
-    localrule: True
     input:
         "<results>/evaluation.csv",
     output:
         config="<results>/config.yaml",
         provenance="<results>/provenance.json",
+    log:
+        "<results>/logs/record_provenance.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         config=cfg.model_dump(),
         code=code("record_provenance.py"),
-    log:
-        "<results>/logs/record_provenance.log",
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/record_provenance.py"

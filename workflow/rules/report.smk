@@ -21,7 +21,6 @@ for table in TABLES:
     rule:
         name:
             table
-        localrule: True
         input:
             **GATHERED,
         output:
@@ -32,13 +31,14 @@ for table in TABLES:
                 caption=f"../report/{table}.rst",
                 category="Tables",
             ),
+        log:
+            f"<results>/logs/{table}.log",
+        localrule: True
+        conda:
+            ENVIRONMENT
         params:
             module=table,
             code=code("table.py", f"reporting.{table}"),
-        log:
-            f"<results>/logs/{table}.log",
-        conda:
-            ENVIRONMENT
         script:
             "../scripts/table.py"
 
@@ -48,7 +48,6 @@ for figure in FIGURES:
     rule:
         name:
             figure
-        localrule: True
         input:
             **GATHERED,
         output:
@@ -58,28 +57,29 @@ for figure in FIGURES:
                 category="Figures",
             ),
             png=f"<results>/figures/{figure}.png",
+        log:
+            f"<results>/logs/{figure}.log",
+        localrule: True
+        conda:
+            ENVIRONMENT
         params:
             module=figure,
             code=code("figure.py", f"reporting.{figure}"),
-        log:
-            f"<results>/logs/{figure}.log",
-        conda:
-            ENVIRONMENT
         script:
             "../scripts/figure.py"
 
 
 rule summarise:
-    localrule: True
     input:
         **GATHERED,
     output:
         "<results>/summary.txt",
-    params:
-        code=code("summarise.py"),
     log:
         "<results>/logs/summarise.log",
+    localrule: True
     conda:
         ENVIRONMENT
+    params:
+        code=code("summarise.py"),
     script:
         "../scripts/summarise.py"

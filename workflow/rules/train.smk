@@ -4,19 +4,19 @@ rule train_model:
     output:
         model="<results>/models/{dataset}/{architecture}/{seed}/{role}.safetensors",
         history="<results>/models/{dataset}/{architecture}/{seed}/{role}.history.csv",
+    log:
+        "<results>/logs/train_model/{dataset}/{architecture}/{seed}/{role}.log",
+    benchmark:
+        "<results>/benchmarks/train_model/{dataset}/{architecture}/{seed}/{role}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=GPU,
     params:
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress="<results>/progress",
         code=lambda w: code("train_model.py", f"models.{w.architecture}"),
-    log:
-        "<results>/logs/train_model/{dataset}/{architecture}/{seed}/{role}.log",
-    benchmark:
-        "<results>/benchmarks/train_model/{dataset}/{architecture}/{seed}/{role}.tsv"
-    threads: 1
-    resources:
-        gpu=GPU,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/train_model.py"

@@ -3,16 +3,22 @@ rule unlearn:
         **DATA,
         target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
         forget="<results>/forget/{dataset}/{architecture}/{seed}/{ratio}.npy",
-        guide=lambda w: (
-            f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}"
-            f"/mf_{METHODS[w.method].guide}.safetensors"
-            if METHODS[w.method].guide
-            else []
+        guide=lambda w: branch(
+            METHODS[w.method].guide,
+            then=f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}/mf_{METHODS[w.method].guide}.safetensors",
+            otherwise=[],
         ),
     output:
-        model="<results>/unlearned/{dataset}/{architecture}/{seed}/{method}/{ratio}.safetensors",
-        history="<results>/unlearned/{dataset}/{architecture}/{seed}/{method}/{ratio}.history.csv",
-        cost="<results>/unlearned/{dataset}/{architecture}/{seed}/{method}/{ratio}.json",
+        **UNLEARNED,
+    log:
+        "<results>/logs/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.log",
+    benchmark:
+        "<results>/benchmarks/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=GPU,
     params:
         module=lambda w: METHODS[w.method].module,
         parameters=lambda w: getattr(cfg.unlearning, w.method).model_dump(),
@@ -26,14 +32,5 @@ rule unlearn:
             f"models.{w.architecture}",
             f"unlearning.{METHODS[w.method].module}",
         ),
-    log:
-        "<results>/logs/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.log",
-    benchmark:
-        "<results>/benchmarks/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.tsv"
-    threads: 1
-    resources:
-        gpu=GPU,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/unlearn.py"

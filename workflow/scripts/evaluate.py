@@ -5,7 +5,6 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from remibench.attacks import load_attack
@@ -24,6 +23,7 @@ with job(snakemake):
     images, labels = load_images(given.images, given.labels, pool, device)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
     attacks = {Path(path).stem: load_attack(path).to(device) for path in given.attacks}
+    axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "method")}
     rows = []
     for ratio, forget_path, model_path, cost_path in zip(
         params.ratios, given.forget, cycle(given.models), given.costs or cycle([None]), strict=False
@@ -47,8 +47,8 @@ with job(snakemake):
         )
         for metric in params.metrics:
             measured = import_module(f"remibench.metrics.{metric}").measure(evaluation)
-            rows += [(ratio, *row) for row in measured]
-    table = pd.DataFrame(rows, columns=["forget_ratio", "subset", "metric", "value"])
-    for position, axis in enumerate(("dataset", "architecture", "seed", "method")):
-        table.insert(position, axis, cell[axis])
-    save_table(snakemake.output[0], table)
+            rows += [
+                {**axes, "forget_ratio": ratio, "subset": subset, "metric": name, "value": value}
+                for subset, name, value in measured
+            ]
+    save_table(snakemake.output[0], rows)

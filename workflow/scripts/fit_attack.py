@@ -2,8 +2,6 @@
 
 from importlib import import_module
 
-import pandas as pd
-
 from remibench.attacks.features import model_features
 from remibench.checkpoints import load_arrays, load_images, load_json, save_table
 from remibench.metrics.membership import attack_quality
@@ -30,13 +28,11 @@ with job(snakemake):
     attack, _ = import_module(f"remibench.attacks.{cell.access}").fit_attack(
         *(features(fitted_on, role) for role in FITTED_ON[cell.attack]),
         what=f"{cell.attack} {cell.access}",
-        seed=derive_seed(
-            cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access
-        ),
+        seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access),
         progress=progress,
         **params.fit,
     )
     members, nonmembers = (attack(features(target, role)) for role in JUDGED_ON[cell.attack])
     attack.save(snakemake.output.attack)
-    save_table(snakemake.output.metrics, pd.DataFrame([attack_quality(members, nonmembers)]))
+    save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
     progress.delete()

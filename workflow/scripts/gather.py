@@ -1,12 +1,17 @@
 """Join the CSV files of all cells."""
 
-from remibench.checkpoints import save_table
-from remibench.reporting.gather import join_attacks, join_datasets, join_evaluations, join_histories
+from remibench.reporting.gather import (
+    join_attacks,
+    join_datasets,
+    join_evaluations,
+    join_histories,
+    write_csv,
+)
 from remibench.runtime import job
 
 with job(snakemake):
     given, output = snakemake.input, snakemake.output
-    save_table(output.evaluation, join_evaluations(given.evaluation))
-    save_table(output.attacks, join_attacks(given.attacks))
-    save_table(output.histories, join_histories(given.histories))
-    save_table(output.datasets, join_datasets(given.datasets, given.splits))
+    write_csv(output.evaluation, join_evaluations(given.evaluation))
+    write_csv(output.attacks, join_attacks(given.attacks))
+    write_csv(output.histories, join_histories(given.histories))
+    write_csv(output.datasets, join_datasets(given.datasets, given.splits))

@@ -1,7 +1,5 @@
 """Train one classifier: the target on target_train, or the shadow on shadow_train."""
 
-import pandas as pd
-
 from remibench.checkpoints import load_arrays, load_images, load_json, save_table
 from remibench.models import ModelSpec, build_model, save_model
 from remibench.runtime import job, progress_checkpoint, select_device
@@ -21,5 +19,5 @@ with job(snakemake):
         model, images, labels, what=cell.role, seed=seed, progress=progress, **params.training
     )
     save_model(snakemake.output.model, model, spec)
-    save_table(snakemake.output.history, pd.DataFrame(history))
+    save_table(snakemake.output.history, history)
     progress.delete()

@@ -4,7 +4,6 @@ import time
 from importlib import import_module
 
 import numpy as np
-import pandas as pd
 import torch
 
 from remibench.attacks import load_attack
@@ -53,6 +52,6 @@ with job(snakemake):
         task, **params.parameters
     )
     save_model(snakemake.output.model, task.model, spec)
-    save_table(snakemake.output.history, pd.DataFrame(history))
+    save_table(snakemake.output.history, history)
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
     progress.delete()

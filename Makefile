@@ -1,0 +1,65 @@
+# All set-up happens in .venv; nothing else is needed than Python 3.11+, make and a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+RESULTS := results
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help run env test lint format lock schema clean
+
+help:
+	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
+	@echo "make test    run the tests"
+	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
+	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
+	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
+	@echo "make clean   remove results of the default grid, caches and .venv"
+
+# A live display where there is a terminal, Snakemake's plain log where there is none.
+run: env
+	@if [ -t 1 ]; then $(BIN)/snakemake --logger rich; else $(BIN)/snakemake; fi
+	@if [ ! -e $(RESULTS)/report.html ] || [ -n "$$(find $(RESULTS)/*.* $(RESULTS)/tables \
+	    $(RESULTS)/figures -newer $(RESULTS)/report.html -print -quit)" ]; then \
+	    $(BIN)/snakemake --report $(RESULTS)/report.html; fi
+	@printf '\n%s\n' "$$(cat $(RESULTS)/summary.txt)"
+	@printf '\nTables:  %s\nFigures: %s\nReport:  %s\n' \
+	    $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/report.html
+
+env: .venv/.run
+
+.venv/.run: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "remibench needs Python 3.11+")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --requirement requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.run
+	$(BIN)/python -m pip install --requirement requirements-dev.lock
+	@touch $@
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+# Needs uv on the PATH. The lock files hold for every platform and Python 3.11+.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+    --no-emit-index-url pyproject.toml
+lock:
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --output-file requirements-dev.lock --extra dev --constraint requirements.lock
+
+schema: .venv/.run
+	$(BIN)/python -m remibench.config > workflow/schemas/config.schema.json
+
+clean:
+	rm -rf $(RESULTS) .snakemake .venv .pytest_cache .ruff_cache build *.egg-info

@@ -1,0 +1,26 @@
+"""Small models and data that the unit tests share."""
+
+import pytest
+import torch
+
+from remibench.models import ModelSpec, build_model
+
+
+@pytest.fixture
+def spec():
+    """A CNN on grey 24×24 images with 4 classes."""
+    return ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
+
+
+@pytest.fixture
+def model(spec):
+    """A freshly initialised classifier in evaluation mode."""
+    return build_model(spec, seed=1).eval()
+
+
+@pytest.fixture
+def data():
+    """24 random images and labels of the spec's shape."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (24, 1, 24, 24), dtype=torch.uint8, generator=generator)
+    return images, torch.randint(4, (24,), generator=generator)

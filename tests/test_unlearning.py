@@ -1,0 +1,239 @@
+"""Unlearning methods against closed forms, libraries and plain reference code."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from remibench.attacks.whitebox import WhiteBoxAttack
+from remibench.config import METHODS, Unlearning
+from remibench.errors import RemibenchError
+from remibench.models import build_model
+from remibench.per_sample import second_moments
+from remibench.training import fit_classifier
+from remibench.unlearning import UnlearningTask, fisher, remi, retrain, unlearning_cost
+
+TRAINING = {
+    "epochs": 2,
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 8,
+    "precision": "fp32",
+}
+REMI = {
+    "loss": "gaussian_kl",
+    "std_floor": 0.2,
+    "learning_rate": 0.01,
+    "lambda2": 0.98,
+    "max_epochs": 3,
+    "batch_size": 4,
+    "classification_batch_size": 8,
+    "classification_data": "train",
+}
+
+
+class LossGuide(torch.nn.Module):
+    """A transparent membership model: certain of membership where the loss is small."""
+
+    def forward(self, features):
+        return torch.sigmoid(4 * (1.0 - features.loss[:, 0]))
+
+
+@pytest.fixture
+def task(spec, data):
+    """16 training images (4 to forget) and 8 out-of-sample images, target fitted to the former."""
+    images, labels = data
+    target = build_model(spec, seed=3)
+    settings = {**TRAINING, "epochs": 60}
+    fit_classifier(target, images[:16], labels[:16], what="target", seed=3, **settings)
+    return UnlearningTask(
+        model=target,
+        spec=spec,
+        images=images,
+        labels=labels,
+        forget=torch.arange(4),
+        retain=torch.arange(4, 16),
+        out_of_sample=torch.arange(16, 24),
+        guide=LossGuide(),
+        training=TRAINING,
+        training_seed=11,
+        seed=12,
+    )
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_retraining_is_training_on_the_retain_set_from_the_same_start(task, spec, data):
+    history = retrain.unlearn(task)
+    images, labels = data
+    expected = build_model(spec, seed=11)
+    fit_classifier(expected, images[4:16], labels[4:16], what="x", seed=11, **TRAINING)
+    assert torch.equal(weights(task.model), weights(expected))
+    assert [record["epoch"] for record in history] == [1, 2]
+
+
+def test_retraining_does_not_depend_on_the_target_or_the_forget_images(task, spec, data):
+    images, _ = data
+    changed = images.clone()
+    changed[:4] = 0
+    other = replace(task, model=build_model(spec, seed=99), images=changed)
+    retrain.unlearn(task)
+    retrain.unlearn(other)
+    assert torch.equal(weights(task.model), weights(other.model))
+
+
+def test_fisher_noise_has_the_published_deviation(task):
+    alpha, max_std, factor = 1e-3, 2e-2, 10.0
+    moments = second_moments(task.model, task.images[task.retain], task.labels[task.retain])
+    before = copy.deepcopy(task.model.state_dict())
+    draws = {name: [] for name in moments}
+    for seed in range(200):
+        task.model.load_state_dict(before)
+        fisher.unlearn(
+            replace(task, seed=seed), alpha=alpha, max_std=max_std, last_layer_factor=factor
+        )
+        for name, parameter in task.model.named_parameters():
+            draws[name].append(parameter.detach() - before[name])
+    capped = 0
+    for name, moment in moments.items():
+        std = (alpha / moment).sqrt().clamp(max=max_std)
+        capped += int((std < max_std).any())
+        std = std * (factor if name in ("head.weight", "head.bias") else 1)
+        noise = torch.stack(draws[name]) / std
+        assert noise.std().item() == pytest.approx(1, abs=0.02 + 1 / np.sqrt(noise.numel()))
+        assert abs(noise.mean().item()) < 5 / np.sqrt(noise.numel())
+    assert capped, "the cap hides the Fisher information everywhere: nothing was tested"
+
+
+def test_fisher_uses_the_retain_set_alone(task):
+    other = replace(task, model=copy.deepcopy(task.model), images=task.images.clone())
+    other.images[task.forget] = 0
+    for each in (task, other):
+        fisher.unlearn(each, alpha=1e-3, max_std=1e-2, last_layer_factor=10.0)
+    assert torch.equal(weights(task.model), weights(other.model))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bernoulli_kl_equals_torch_distributions(seed):
+    torch.manual_seed(seed)
+    forget, out = torch.rand(20, dtype=torch.float64), torch.rand(30, dtype=torch.float64) / 2
+    expected = kl_divergence(Bernoulli(forget.mean()), Bernoulli(out.mean()))
+    torch.testing.assert_close(remi.bernoulli_kl(forget, out), expected)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.2])
+def test_gaussian_kl_equals_torch_distributions(floor):
+    torch.manual_seed(0)
+    forget, out = torch.rand(20, dtype=torch.float64), torch.rand(30, dtype=torch.float64) / 2
+
+    def normal(values):
+        return Normal(values.mean(), (values.var(correction=0) + floor**2).sqrt())
+
+    expected = kl_divergence(normal(forget), normal(out))
+    torch.testing.assert_close(remi.gaussian_kl(forget, out, floor), expected)
+
+
+@pytest.mark.parametrize("kl", [remi.bernoulli_kl, lambda a, b: remi.gaussian_kl(a, b, 0.2)])
+def test_divergences_vanish_at_equality_and_stay_finite_at_certainty(kl):
+    scores = torch.tensor([0.1, 0.6, 0.9])
+    assert kl(scores, scores.clone()).abs().item() < 1e-6
+    certain = torch.ones(5, requires_grad=True)
+    value = kl(certain, torch.zeros(5))
+    value.backward()
+    assert value.isfinite()
+    assert certain.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", ["gaussian_kl", "bernoulli_kl"])
+@pytest.mark.parametrize("classification_data", ["train", "retain"])
+def test_remi_lowers_the_guides_rate_on_the_forget_set_and_stops(task, loss, classification_data):
+    changes = {"loss": loss, "classification_data": classification_data, "max_epochs": 60}
+    history = remi.unlearn(task, **{**REMI, **changes})
+    assert history[0]["mf_forget"] > history[0]["mf_out_of_sample"]
+    assert history[-1]["mf_forget"] < history[0]["mf_forget"]
+    running = history[:-1]
+    assert all(record["mf_forget"] > record["mf_out_of_sample"] for record in running)
+    if len(history) <= 60:
+        assert history[-1]["mf_forget"] <= history[-1]["mf_out_of_sample"]
+    assert not task.model.training
+
+
+def test_remi_does_nothing_when_the_guide_sees_no_difference(task):
+    same = replace(task, out_of_sample=task.forget)
+    before = weights(task.model)
+    assert [record["epoch"] for record in remi.unlearn(same, **REMI)] == [0]
+    assert torch.equal(weights(task.model), before)
+
+
+def test_one_remi_step_is_the_gradient_of_the_weighted_losses(task):
+    """One epoch of one step at zero momentum, against autograd on the written-out loss."""
+    plain = copy.deepcopy(task.model)
+    forget_only = {"max_epochs": 1, "classification_data": "retain", "lambda2": 1.0}
+    training = {**TRAINING, "momentum": 0.0, "weight_decay": 0.0}
+    # One out-of-sample image and one image per class of batch: the draws cannot matter.
+    single = replace(task, out_of_sample=task.out_of_sample[:1], training=training)
+    history = remi.unlearn(single, **{**REMI, **forget_only})
+    assert len(history) == 2
+    probe = replace(single, model=plain)
+    scores = LossGuide()(probe.features(task.forget))
+    target = LossGuide()(probe.features(single.out_of_sample.repeat(4))).detach()
+    loss = remi.gaussian_kl(scores, target, 0.2)
+    gradients = torch.autograd.grad(loss, list(plain.parameters()))
+    for parameter, updated, gradient in zip(
+        plain.parameters(), task.model.parameters(), gradients, strict=True
+    ):
+        torch.testing.assert_close(updated, parameter - 0.01 * gradient, rtol=1e-4, atol=1e-7)
+    assert history[1]["loss_membership"] == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_remi_is_deterministic_and_leaves_the_global_generator_alone(task):
+    again = replace(task, model=copy.deepcopy(task.model))
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    remi.unlearn(task, **REMI)
+    assert torch.equal(torch.rand(2), expected)
+    remi.unlearn(again, **REMI)
+    assert torch.equal(weights(task.model), weights(again.model))
+
+
+def test_remi_runs_with_the_white_box_network_as_guide(task):
+    torch.manual_seed(0)
+    guide = WhiteBoxAttack(4, 512).eval().requires_grad_(requires_grad=False)
+    history = remi.unlearn(replace(task, guide=guide), **REMI)
+    assert {"mf_forget", "accuracy_retain", "seconds_attack_loss"} <= set(history[-1])
+
+
+def test_a_non_finite_loss_names_method_epoch_and_rate(task):
+    with pytest.raises(RemibenchError, match=r"remi: the loss became nan in epoch \d+ at learning"):
+        remi.unlearn(task, **{**REMI, "learning_rate": 1e25, "max_epochs": 20})
+
+
+def test_cost_sums_the_epochs_of_interrupted_and_resumed_runs_alike():
+    history = [
+        {"epoch": 0, "seconds": 1.0, "seconds_attack_loss": 0.0},
+        {"epoch": 1, "seconds": 2.0, "seconds_attack_loss": 1.5},
+    ]
+    expected = {"epochs": 1, "seconds": 3.5, "seconds_attack_loss": 1.5}
+    assert unlearning_cost(history, loading_seconds=0.5) == expected
+
+
+def test_every_configured_method_fulfils_the_contract(task):
+    """Any method, with its default parameters: changes the model in place, returns its epochs."""
+    from importlib import import_module
+
+    for name, method in METHODS.items():
+        parameters = getattr(Unlearning(), name).model_dump()
+        parameters |= {"max_epochs": 1} if "max_epochs" in parameters else {}
+        each = replace(task, model=copy.deepcopy(task.model))
+        module = import_module(f"remibench.unlearning.{method.module}")
+        history = module.unlearn(each, **parameters)
+        assert {"epoch", "seconds"} <= set(history[-1]), name
+        assert not torch.equal(weights(each.model), weights(task.model)), name
+        assert weights(each.model).isfinite().all(), name
