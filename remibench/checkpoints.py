@@ -67,7 +67,15 @@ def save_tensors(
     """Write named tensors and a JSON header (what the tensors are) to a safetensors file.
 
     The same tensors and header give the same bytes.
+
+    Raises:
+        RemibenchError: A tensor is not finite: whatever made it diverged in its last step.
     """
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise RemibenchError(
+                f"{path} is not written: tensor {name!r} is not finite; lower the learning rate"
+            )
     from safetensors.torch import save
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -266,6 +274,8 @@ class EpochCheckpoint:
         self, model: torch.nn.Module, optimizer: torch.optim.Optimizer
     ) -> list[dict[str, float]]:
         """Load the saved state, if there is one, and return the history of the finished epochs."""
+        import torch
+
         if not self.path.exists():
             return []
         try:
@@ -277,10 +287,14 @@ class EpochCheckpoint:
             {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
         )
         states: dict[int, dict[str, torch.Tensor]] = {}
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         for name, value in tensors.items():
             if name.startswith("optimizer."):
-                _, parameter, field = name.split(".", 2)
-                states.setdefault(int(parameter), {})[field] = value
+                _, index, field = name.split(".", 2)
+                parameter = parameters[int(index)]
+                if value.shape == parameter.shape:  # fused optimizers need the same memory layout
+                    value = torch.empty_like(parameter).copy_(value)
+                states.setdefault(int(index), {})[field] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states, "param_groups": groups})
         return header["history"]

@@ -166,7 +166,8 @@ def _known(value: str, choices: list[str]) -> str:
 
 
 def _suggest(value: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
+    near = [choice for choice in choices if choice.startswith(value)]
+    near = near or difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
     return (f"did you mean {near[0]!r}? " if near else "") + f"choices: {', '.join(choices)}"
 
 

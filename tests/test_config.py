@@ -67,7 +67,7 @@ def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
         ),
         (
             {"unlearning": {"remi": {}}},
-            "unknown key 'remi' in `unlearning`; did you mean 'remi_whitebox'?",
+            "unknown key 'remi' in `unlearning`; did you mean 'remi_blackbox'?",
         ),
         ({"methods": ["original", "fischer"]}, "unknown name 'fischer'; did you mean 'fisher'?"),
         ({"methods": ["fisher"]}, "`methods`: 'original' is missing"),

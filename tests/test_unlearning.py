@@ -48,7 +48,7 @@ def task(spec, data):
     """16 training images (4 to forget) and 8 out-of-sample images, target fitted to the former."""
     images, labels = data
     target = build_model(spec, seed=3)
-    settings = {**TRAINING, "epochs": 60}
+    settings = {**TRAINING, "epochs": 25}
     fit_classifier(target, images[:16], labels[:16], what="target", seed=3, **settings)
     return UnlearningTask(
         model=target,
@@ -89,8 +89,9 @@ def test_retraining_does_not_depend_on_the_target_or_the_forget_images(task, spe
 
 
 def test_fisher_noise_has_the_published_deviation(task):
-    alpha, max_std, factor = 1e-3, 2e-2, 10.0
     moments = second_moments(task.model, task.images[task.retain], task.labels[task.retain])
+    max_std, factor = 2e-2, 10.0
+    alpha = max_std**2 * moments["head.weight"].median().item()  # the cap binds for one half
     before = copy.deepcopy(task.model.state_dict())
     draws = {name: [] for name in moments}
     for seed in range(200):
@@ -100,15 +101,16 @@ def test_fisher_noise_has_the_published_deviation(task):
         )
         for name, parameter in task.model.named_parameters():
             draws[name].append(parameter.detach() - before[name])
-    capped = 0
+    capped = uncapped = 0
     for name, moment in moments.items():
         std = (alpha / moment).sqrt().clamp(max=max_std)
-        capped += int((std < max_std).any())
+        capped += int((std == max_std).sum())
+        uncapped += int((std < max_std).sum())
         std = std * (factor if name in ("head.weight", "head.bias") else 1)
         noise = torch.stack(draws[name]) / std
         assert noise.std().item() == pytest.approx(1, abs=0.02 + 1 / np.sqrt(noise.numel()))
         assert abs(noise.mean().item()) < 5 / np.sqrt(noise.numel())
-    assert capped, "the cap hides the Fisher information everywhere: nothing was tested"
+    assert min(capped, uncapped) > 100
 
 
 def test_fisher_uses_the_retain_set_alone(task):
@@ -154,6 +156,7 @@ def test_divergences_vanish_at_equality_and_stay_finite_at_certainty(kl):
 @pytest.mark.parametrize("classification_data", ["train", "retain"])
 def test_remi_lowers_the_guides_rate_on_the_forget_set_and_stops(task, loss, classification_data):
     changes = {"loss": loss, "classification_data": classification_data, "max_epochs": 60}
+    changes |= {"learning_rate": 0.1}
     history = remi.unlearn(task, **{**REMI, **changes})
     assert history[0]["mf_forget"] > history[0]["mf_out_of_sample"]
     assert history[-1]["mf_forget"] < history[0]["mf_forget"]
@@ -212,7 +215,7 @@ def test_remi_runs_with_the_white_box_network_as_guide(task):
 
 def test_a_non_finite_loss_names_method_epoch_and_rate(task):
     with pytest.raises(RemibenchError, match=r"remi: the loss became nan in epoch \d+ at learning"):
-        remi.unlearn(task, **{**REMI, "learning_rate": 1e25, "max_epochs": 20})
+        remi.unlearn(task, **{**REMI, "learning_rate": 1e25, "batch_size": 1})
 
 
 def test_cost_sums_the_epochs_of_interrupted_and_resumed_runs_alike():

@@ -1,8 +1,8 @@
 """Black-box membership model: the Adversarial Robustness Toolbox's (ART's).
 
-ART's ``MembershipInferenceBlackBox`` is fitted. What it fitted, the scaler and the network, is kept as a differentiable
-function of the classifier's posteriors, so that ReMI can be guided by it and evaluation need not
-import ART.
+ART's ``MembershipInferenceBlackBox`` is fitted. What it fitted, the scaler and the network, is kept
+as a differentiable function of the classifier's posteriors, so that ReMI can be guided by it and
+evaluation need not import ART.
 """
 
 from __future__ import annotations
@@ -88,9 +88,15 @@ def fit_attack(
         epochs, learning_rate, batch_size: ART's ``nn_model_*``.
 
     Raises:
-        RemibenchError: The fitted network is not finite.
+        RemibenchError: ART's training diverged.
     """
-    fitted = fit_art_attack(members, nonmembers, seed, epochs, learning_rate, batch_size)
+    try:
+        fitted = fit_art_attack(members, nonmembers, seed, epochs, learning_rate, batch_size)
+    except RuntimeError as error:
+        raise RemibenchError(
+            f"{what}: ART's training failed at learning rate {learning_rate} ({error}); "
+            "lower the learning rate"
+        ) from error
     attack = BlackBoxAttack(members.label.shape[1])
     attack.load_state_dict(
         {
@@ -99,11 +105,6 @@ def fit_attack(
             **fitted.attack_model.cpu().state_dict(),
         }
     )
-    if not all(tensor.isfinite().all() for tensor in attack.state_dict().values()):
-        raise RemibenchError(
-            f"{what}: the attack network is not finite after training at learning rate "
-            f"{learning_rate}; lower the learning rate"
-        )
     return attack.to(members.loss.device).eval().requires_grad_(requires_grad=False), []
 
 

@@ -10,7 +10,8 @@ def measure(evaluation: Evaluation) -> Rows:
     """Yield, for every attack, its member rate on each subset and its AUC, forget against test.
 
     ``mia_whitebox_rate`` on ``forget`` is the paper's "MIA accuracy" (Table IV): the share of
-    forget images predicted to be members, at probability .5. On ``test`` it is the false-positive rate.
+    forget images predicted to be members, at probability .5. On ``test`` it is the rate of false
+    positives.
     """
     for name, scores in evaluation.scores.items():
         members = (scores > 0.5).float()

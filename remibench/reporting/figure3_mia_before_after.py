@@ -51,7 +51,7 @@ def draw(results: Results) -> plt.Figure:
     summary = summary[(summary["forget_ratio"] == FORGET_RATIO) & (summary["subset"] == "forget")]
     datasets = list(dict.fromkeys(results.evaluation["dataset"]))
     figure, axes = plt.subplots(
-        1, len(datasets), figsize=(1.2 + 3.2 * len(datasets), 3.2), sharey=True, squeeze=False
+        1, len(datasets), figsize=(2.4 + 3.4 * len(datasets), 3.2), sharey=True, squeeze=False
     )
     shown = [method for method in SHOWN if method in results.methods]
     width = 0.8 / len(shown)
@@ -67,10 +67,11 @@ def draw(results: Results) -> plt.Figure:
                 row = cell.iloc[0]
                 axis.bar(at, row["mean"], width * 0.9, color=COLORS[method], alpha=0.85)
                 if np.isfinite(row["low"]):
+                    low, high = np.clip([row["low"], row["high"]], 0, 1)
                     axis.errorbar(
                         at,
                         row["mean"],
-                        [[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
+                        [[row["mean"] - low], [high - row["mean"]]],
                         color="0.2",
                         capsize=2,
                         linewidth=1,

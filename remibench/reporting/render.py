@@ -53,8 +53,8 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     )
     lines = text[rows].drop_duplicates()
     wide = text.pivot(index=rows, columns="method", values="text")  # noqa: PD010 - strings, unique
-    wide = wide.reindex(index=pd.MultiIndex.from_frame(lines), columns=list(METHODS))
-    return wide.fillna("not run").rename(columns=METHODS).reset_index()
+    wide = wide.reindex(pd.MultiIndex.from_frame(lines)).reindex(columns=list(METHODS))
+    return wide.astype(object).fillna("not run").rename(columns=METHODS).reset_index()
 
 
 def note(table: pd.DataFrame) -> str:
@@ -113,7 +113,10 @@ def use_theme() -> None:
 
 def write_figure(figure: Figure, svg: Path, png: Path) -> None:
     """Write a figure as SVG and PNG, without dates, so that equal data give equal files."""
+    import matplotlib.pyplot as plt
+
     with atomic_path(svg) as temporary:
         figure.savefig(temporary, metadata={"Date": None})
     with atomic_path(png) as temporary:
         figure.savefig(temporary, dpi=200, metadata={"Software": None})
+    plt.close(figure)

@@ -2,8 +2,8 @@
 
 It minimises λ1·L_cls + λ2·L_G with λ1 = 1 − λ2. L_cls is the cross-entropy on training images; L_G
 is a Kullback-Leibler divergence between what the MF model says of forget images and what it says
-of out-of-sample images. The evaluation section that this project reproduces gives no formula for L_G;
-the readings below are ours (``docs/protocol.md``).
+of out-of-sample images. The evaluation section that this project reproduces gives no formula for
+L_G; the readings below are ours (``docs/protocol.md``).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ rule fit_attack:
         "<results>/benchmarks/fit_attack/{dataset}/{architecture}/{seed}/{attack}_{access}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: THREADS
     resources:
         gpu=GPU,
     params:

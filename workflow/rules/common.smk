@@ -44,6 +44,9 @@ DATA = {
         "splits": "npz",
     }.items()
 }
+# One thread a job: jobs in parallel use the cores better than threads within a job do, and results
+# then do not depend on --cores.
+THREADS = 1
 ENVIRONMENT = "../../envs/remibench.yaml"
 GPU = 1 if cfg.device == "cuda" else 0
 

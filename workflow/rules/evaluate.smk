@@ -30,7 +30,7 @@ rule evaluate:
         method="|".join([ORIGINAL, *METHODS]),
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
@@ -95,6 +95,7 @@ rule record_provenance:
         ENVIRONMENT
     params:
         config=cfg.model_dump(),
+        threads_per_job=THREADS,
         code=code("record_provenance.py"),
     script:
         "../scripts/record_provenance.py"

@@ -9,7 +9,7 @@ rule score_members:
         "<results>/logs/score_members/{dataset}/{architecture}/{seed}.log",
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: THREADS
     resources:
         gpu=GPU,
     params:

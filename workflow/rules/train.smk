@@ -10,7 +10,7 @@ rule train_model:
         "<results>/benchmarks/train_model/{dataset}/{architecture}/{seed}/{role}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: THREADS
     resources:
         gpu=GPU,
     params:

@@ -16,7 +16,7 @@ rule unlearn:
         "<results>/benchmarks/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: THREADS
     resources:
         gpu=GPU,
     params:

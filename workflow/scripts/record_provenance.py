@@ -10,4 +10,5 @@ with job(snakemake):
     with atomic_path(snakemake.output.config) as temporary:
         text = yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True)
         temporary.write_text(text, encoding="utf-8")
-    save_json(snakemake.output.provenance, environment())
+    record = {**environment(), "threads_per_job": snakemake.params.threads_per_job}
+    save_json(snakemake.output.provenance, record)

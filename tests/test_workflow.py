@@ -1,0 +1,362 @@
+"""The workflow through Snakemake itself: all stages, incremental re-runs, determinism, failures.
+
+Every run happens in a copy of the repository, so that editing a module or a config is a real edit.
+The project is imported from the copy because Snakemake puts the Snakefile's folder on the path.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).parents[1]
+REPORTS = {
+    "figure3_mia_before_after",
+    "figure4_efficacy",
+    "figure5_mf_during_unlearning",
+    "gather",
+    "record_provenance",
+    "summarise",
+    "table3_classification_accuracy",
+    "table4_whitebox_mia",
+    "all",
+}
+
+
+def copy_repository(folder):
+    """Copy what git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    return folder
+
+
+def snakemake(folder, *arguments, check=True):
+    """Run the smoke grid in a copy; return the completed process with joined output."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config/smoke.yaml"]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert not check or done.returncode == 0, done.stdout
+    return done
+
+
+def planned(folder, *arguments):
+    """Rules and counts that a dry-run would execute, with the wildcards of each job."""
+    output = snakemake(folder, "--dry-run", *arguments).stdout
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", output, flags=re.MULTILINE)
+    listing = []
+    for rule, body in jobs:
+        found = re.search(r"wildcards: (.*)", body)
+        listing.append((rule, dict(re.findall(r"(\w+)=([^,\n]+)", found[1])) if found else {}))
+    if not listing:
+        assert "Nothing to be done" in output, output
+    return listing
+
+
+def rules(jobs):
+    return Counter(rule for rule, _ in jobs)
+
+
+def configure(folder, **changes):
+    """Change the smoke preset of a copy, section by section."""
+    path = folder / "config" / "smoke.yaml"
+    config = yaml.safe_load(path.read_text())
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            config[key] = config.get(key, {}) | value
+        else:
+            config[key] = value
+    path.write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A copy of the repository in which the smoke grid has run once, on one core."""
+    folder = copy_repository(tmp_path_factory.mktemp("finished"))
+    snakemake(folder, "--cores", "1")
+    return folder
+
+
+@pytest.fixture
+def project(finished):
+    """The finished copy; its sources and config are restored afterwards."""
+    yield finished
+    for name in ("config", "config.yaml", "remibench"):
+        source = ROOT / name
+        for path in [source] if source.is_file() else source.rglob("*"):
+            copy = finished / path.relative_to(ROOT)
+            if copy.is_file() and copy.read_bytes() != path.read_bytes():
+                shutil.copy2(path, copy)
+
+
+def results(folder):
+    return folder / "results" / "smoke"
+
+
+def test_every_stage_leaves_its_artifact(finished):
+    tree = results(finished)
+    cell = "fmnist_embedded/cnn/0"
+    for name in (
+        "data/fmnist_embedded/images.npy",
+        f"models/{cell}/target.safetensors",
+        f"models/{cell}/shadow.safetensors",
+        f"attacks/{cell}/mf_whitebox.safetensors",
+        f"attacks/{cell}/mia_blackbox.safetensors",
+        f"forget/{cell}/0.1.npy",
+        f"unlearned/{cell}/remi_blackbox/0.25.safetensors",
+        f"unlearned/{cell}/fisher/0.1.json",
+        f"evaluation/{cell}/original.csv",
+        "evaluation.csv",
+        "tables/table4_whitebox_mia.tex",
+        "figures/figure3_mia_before_after.png",
+        "summary.txt",
+    ):
+        assert (tree / name).stat().st_size > 0, name
+    assert not (tree / "progress").exists() or not list((tree / "progress").iterdir())
+
+
+def test_the_evaluation_holds_every_cell_and_metric(finished):
+    table = pd.read_csv(results(finished) / "evaluation.csv")
+    assert not table["value"].isna().any()
+    methods = {"original", "retrain", "fisher", "remi_whitebox", "remi_blackbox"}
+    assert set(table["method"]) == methods
+    for _, cell in table.groupby(["method", "forget_ratio"]):
+        found = set(zip(cell["subset"].fillna(""), cell["metric"], strict=True))
+        for subset in ("forget", "retain", "test"):
+            assert (subset, "accuracy") in found
+            for attack in ("mf_whitebox", "mf_blackbox", "mia_whitebox", "mia_blackbox"):
+                assert (subset, f"{attack}_rate") in found
+        assert {("forget", "efficacy"), ("forget", "mia_whitebox_auc")} <= found
+        if cell["method"].iloc[0] != "original":
+            assert ("", "seconds") in found
+    remi = table[table["method"] == "remi_whitebox"]
+    assert "seconds_attack_loss" in set(remi["metric"])
+    # 200 training images of 10 classes: at least ratio·200, at most one more per class.
+    sizes = table[(table["metric"] == "images") & (table["subset"] == "forget")]
+    for ratio, size in sizes[["forget_ratio", "value"]].drop_duplicates().to_numpy():
+        assert ratio * 200 <= size < ratio * 200 + 10
+
+
+def test_the_targets_rates_can_be_recomputed_from_its_artifacts(finished):
+    """One number of the CSV, from the stored checkpoints, by another route (numpy alone)."""
+    tree, cell = results(finished), "fmnist_embedded/cnn/0"
+    weights = load_file(tree / f"models/{cell}/target.safetensors")
+    images = np.load(tree / "data/fmnist_embedded/images.npy")
+    labels = np.load(tree / "data/fmnist_embedded/labels.npy")
+    test = np.load(tree / "data/fmnist_embedded/splits.npz")["test"]
+    values = (images[test].astype(np.float32) / 255 - 0.1307) / 0.3081
+    for block in (0, 3, 6):
+        kernel, bias = weights[f"backbone.{block}.weight"], weights[f"backbone.{block}.bias"]
+        patches = np.lib.stride_tricks.sliding_window_view(values, (3, 3), axis=(2, 3))
+        values = np.einsum("ncijkl,ockl->noij", patches, kernel) + bias[:, None, None]
+        side = values.shape[2] // 2 * 2
+        pooled = values[:, :, :side, :side].reshape(*values.shape[:2], side // 2, 2, side // 2, 2)
+        values = np.maximum(pooled.max((3, 5)), 0)
+    hidden = values.reshape(len(test), -1) @ weights["backbone.10.weight"].T
+    hidden = np.maximum(hidden + weights["backbone.10.bias"], 0)
+    logits = hidden @ weights["head.weight"].T + weights["head.bias"]
+    expected = (logits.argmax(1) == labels[test]).mean()
+    table = pd.read_csv(tree / "evaluation.csv")
+    row = table[
+        (table["method"] == "original")
+        & (table["subset"] == "test")
+        & (table["metric"] == "accuracy")
+    ]
+    assert set(row["value"]) == {pytest.approx(expected)}
+
+
+def test_config_versions_and_machine_are_saved_beside_the_results(finished):
+    config = yaml.safe_load((results(finished) / "config.yaml").read_text())
+    assert config["training"]["epochs"] == 3
+    assert config["training"]["weight_decay"] == 5e-4  # a default, resolved
+    provenance = yaml.safe_load((results(finished) / "provenance.json").read_text())
+    assert provenance["libraries"]["torch"].startswith("2.14.1")
+    assert provenance["cpu_count"] == os.cpu_count()
+    assert provenance["threads_per_job"] == 1
+
+
+def test_nothing_is_to_be_done_after_a_full_run(project):
+    assert planned(project) == []
+
+
+def test_editing_remi_re_runs_remi_alone(project):
+    path = project / "remibench/unlearning/remi.py"
+    path.write_text(path.read_text().replace("epoch = len(history)", "epoch = 0 + len(history)", 1))
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    jobs = planned(project)
+    assert set(rules(jobs)) == {"unlearn", "evaluate"} | REPORTS
+    touched = {w["method"] for rule, w in jobs if rule in ("unlearn", "evaluate")}
+    assert touched == {"remi_whitebox", "remi_blackbox"}
+    assert rules(jobs)["unlearn"] == 4
+
+
+def test_changing_the_mias_epochs_trains_and_unlearns_nothing(project):
+    configure(project, attacks={"mia": {"whitebox": {"epochs": 3}, "blackbox": {"epochs": 2}}})
+    jobs = planned(project)
+    assert set(rules(jobs)) == {"fit_attack", "evaluate"} | REPORTS
+    assert [w for rule, w in jobs if rule == "fit_attack"] == [
+        {
+            "dataset": "fmnist_embedded",
+            "architecture": "cnn",
+            "seed": "0",
+            "attack": "mia",
+            "access": "whitebox",
+        }
+    ]
+
+
+def test_adding_a_seed_runs_the_new_cells_alone(project):
+    configure(project, seeds=[0, 1])
+    jobs = planned(project)
+    assert {w["seed"] for rule, w in jobs if rule not in REPORTS} == {"1"}
+    assert rules(jobs)["train_model"] == 2
+    assert rules(jobs)["unlearn"] == 8
+
+
+def test_adding_a_ratio_runs_the_new_cells_alone(project):
+    configure(project, forget_ratios=[0.1, 0.25, 0.5])
+    jobs = planned(project)
+    # `evaluate` measures all ratios of a method in one process: it gathers, too.
+    assert set(rules(jobs)) == {"select_forget_set", "unlearn", "evaluate"} | REPORTS
+    ratios = {w["ratio"] for rule, w in jobs if rule in ("select_forget_set", "unlearn")}
+    assert ratios == {"0.5"}
+    assert rules(jobs)["unlearn"] == 4
+
+
+def test_adding_a_method_runs_the_new_cells_alone(project):
+    configure(project, methods=["original", "retrain"])
+    snakemake(project)
+    configure(project, methods=["original", "retrain", "fisher"])
+    shutil.rmtree(results(project) / "unlearned/fmnist_embedded/cnn/0/fisher")
+    jobs = planned(project)
+    assert set(rules(jobs)) == {"unlearn", "evaluate"} | REPORTS
+    assert {w["method"] for rule, w in jobs if rule not in REPORTS} == {"fisher"}
+    configure(project, methods=["original", "retrain", "fisher", "remi_whitebox", "remi_blackbox"])
+    snakemake(project)
+
+
+@pytest.mark.parametrize(
+    ("module", "unaffected"),
+    [
+        ("remibench/reporting/table4_whitebox_mia.py", {"gather", "evaluate", "figure4_efficacy"}),
+        ("remibench/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
+        ("remibench/attacks/blackbox.py", {"train_model", "prepare_dataset"}),
+        ("remibench/data/fmnist.py", set()),
+        ("remibench/unlearning/fisher.py", {"train_model", "fit_attack", "select_forget_set"}),
+    ],
+)
+def test_editing_a_module_re_runs_its_dependants_alone(project, module, unaffected):
+    path = project / module
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    jobs = rules(planned(project))
+    assert jobs
+    assert not unaffected & set(jobs)
+
+
+def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, tmp_path):
+    again = copy_repository(tmp_path)
+    snakemake(again, "--cores", "2")
+    compared = 0
+    for path in sorted(results(finished).rglob("*")):
+        other = results(again) / path.relative_to(results(finished))
+        if path.suffix in (".safetensors", ".npy", ".npz") or path.name == "scores.npy":
+            digests = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, other)}
+            assert len(digests) == 1, path
+            compared += 1
+        elif path.suffix == ".csv":
+            first, second = (_without_timings(pd.read_csv(p)) for p in (path, other))
+            pd.testing.assert_frame_equal(first, second, check_exact=True)
+            compared += 1
+    assert compared > 40
+
+
+def _without_timings(table):
+    table = table[[column for column in table if not column.startswith("seconds")]]
+    if "metric" in table:
+        table = table[~table["metric"].str.startswith("seconds")]
+    return table.reset_index(drop=True)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("trainin={'epochs': 3}", "config: unknown key 'trainin' at the top level; did you mean"),
+        ("methods=[original,remi]", "config: `methods`: unknown name 'remi'; did you mean"),
+        ("forget_ratios=[1.5]", "config: `forget_ratios.0`: input should be less than 1; got 1.5"),
+    ],
+)
+def test_a_config_error_is_one_line_without_traceback(project, argument, message):
+    done = snakemake(project, "--dry-run", "--config", argument, check=False)
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "properties" not in done.stdout
+
+
+def test_a_failing_rule_says_why_and_logs_the_traceback_and_leaves_no_output(project):
+    """A target checkpoint cut short, as by a full disk or an interrupted copy."""
+    tree, cell = results(project), "fmnist_embedded/cnn/0"
+    checkpoint = tree / f"models/{cell}/target.safetensors"
+    whole, evaluated = checkpoint.read_bytes(), tree / f"evaluation/{cell}/original.csv"
+    checkpoint.write_bytes(whole[:1000])
+    try:
+        done = snakemake(project, "--forcerun", "evaluate", "--until", "evaluate", check=False)
+        assert done.returncode != 0
+        line = next(row for row in done.stdout.splitlines() if row.startswith("rule evaluate:"))
+        assert "cannot read checkpoint results/smoke/models" in line
+        assert "delete it and run snakemake again" in line
+        assert not evaluated.exists()
+        log = tree / f"logs/evaluate/{cell}/original.log"
+        assert "Traceback (most recent call last)" in log.read_text()
+    finally:
+        checkpoint.write_bytes(whole)
+        snakemake(project, "--rerun-triggers", "mtime")
+
+
+def test_a_class_too_small_for_a_ratio_is_named(project):
+    done = snakemake(project, "--config", "forget_ratios=[0.999]", check=False)
+    assert done.returncode != 0
+    assert re.search(
+        r"forget ratio 0.999 takes \d+ of the \d+ training images of class", done.stdout
+    )
+
+
+def test_a_diverging_training_is_named(project):
+    done = snakemake(
+        project, "--config", "training={'learning_rate': 1.0e+20}", "results=results/x", check=False
+    )
+    assert done.returncode != 0
+    assert re.search(
+        r"target: the loss became \w+ in epoch 1 at learning rate 1e\+20; lower", done.stdout
+    )
+    assert not list((project / "results/x").rglob("target.safetensors"))
+
+
+def test_the_full_grid_of_the_paper_resolves_without_data(project):
+    output = snakemake(project, "--configfile", "config/paper.yaml", "--dry-run", "--quiet").stdout
+    assert re.search(r"unlearn +320\b", output)
