@@ -114,7 +114,7 @@ def test_methods_that_were_not_run_say_so(tmp_path):
     paths = {kind: tmp_path / f"table.{kind}" for kind in ("csv", "tex", "html")}
     write_table(table, "Rate (%)", table4_whitebox_mia.ROWS, 3, **paths)
     assert "not run" in paths["html"].read_text()
-    assert r"fmnist\_embedded" in paths["tex"].read_text()
+    assert r"fmnist\_embedded & cnn & 10\% & forget" in paths["tex"].read_text()
     assert r"Rate (\%)" in paths["tex"].read_text()
     assert len(pd.read_csv(paths["csv"])) == len(table)
 

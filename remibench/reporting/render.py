@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLORS = {  # Okabe and Ito's palette, safe for colour-blind readers
     "original": "#7f7f7f",
-    "retrain": "#000000",
+    "retrain": "#009e73",
     "fisher": "#e69f00",
     "remi_whitebox": "#0072b2",
     "remi_blackbox": "#56b4e9",
@@ -25,7 +25,7 @@ _HTML = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3em .8em; border-bottom: 1px solid #ddd; text-align: left; }}
+th, td {{ padding: .3em .8em; white-space: nowrap; border-bottom: 1px solid #ddd; text-align: left; }}
 thead th {{ border-bottom: 2px solid #222; }}
 </style></head><body><h1>{title}</h1><p>{note}</p>
 {table}
@@ -54,7 +54,9 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     lines = text[rows].drop_duplicates()
     wide = text.pivot(index=rows, columns="method", values="text")  # noqa: PD010 - strings, unique
     wide = wide.reindex(pd.MultiIndex.from_frame(lines)).reindex(columns=list(METHODS))
-    return wide.astype(object).fillna("not run").rename(columns=METHODS).reset_index()
+    wide = wide.astype(object).fillna("not run").rename_axis(columns=None).reset_index()
+    wide["forget_ratio"] = [f"{ratio:.0%}" for ratio in wide["forget_ratio"]]
+    return wide.rename(columns=METHODS | {name: name.replace("_", " ") for name in rows})
 
 
 def note(table: pd.DataFrame) -> str:
@@ -104,6 +106,7 @@ def use_theme() -> None:
             "axes.spines.right": False,
             "axes.spines.top": False,
             "figure.constrained_layout.use": True,
+            "font.sans-serif": ["DejaVu Sans"],
             "legend.frameon": False,
             "svg.fonttype": "none",
             "svg.hashsalt": "remibench",

@@ -2,12 +2,15 @@
 
 from glob import glob
 
-TABLES = ["table3_classification_accuracy", "table4_whitebox_mia"]
-FIGURES = [
-    "figure3_mia_before_after",
-    "figure4_efficacy",
-    "figure5_mf_during_unlearning",
-]
+TABLES = {
+    "table3_classification_accuracy": "III: classification accuracy",
+    "table4_whitebox_mia": "IV: white-box membership inference",
+}
+FIGURES = {
+    "figure3_mia_before_after": "3: membership inference before and after",
+    "figure4_efficacy": "4: efficacy scores",
+    "figure5_mf_during_unlearning": "5: membership fingerprinting during ReMI",
+}
 GATHERED = {
     "evaluation": "<results>/evaluation.csv",
     "histories": "<results>/histories.csv",
@@ -16,7 +19,7 @@ GATHERED = {
 }
 
 
-for table in TABLES:
+for table, title in TABLES.items():
 
     rule:
         name:
@@ -30,6 +33,7 @@ for table in TABLES:
                 f"<results>/tables/{table}.html",
                 caption=f"../report/{table}.rst",
                 category="Tables",
+                labels={"table": title},
             ),
         log:
             f"<results>/logs/{table}.log",
@@ -43,7 +47,7 @@ for table in TABLES:
             "../scripts/table.py"
 
 
-for figure in FIGURES:
+for figure, title in FIGURES.items():
 
     rule:
         name:
@@ -55,6 +59,7 @@ for figure in FIGURES:
                 f"<results>/figures/{figure}.svg",
                 caption=f"../report/{figure}.rst",
                 category="Figures",
+                labels={"figure": title},
             ),
             png=f"<results>/figures/{figure}.png",
         log:
