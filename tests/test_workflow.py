@@ -50,9 +50,9 @@ def copy_repository(folder):
     return folder
 
 
-def snakemake(folder, *arguments, check=True):
+def snakemake(folder, *arguments, check=True, config="config/smoke.yaml"):
     """Run the smoke grid in a copy; return the completed process with joined output."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config/smoke.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--configfile", config]
     done = subprocess.run(
         [*command, *arguments],
         cwd=folder,
@@ -65,9 +65,9 @@ def snakemake(folder, *arguments, check=True):
     return done
 
 
-def planned(folder, *arguments):
-    """Rules and counts that a dry-run would execute, with the wildcards of each job."""
-    output = snakemake(folder, "--dry-run", *arguments).stdout
+def planned(folder, **settings):
+    """The jobs that a dry-run would execute: rule and wildcards of each."""
+    output = snakemake(folder, "--dry-run", **settings).stdout
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", output, flags=re.MULTILINE)
     listing = []
     for rule, body in jobs:
@@ -307,15 +307,18 @@ def _without_timings(table):
     [
         ("trainin={'epochs': 3}", "config: unknown key 'trainin' at the top level; did you mean"),
         ("methods=[original,remi]", "config: `methods`: unknown name 'remi'; did you mean"),
-        ("forget_ratios=[1.5]", "config: `forget_ratios.0`: input should be less than 1; got 1.5"),
+        (
+            "forget_ratios=[1.5]",
+            "config: `forget_ratios.0`: input should be less than 1; got '1.5'",
+        ),
     ],
 )
 def test_a_config_error_is_one_line_without_traceback(project, argument, message):
     done = snakemake(project, "--dry-run", "--config", argument, check=False)
     assert done.returncode != 0
-    assert message in done.stdout
-    assert "Traceback" not in done.stdout
-    assert "properties" not in done.stdout
+    announcements, line = done.stdout.strip().rsplit("\n", 1)
+    assert line.startswith(message)
+    assert announcements.count("\n") == 1  # Snakemake names the profile and the config file
 
 
 def test_a_failing_rule_says_why_and_logs_the_traceback_and_leaves_no_output(project):
@@ -323,7 +326,9 @@ def test_a_failing_rule_says_why_and_logs_the_traceback_and_leaves_no_output(pro
     tree, cell = results(project), "fmnist_embedded/cnn/0"
     checkpoint = tree / f"models/{cell}/target.safetensors"
     whole, evaluated = checkpoint.read_bytes(), tree / f"evaluation/{cell}/original.csv"
+    stamp = checkpoint.stat()
     checkpoint.write_bytes(whole[:1000])
+    os.utime(checkpoint, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     try:
         done = snakemake(project, "--forcerun", "evaluate", "--until", "evaluate", check=False)
         assert done.returncode != 0
@@ -335,7 +340,8 @@ def test_a_failing_rule_says_why_and_logs_the_traceback_and_leaves_no_output(pro
         assert "Traceback (most recent call last)" in log.read_text()
     finally:
         checkpoint.write_bytes(whole)
-        snakemake(project, "--rerun-triggers", "mtime")
+        os.utime(checkpoint, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        snakemake(project)
 
 
 def test_a_class_too_small_for_a_ratio_is_named(project):
@@ -358,5 +364,6 @@ def test_a_diverging_training_is_named(project):
 
 
 def test_the_full_grid_of_the_paper_resolves_without_data(project):
-    output = snakemake(project, "--configfile", "config/paper.yaml", "--dry-run", "--quiet").stdout
-    assert re.search(r"unlearn +320\b", output)
+    jobs = rules(planned(project, config="config/paper.yaml"))
+    assert jobs["train_model"] == 20 * 2
+    assert jobs["unlearn"] == 20 * 4 * 4  # seeds, methods, ratios

@@ -25,7 +25,8 @@ _HTML = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3em .8em; white-space: nowrap; border-bottom: 1px solid #ddd; text-align: left; }}
+th, td {{ padding: .3em .8em; border-bottom: 1px solid #ddd; text-align: left; }}
+td {{ white-space: nowrap; }}
 thead th {{ border-bottom: 2px solid #222; }}
 </style></head><body><h1>{title}</h1><p>{note}</p>
 {table}

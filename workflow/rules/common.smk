@@ -1,5 +1,6 @@
 """The configuration, and what the rules share. No science here."""
 
+import sys
 from pathlib import Path
 
 from remibench.config import ACCESSES, METHODS, ORIGINAL, load_config
@@ -9,7 +10,7 @@ from remibench.provenance import code_digest
 try:
     cfg = load_config(config)
 except RemibenchError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(str(error))
 
 
 pathvars:
