@@ -4,11 +4,12 @@ BIN := .venv/bin
 RESULTS := results
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run env test lint format lock schema clean
+.PHONY: help run env test bench lint format lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
 	@echo "make test    run the tests"
+	@echo "make bench   time the hot paths against plain reference code"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
 	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
@@ -39,6 +40,9 @@ env: .venv/.run
 
 test: .venv/.dev
 	$(BIN)/python -m pytest
+
+bench: .venv/.run
+	$(BIN)/python benchmarks/hot_paths.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
