@@ -55,7 +55,16 @@ def make_results(seeds=3, methods=tuple(METHODS), ratios=(0.01, 0.1, 0.25, 0.5))
     return Results(
         evaluation=pd.DataFrame(rows, columns=[*axes, "subset", "metric", "value"]),
         histories=pd.DataFrame(epochs, columns=histories),
-        datasets=pd.DataFrame([{"dataset": "fmnist_embedded", "paper_dataset": "fmnist"}]),
+        datasets=pd.DataFrame(
+            [
+                {
+                    "dataset": "fmnist_embedded",
+                    "paper_dataset": "fmnist",
+                    "provenance": "invented",
+                    "image_size": 32,
+                }
+            ]
+        ),
         published={path.stem: pd.read_csv(path) for path in PAPER.glob("*.csv")},
     )
 
@@ -71,7 +80,7 @@ def test_one_seed_has_no_interval_and_says_so():
     summary = summarise(rows, ["cell"])
     assert summary[["low", "high"]].isna().all().all()
     assert format_cell(0.5, np.nan, np.nan, np.nan, 2) == "0.50"
-    assert "no interval" in note(summary)
+    assert "no interval" in note(summary, "")
 
 
 def test_summaries_group_by_cell():
@@ -112,8 +121,10 @@ def test_methods_that_were_not_run_say_so(tmp_path):
     assert (wide["Fisher"] == "not run").all()
     assert wide.loc[0, "Before"] == "0.900 [1.000]"
     paths = {kind: tmp_path / f"table.{kind}" for kind in ("csv", "tex", "html")}
-    write_table(table, "Rate (%)", table4_whitebox_mia.ROWS, 3, **paths)
+    write_table(table, results.sources, "Rate (%)", table4_whitebox_mia.ROWS, 3, **paths)
     assert "not run" in paths["html"].read_text()
+    assert "Data: fmnist_embedded: invented, 32×32 pixels" in paths["html"].read_text()
+    assert r"fmnist\_embedded: invented, 32$\times$32 pixels" in paths["tex"].read_text()
     assert r"fmnist\_embedded & cnn & 10\% & forget" in paths["tex"].read_text()
     assert r"Rate (\%)" in paths["tex"].read_text()
     assert len(pd.read_csv(paths["csv"])) == len(table)

@@ -60,17 +60,19 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     return wide.rename(columns=METHODS | {name: name.replace("_", " ") for name in rows})
 
 
-def note(table: pd.DataFrame) -> str:
-    """How to read a formatted table."""
+def note(table: pd.DataFrame, sources: str) -> str:
+    """How to read a formatted table, and which images its numbers are of."""
     seeds = sorted(set(table["seeds"]))
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     text = f"Mean over {count} seed{'s' if seeds != [1] else ''}"
     text += " ± half-width of the 95 % t-interval" if max(seeds) > 1 else " (one seed: no interval)"
-    return text + "; in brackets the paper's number, where it has that cell."
+    text += "; in brackets the paper's number, where it has that cell (full data, 64×64 pixels)."
+    return f"{text} Data: {sources}."
 
 
 def write_table(
     table: pd.DataFrame,
+    sources: str,
     title: str,
     rows: list[str],
     decimals: int,
@@ -78,19 +80,31 @@ def write_table(
     tex: Path,
     html: Path,
 ) -> None:
-    """Write a table as tidy CSV (unrounded), and formatted as LaTeX and HTML."""
+    """Write a table as tidy CSV (unrounded), and formatted as LaTeX and HTML.
+
+    Args:
+        table: Rows with mean, low, high, seeds and paper, and the columns ``rows`` and ``method``.
+        sources: Which images the numbers are of (:attr:`Results.sources`).
+        title: Of the table.
+        rows: Columns that make a line; methods make the columns.
+        decimals: Digits after the point.
+        csv, tex, html: Outputs.
+    """
     write_csv(csv, table)
     wide = pivot(table, rows, decimals)
-    caption = f"{title}. {note(table)}"
+    explanation = note(table, sources)
+    caption = f"{title}. {explanation}".replace("%", r"\%").replace("_", r"\_")
     with atomic_path(tex) as temporary:
         escaped = wide.style.hide(axis="index").format(escape="latex")
         escaped = escaped.format_index(escape="latex", axis=1)
-        latex = escaped.to_latex(hrules=True, caption=caption.replace("%", r"\%"))
-        temporary.write_text(latex.replace("±", r"$\pm$"), encoding="utf-8")
+        latex = escaped.to_latex(hrules=True, caption=caption)
+        temporary.write_text(
+            latex.replace("±", r"$\pm$").replace("×", r"$\times$"), encoding="utf-8"
+        )
     with atomic_path(html) as temporary:
         body = wide.to_html(index=False, border=0)
         temporary.write_text(
-            _HTML.format(title=title, note=note(table), table=body), encoding="utf-8"
+            _HTML.format(title=title, note=explanation, table=body), encoding="utf-8"
         )
 
 

@@ -54,6 +54,14 @@ class Results:
         run = set(self.evaluation["method"])
         return [method for method in METHODS if method in run]
 
+    @property
+    def sources(self) -> str:
+        """Which images the results are of, one phrase per dataset."""
+        return "; ".join(
+            f"{row.dataset}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
+            for row in self.datasets.itertuples()
+        )
+
     def metric(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
         """All values of a metric, times ``scale``: one row per cell, seed and subset."""
         rows = self.evaluation[self.evaluation["metric"] == metric]

@@ -11,4 +11,5 @@ with job(snakemake):
     module = import_module(f"remibench.reporting.{snakemake.params.module}")
     results = Results.read(given.evaluation, given.histories, given.datasets, given.published)
     table = module.build(results)
-    write_table(table, module.TITLE, module.ROWS, module.DECIMALS, **dict(snakemake.output.items()))
+    layout = (module.TITLE, module.ROWS, module.DECIMALS)
+    write_table(table, results.sources, *layout, **dict(snakemake.output.items()))
