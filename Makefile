@@ -19,7 +19,7 @@ help:
 run: env
 	@if [ -t 1 ]; then $(BIN)/snakemake --logger rich; else $(BIN)/snakemake; fi
 	@if [ ! -e $(RESULTS)/report.html ] || [ -n "$$(find $(RESULTS)/*.* $(RESULTS)/tables \
-	    $(RESULTS)/figures -newer $(RESULTS)/report.html -print -quit)" ]; then \
+	    $(RESULTS)/figures workflow/report -newer $(RESULTS)/report.html -print -quit)" ]; then \
 	    $(BIN)/snakemake --report $(RESULTS)/report.html; fi
 	@printf '\n%s\n' "$$(cat $(RESULTS)/summary.txt)"
 	@printf '\nTables:  %s\nFigures: %s\nReport:  %s\n' \
@@ -66,4 +66,4 @@ schema: .venv/.run
 	$(BIN)/python -m remibench.config > workflow/schemas/config.schema.json
 
 clean:
-	rm -rf $(RESULTS) .snakemake .venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(RESULTS) .venv .pytest_cache .ruff_cache build *.egg-info

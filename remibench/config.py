@@ -15,7 +15,7 @@ from remibench.errors import RemibenchError
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=1e-4, lt=1)]  # smaller ones have no plain decimal file name
 
 ACCESSES = ("whitebox", "blackbox")
 ORIGINAL = "original"

@@ -11,7 +11,7 @@ from remibench.seeding import derive_seed
 
 
 def forget_count(images: int, ratio: float) -> int:
-    """Return ceil(ratio·n), immune to binary rounding (0.01 · 1800 is 18.000000000000004…)."""
+    """Return ceil(ratio·n), immune to binary rounding (0.07 · 300 is 21.000000000000004)."""
     return math.ceil(round(ratio * images, 9))
 
 

@@ -2,7 +2,7 @@
 
 With L = Σ_n log p(y_n | x_n), the gradient δ of L with respect to a layer's output holds every
 sample's own error signal, because samples do not interact in evaluation mode. Together with the
-layer's input a it gives each sample's weight gradient, hence (``docs/reference`` for the sources):
+layer's input a it gives each sample's weight gradient g_n, hence:
 
 - linear layer: g_n = δ_n a_nᵀ, so Σ_n g_n² = (δ²)ᵀ a² and ‖g_n‖² = ‖δ_n‖² ‖a_n‖²;
 - convolution: g_n = δ_n U_nᵀ with U = unfold(a), one small matrix product per sample, then squared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,19 @@ def prepare_dataset(
     channels = len(raw.mean)
     shape = (len(labels), channels, image_size, image_size)
     count = 0
-    with atomic_path(images_path) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        for count, image in enumerate(itertools.islice(raw.images, limit), start=1):
+    # Written with plain writes: on a full disk a memory map would end the process by SIGBUS.
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with atomic_path(images_path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for count, image in enumerate(itertools.islice(_readable(raw.images), limit), 1):
             if count > len(labels):
                 break
-            array[count - 1] = resize_image(image, channels, image_size, count - 1)
+            file.write(resize_image(image, channels, image_size, count - 1).tobytes())
         if count != len(labels):
             raise RemibenchError(
                 f"{'more than ' if count > len(labels) else ''}{min(count, len(labels))} images "
                 f"but {len(labels)} labels; an image or label file is incomplete"
             )
-        array.flush()
-        del array
     save_array(labels_path, labels.astype(np.int64))
     metadata: dict[str, Any] = {
         "class_names": list(raw.class_names),
@@ -76,6 +77,14 @@ def prepare_dataset(
         "std": list(raw.std),
     }
     save_json(metadata_path, metadata)
+
+
+def _readable(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Tell a source that cannot be read from a disk that cannot be written."""
+    try:
+        yield from images
+    except OSError as error:
+        raise RemibenchError(f"an image of the dataset cannot be read: {error}") from error
 
 
 def resize_image(image: np.ndarray, channels: int, size: int, index: int) -> np.ndarray:

@@ -18,12 +18,16 @@ PACKAGE = "remibench"
 ROOT = Path(__file__).parents[1]
 LIBRARIES = (
     "adversarial-robustness-toolbox",
+    "matplotlib",
     "numpy",
     "pandas",
+    "pillow",
     "scikit-learn",
     "scipy",
+    "seaborn",
     "snakemake",
     "torch",
+    "torchvision",
 )
 
 

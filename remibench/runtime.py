@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import inspect
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -117,6 +118,7 @@ def select_device(name: str) -> torch.device:
             "set `device: cpu` or check the driver and CUDA_VISIBLE_DEVICES"
         )
     if name == "cuda":  # on the CPU all operations in use are deterministic, and this costs 2 s
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(mode=True)
     return torch.device(name)
 

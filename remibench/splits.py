@@ -7,6 +7,13 @@ import numpy as np
 from remibench.errors import RemibenchError
 from remibench.seeding import derive_seed
 
+# Membership model → (members, non-members) that it is fitted on, and that it is judged on. MF sees
+# the target model; MIA is fitted on the shadow model and judged, like MF, on the target.
+FITTED_ON = {"mf": ("mf_members", "out_of_sample"), "mia": ("shadow_train", "shadow_test")}
+JUDGED_ON = {"mf": ("mf_holdout", "test"), "mia": ("target_train", "test")}
+DEFENDER = ("target_train", "out_of_sample")  # all that an unlearning method may use
+EVALUATED_ON = ("target_train", "test")
+
 QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")
 
 

@@ -59,12 +59,14 @@ def test_rank_one_convolution_equals_conv2d_on_the_outer_product(classes, width)
 
 
 def test_factor_dropout_keeps_gradient_entries_at_the_published_rate():
-    network = whitebox.WhiteBoxNetwork(10, 16)
+    network = whitebox.WhiteBoxNetwork(10, 16).train()
+    seen = []
+    network.convolution.register_forward_pre_hook(lambda _, factors: seen.append(factors))
     torch.manual_seed(0)
-    dropout = network.factor_dropout.train()
-    kept = torch.stack(
-        [torch.outer(dropout(torch.ones(10)), dropout(torch.ones(16))) for _ in range(2000)]
-    )
+    ones = MembershipFeatures(*(torch.ones(2000, size) for size in (10, 1, 10, 16, 10)))
+    network(ones)
+    error, hidden = seen[0]
+    kept = error[:, :, None] * hidden[:, None, :]
     assert (kept > 0).float().mean().item() == pytest.approx(0.8, abs=0.01)
     assert kept.mean().item() == pytest.approx(1.0, abs=0.01)  # unbiased, as dropout is
 

@@ -78,7 +78,10 @@ def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
         ({"seeds": []}, "`seeds`: list should have at least 1 item"),
         ({"seeds": [-1]}, "`seeds.0`: input should be greater than or equal to 0; got -1"),
         ({"forget_ratios": [0.1, 1.0]}, "`forget_ratios.1`: input should be less than 1; got 1.0"),
-        ({"forget_ratios": [0]}, "`forget_ratios.0`: input should be greater than 0; got 0"),
+        (
+            {"forget_ratios": [0]},
+            "`forget_ratios.0`: input should be greater than or equal to 0.0001; got 0",
+        ),
         ({"forget_ratios": ["ten"]}, "`forget_ratios.0`: input should be a valid number"),
         ({"training": {"epochs": 0}}, "`training.epochs`: input should be greater than 0; got 0"),
         ({"training": {"epochs": 1.5}}, "`training.epochs`: input should be a valid integer"),

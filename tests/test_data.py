@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def test_bad_images_and_labels_are_refused_and_leave_no_file(tmp_path, raw, chan
     with pytest.raises(RemibenchError, match=message):
         prepare(replace(raw, **change), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreadable_image_is_not_mistaken_for_a_full_disk(tmp_path, raw):
+    def stream():
+        yield raw.images[0]
+        Image.open(tmp_path / "missing.jpg")
+
+    with pytest.raises(RemibenchError, match=r"image of the dataset cannot be read.*missing\.jpg"):
+        prepare(replace(raw, images=stream()), tmp_path)
+
+
+def test_a_full_disk_during_preparation_is_one_clear_error(tmp_path, raw):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    try:
+        with pytest.raises(RemibenchError, match=r"cannot write .*images\.npy: No space left"):
+            prepare(raw, disk, size=512)
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_idx_round_trip(tmp_path):

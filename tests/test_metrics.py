@@ -78,5 +78,13 @@ def test_efficacy_is_one_over_the_mean_squared_gradient_norm(evaluation, model, 
     assert rows["forget", "efficacy"] == pytest.approx(1 / np.mean(norms), rel=1e-4)
 
 
+def test_efficacy_of_a_saturated_model_is_infinite_and_no_error(evaluation, model):
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.tensor([200.0, 0, 0, 0]))
+    evaluation.labels[:6] = 0
+    assert measured(efficacy, evaluation)["forget", "efficacy"] == float("inf")
+
+
 def test_cost_passes_through_and_the_target_has_none(evaluation):
     assert measured(cost, evaluation) == {("", "seconds"): 1.5, ("", "epochs"): 3.0}

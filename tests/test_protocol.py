@@ -10,7 +10,14 @@ import pytest
 from remibench.errors import RemibenchError
 from remibench.forgetting import forget_count, random_scores, select_forget_set
 from remibench.seeding import derive_seed
-from remibench.splits import QUARTERS, split_dataset
+from remibench.splits import (
+    DEFENDER,
+    EVALUATED_ON,
+    FITTED_ON,
+    JUDGED_ON,
+    QUARTERS,
+    split_dataset,
+)
 
 PAPER = Path(__file__).parents[1] / "paper"
 POOLED = {"fmnist": 70_000, "utkface": 22_012, "stl10": 13_000, "cifar10": 60_000}
@@ -35,6 +42,21 @@ def test_roles_are_disjoint_where_they_must_be():
         joined = np.concatenate([roles[part] for part in parts])
         assert np.array_equal(np.sort(joined), roles[whole])
     assert len(roles["mf_members"]) == len(roles["out_of_sample"])
+
+
+def test_no_method_and_no_attack_sees_the_test_images_and_the_attacker_sees_none_of_the_defender():
+    roles = split_dataset(1000, split_seed=0, out_of_sample_fraction=0.5)
+
+    def images(*names):
+        return set(np.concatenate([roles[name] for name in names]))
+
+    assert not images(*DEFENDER) & images("test")
+    assert not images(*FITTED_ON["mf"], *FITTED_ON["mia"]) & images("test")
+    assert not images(*FITTED_ON["mia"]) & images("target_train", "target_test")
+    assert not images(*FITTED_ON["mf"]) & images(*JUDGED_ON["mf"])
+    assert images(FITTED_ON["mf"][0]) < images("target_train")
+    assert not images(FITTED_ON["mf"][1]) & images("target_train")
+    assert images(*EVALUATED_ON) == images("target_train", "test")
 
 
 def test_the_split_depends_on_its_seed_alone():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from remibench.config import METHODS as CONFIGURED
 from remibench.reporting import figure3_mia_before_after as figure3
 from remibench.reporting import figure5_mf_during_unlearning as figure5
 from remibench.reporting import (
@@ -24,7 +25,7 @@ from remibench.reporting.render import (
     write_figure,
     write_table,
 )
-from remibench.reporting.results import METHODS, Results
+from remibench.reporting.results import COLORS, METHODS, Results, percent
 from remibench.reporting.statistics import summarise, t_interval
 from remibench.reporting.summary import summarise_results
 
@@ -173,7 +174,7 @@ def test_figure_3_shows_the_means_and_the_papers_numbers():
     diamonds = [line.get_ydata()[0] for line in axis.lines if line.get_marker() == "D"]
     assert [y for y in diamonds if np.isfinite(y)] == [1.0, 0.485]  # Table IV at 25 %
     assert "80%" in axis.get_title()  # .4 / (.4 + .1)
-    assert "paper 82%" in axis.get_title()
+    assert "paper, four architectures: 82%" in axis.get_title()
 
 
 def test_figure_5_draws_every_epoch_of_every_white_box_run():
@@ -186,10 +187,19 @@ def test_figure_5_draws_every_epoch_of_every_white_box_run():
 
 def test_the_summary_compares_the_methods_at_ten_percent():
     text = summarise_results(make_results())
-    assert "10% of the training set" in text
+    assert "10% of the training set forgotten, mean over 3 seed(s)" in text
     line = next(line for line in text.splitlines() if line.startswith("ReMI (white-box)"))
     assert "51.0 ± " in line
     assert "0.510 ± 0.025" in line
+    assert "ReMI (white-box) met its stopping rule in 12 of 12 runs" in text
+
+
+def test_every_method_has_a_label_and_a_colour():
+    assert set(METHODS) == set(COLORS) == {"original", *CONFIGURED}
+
+
+def test_ratios_are_shown_as_they_are():
+    assert [percent(ratio) for ratio in (0.005, 0.01, 0.125, 0.5)] == ["0.5%", "1%", "12.5%", "50%"]
 
 
 def test_dataset_rows_state_provenance_and_role_sizes(tmp_path):

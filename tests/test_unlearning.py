@@ -9,6 +9,7 @@ import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from remibench.attacks.whitebox import WhiteBoxAttack
+from remibench.checkpoints import EpochCheckpoint
 from remibench.config import METHODS, Unlearning
 from remibench.errors import RemibenchError
 from remibench.models import build_model
@@ -174,25 +175,80 @@ def test_remi_does_nothing_when_the_guide_sees_no_difference(task):
     assert torch.equal(weights(task.model), before)
 
 
-def test_one_remi_step_is_the_gradient_of_the_weighted_losses(task):
-    """One epoch of one step at zero momentum, against autograd on the written-out loss."""
-    plain = copy.deepcopy(task.model)
-    forget_only = {"max_epochs": 1, "classification_data": "retain", "lambda2": 1.0}
-    training = {**TRAINING, "momentum": 0.0, "weight_decay": 0.0}
-    # One out-of-sample image and one image per class of batch: the draws cannot matter.
-    single = replace(task, out_of_sample=task.out_of_sample[:1], training=training)
-    history = remi.unlearn(single, **{**REMI, **forget_only})
-    assert len(history) == 2
-    probe = replace(single, model=plain)
-    scores = LossGuide()(probe.features(task.forget))
-    target = LossGuide()(probe.features(single.out_of_sample.repeat(4))).detach()
-    loss = remi.gaussian_kl(scores, target, 0.2)
-    gradients = torch.autograd.grad(loss, list(plain.parameters()))
-    for parameter, updated, gradient in zip(
-        plain.parameters(), task.model.parameters(), gradients, strict=True
-    ):
-        torch.testing.assert_close(updated, parameter - 0.01 * gradient, rtol=1e-4, atol=1e-7)
-    assert history[1]["loss_membership"] == pytest.approx(loss.item(), rel=1e-4)
+@pytest.mark.parametrize(("source", "pool"), [("retain", [4]), ("train", [4, 4])])
+def test_remi_steps_follow_the_gradient_of_the_weighted_losses(task, source, pool):
+    """Two epochs of one step, against SGD on the written-out loss.
+
+    The classification pool and the out-of-sample pool hold one image each, so that the random
+    draws cannot matter; with ``train`` the forget set is that one image, too.
+    """
+    forget = task.forget if source == "retain" else torch.tensor([4])
+    single = replace(
+        task, forget=forget, retain=torch.tensor([4]), out_of_sample=task.out_of_sample[:1]
+    )
+    plain = replace(single, model=copy.deepcopy(task.model))
+    settings = {**REMI, "lambda2": 0.7, "max_epochs": 2, "learning_rate": 1e-3}
+    settings |= {"classification_data": source}
+    history = remi.unlearn(single, **settings)
+    assert len(history) == 3, "the guide stopped the run: nothing was compared"
+    optimizer = torch.optim.SGD(plain.model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    for record in history[1:]:
+        scores = LossGuide()(plain.features(forget))
+        target = LossGuide()(plain.features(single.out_of_sample.repeat(len(forget)))).detach()
+        membership = remi.gaussian_kl(scores, target, 0.2)
+        classification = plain.features(torch.tensor(pool)).loss.mean()
+        optimizer.zero_grad()
+        (0.7 * membership + 0.3 * classification).backward()
+        optimizer.step()
+        assert record["loss_membership"] == pytest.approx(membership.item(), rel=1e-3)
+        assert record["loss_classification"] == pytest.approx(classification.item(), rel=1e-3)
+    torch.testing.assert_close(weights(single.model), weights(plain.model), rtol=1e-4, atol=1e-6)
+
+
+def test_the_classification_data_decide_which_images_remi_keeps_training_on(task):
+    """With retain images alone, nothing about the forget images' labels reaches L_cls."""
+    wrong = task.labels.clone()
+    wrong[task.forget] = (wrong[task.forget] + 1) % 4
+    changed = {}
+    for data in ("retain", "train"):
+        settings = {**REMI, "lambda2": 1e-6, "max_epochs": 1, "classification_data": data}
+        pair = []
+        for labels in (task.labels, wrong):
+            each = replace(task, model=copy.deepcopy(task.model), labels=labels, guide=Certain())
+            remi.unlearn(each, **settings)
+            pair.append(weights(each.model))
+        changed[data] = not torch.equal(*pair)
+    assert changed == {"retain": False, "train": True}
+
+
+class Certain(torch.nn.Module):
+    """Calls the first images members and the others not, whatever the model does."""
+
+    def forward(self, features):
+        ramp = torch.linspace(1, 0, len(features.loss))
+        return ramp + 0 * features.logits.sum(1)
+
+
+def test_a_resumed_remi_equals_the_uninterrupted_one(task, spec, tmp_path):
+    class Interrupted(EpochCheckpoint):
+        def save(self, model, optimizer, history):
+            super().save(model, optimizer, history)
+            if len(history) == 3:
+                raise KeyboardInterrupt
+
+    def run(model, progress):
+        each = replace(task, model=model, progress=progress)
+        return remi.unlearn(each, **{**REMI, "learning_rate": 1e-3, "max_epochs": 4}), weights(
+            each.model
+        )
+
+    expected = run(copy.deepcopy(task.model), None)
+    assert len(expected[0]) == 5
+    with pytest.raises(KeyboardInterrupt):
+        run(copy.deepcopy(task.model), Interrupted(tmp_path, "key", every_seconds=0))
+    history, resumed = run(build_model(spec, 5).eval(), EpochCheckpoint(tmp_path, "key"))
+    assert torch.equal(resumed, expected[1])
+    assert [r["mf_forget"] for r in history] == [r["mf_forget"] for r in expected[0]]
 
 
 def test_remi_is_deterministic_and_leaves_the_global_generator_alone(task):

@@ -8,8 +8,10 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -115,7 +117,7 @@ def project(finished):
 
 
 def results(folder):
-    return folder / "results" / "smoke"
+    return folder / "results-smoke"
 
 
 def test_every_stage_leaves_its_artifact(finished):
@@ -137,7 +139,6 @@ def test_every_stage_leaves_its_artifact(finished):
         "summary.txt",
     ):
         assert (tree / name).stat().st_size > 0, name
-    assert not (tree / "progress").exists() or not list((tree / "progress").iterdir())
 
 
 def test_the_evaluation_holds_every_cell_and_metric(finished):
@@ -206,7 +207,6 @@ def test_nothing_is_to_be_done_after_a_full_run(project):
 
 def test_editing_remi_re_runs_remi_alone(project):
     path = project / "remibench/unlearning/remi.py"
-    path.write_text(path.read_text().replace("epoch = len(history)", "epoch = 0 + len(history)", 1))
     path.write_text(path.read_text() + "\nEDITED = True\n")
     jobs = planned(project)
     assert set(rules(jobs)) == {"unlearn", "evaluate"} | REPORTS
@@ -228,6 +228,13 @@ def test_changing_the_mias_epochs_trains_and_unlearns_nothing(project):
             "access": "whitebox",
         }
     ]
+
+
+def test_editing_the_black_box_attack_re_runs_no_retraining(project):
+    path = project / "remibench/attacks/blackbox.py"
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    methods = {w["method"] for rule, w in planned(project) if rule == "unlearn"}
+    assert methods == {"remi_blackbox"}
 
 
 def test_adding_a_seed_runs_the_new_cells_alone(project):
@@ -265,8 +272,7 @@ def test_adding_a_method_runs_the_new_cells_alone(project):
     [
         ("remibench/reporting/table4_whitebox_mia.py", {"gather", "evaluate", "figure4_efficacy"}),
         ("remibench/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
-        ("remibench/attacks/blackbox.py", {"train_model", "prepare_dataset"}),
-        ("remibench/data/fmnist.py", set()),
+        ("remibench/attacks/whitebox.py", {"train_model", "prepare_dataset"}),
         ("remibench/unlearning/fisher.py", {"train_model", "fit_attack", "select_forget_set"}),
     ],
 )
@@ -302,6 +308,36 @@ def _without_timings(table):
     return table.reset_index(drop=True)
 
 
+@pytest.mark.slow
+def test_a_killed_training_resumes_and_equals_the_undisturbed_one(project):
+    """Minutes: progress is saved once a minute. ``kill -9`` of the whole process group."""
+    target = "models/fmnist_embedded/cnn/0/target.safetensors"
+    settings = ["--config", "training={'epochs': 6000}"]
+    undisturbed = project / "results-undisturbed"
+    snakemake(project, *settings, "results=results-undisturbed", f"results-undisturbed/{target}")
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config/smoke.yaml", *settings]
+    killed = subprocess.Popen(
+        [*command, "results=results-killed", f"results-killed/{target}"],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(project)},
+        start_new_session=True,
+    )
+    progress = project / "results-killed" / "progress"
+    while not list(progress.glob("*.safetensors")):
+        assert killed.poll() is None, "the training ended before its progress was saved"
+        time.sleep(0.5)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (project / "results-killed" / target).exists()
+    snakemake(project, "--unlock", *settings, "results=results-killed")
+    snakemake(project, *settings, "results=results-killed", f"results-killed/{target}")
+    log = next((project / "results-killed/logs/train_model").rglob("target.log")).read_text()
+    first = int(re.search(r"epoch (\d+) of 6000", log)[1])
+    assert first > 1, "the training began again"
+    assert (project / "results-killed" / target).read_bytes() == (undisturbed / target).read_bytes()
+    assert list(progress.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
@@ -333,7 +369,7 @@ def test_a_failing_rule_says_why_and_logs_the_traceback_and_leaves_no_output(pro
         done = snakemake(project, "--forcerun", "evaluate", "--until", "evaluate", check=False)
         assert done.returncode != 0
         line = next(row for row in done.stdout.splitlines() if row.startswith("rule evaluate:"))
-        assert "cannot read checkpoint results/smoke/models" in line
+        assert "cannot read checkpoint results-smoke/models" in line
         assert "delete it and run snakemake again" in line
         assert not evaluated.exists()
         log = tree / f"logs/evaluate/{cell}/original.log"

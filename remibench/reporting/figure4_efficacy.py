@@ -5,12 +5,11 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import seaborn as sns
 
-from remibench.reporting.render import COLORS
-from remibench.reporting.results import METHODS, Results
+from remibench.reporting.results import COLORS, METHODS, Results, percent
 
 
 def draw(results: Results) -> plt.Figure:
-    """One panel per dataset and architecture; a point per seed, a bar at the median."""
+    """One panel per dataset and architecture; a point per seed, a box of their quartiles."""
     values = results.metric("efficacy")
     cells = list(dict.fromkeys(zip(values["dataset"], values["architecture"], strict=True)))
     figure, axes = plt.subplots(
@@ -36,7 +35,7 @@ def draw(results: Results) -> plt.Figure:
         axis.set_title(f"{dataset}, {architecture}, n = {cell['seed'].nunique()} seeds")
         axis.set_ylabel("Efficacy score on $D_f$\n(log scale)")
         axis.set_xlabel("")
-        axis.set_xticks(range(len(ratios)), [f"{ratio:.0%}" for ratio in ratios])
+        axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
     axes[-1, 0].set_xlabel("Share of the training set forgotten")
     handles = [plt.Line2D([], [], color=COLORS[m], marker="o", ms=4) for m in results.methods]
     figure.legend(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import seaborn as sns
 
-from remibench.reporting.results import Results
+from remibench.reporting.results import Results, percent
 
 
 def draw(results: Results) -> plt.Figure:
@@ -40,6 +40,6 @@ def draw(results: Results) -> plt.Figure:
     axes[0][0].set_ylabel("White-box MF accuracy on $D_f$\n(share called members)")
     handles = [plt.Line2D([], [], color=colors[ratio], marker="o", ms=4) for ratio in ratios]
     handles.append(plt.Line2D([], [], color="0.6", linewidth=0.7))
-    labels = [f"{ratio:.0%} forgotten" for ratio in ratios]
+    labels = [f"{percent(ratio)} forgotten" for ratio in ratios]
     figure.legend(handles, [*labels, "out-of-sample images"], loc="outside right center")
     return figure

@@ -9,18 +9,11 @@ import pandas as pd
 
 from remibench.checkpoints import atomic_path
 from remibench.reporting.gather import write_csv
-from remibench.reporting.results import METHODS
+from remibench.reporting.results import METHODS, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLORS = {  # Okabe and Ito's palette, safe for colour-blind readers
-    "original": "#7f7f7f",
-    "retrain": "#009e73",
-    "fisher": "#e69f00",
-    "remi_whitebox": "#0072b2",
-    "remi_blackbox": "#56b4e9",
-}
 _HTML = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; }}
@@ -56,7 +49,7 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     wide = text.pivot(index=rows, columns="method", values="text")  # noqa: PD010 - strings, unique
     wide = wide.reindex(pd.MultiIndex.from_frame(lines)).reindex(columns=list(METHODS))
     wide = wide.astype(object).fillna("not run").rename_axis(columns=None).reset_index()
-    wide["forget_ratio"] = [f"{ratio:.0%}" for ratio in wide["forget_ratio"]]
+    wide["forget_ratio"] = [percent(ratio) for ratio in wide["forget_ratio"]]
     return wide.rename(columns=METHODS | {name: name.replace("_", " ") for name in rows})
 
 
@@ -64,7 +57,7 @@ def note(table: pd.DataFrame, sources: str) -> str:
     """How to read a formatted table, and which images its numbers are of."""
     seeds = sorted(set(table["seeds"]))
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    text = f"Mean over {count} seed{'s' if seeds != [1] else ''}"
+    text = f"Mean over {count} seed{'s' if seeds != [1] else ''} of one split"
     text += " ± half-width of the 95 % t-interval" if max(seeds) > 1 else " (one seed: no interval)"
     text += "; in brackets the paper's number, where it has that cell (full data, 64×64 pixels)."
     return f"{text} Data: {sources}."

@@ -17,7 +17,19 @@ METHODS = {  # name in config and CSV → label in tables and figures, in the or
     "remi_whitebox": "ReMI (white-box)",
     "remi_blackbox": "ReMI (black-box)",
 }
+COLORS = {  # Okabe and Ito's palette, safe for colour-blind readers
+    "original": "#7f7f7f",
+    "retrain": "#009e73",
+    "fisher": "#e69f00",
+    "remi_whitebox": "#0072b2",
+    "remi_blackbox": "#56b4e9",
+}
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
+
+
+def percent(share: float) -> str:
+    """``0.1`` → ``10%``, ``0.125`` → ``12.5%``."""
+    return f"{100 * share:.4g}%"
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,19 @@ class Results:
             f"{row.dataset}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
             for row in self.datasets.itertuples()
         )
+
+    @property
+    def stopping(self) -> str:
+        """How many ReMI runs met their stopping rule; the others ended at ``max_epochs``."""
+        phrases = []
+        for method, label in METHODS.items():
+            rows = self.histories[self.histories["method"] == method]
+            if "mf_forget" not in rows or rows["mf_forget"].isna().all():
+                continue
+            last = rows.sort_values("epoch").groupby([*CELL[:3], "seed"]).tail(1)
+            met = (last["mf_forget"] <= last["mf_out_of_sample"]).sum()
+            phrases.append(f"{label} met its stopping rule in {met} of {len(last)} runs")
+        return "; ".join(phrases)
 
     def metric(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
         """All values of a metric, times ``scale``: one row per cell, seed and subset."""

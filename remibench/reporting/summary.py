@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.reporting.render import format_cell
-from remibench.reporting.results import METHODS, Results
+from remibench.reporting.results import METHODS, Results, percent
 
 COLUMNS = {  # header: metric, subset, scale, decimals
     "acc. D_f %": ("accuracy", "forget", 100, 1),
@@ -23,7 +23,9 @@ def summarise_results(results: Results) -> str:
     ratio = min(ratios, key=lambda value: abs(value - 0.1))
     cells = results.evaluation[["dataset", "architecture"]].drop_duplicates()
     seeds = results.evaluation["seed"].nunique()
-    lines = [f"Main result, {ratio:.0%} of the training set forgotten, mean over {seeds} seed(s)"]
+    lines = [
+        f"Main result, {percent(ratio)} of the training set forgotten, mean over {seeds} seed(s)"
+    ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
     for dataset, architecture in cells.itertuples(index=False):
         table = pd.DataFrame(
@@ -39,6 +41,7 @@ def summarise_results(results: Results) -> str:
         lines += ["", f"{dataset}, {architecture}", table.to_string()]
     lines += [
         "",
+        results.stopping,
         "acc.: classification accuracy; D_f, D_r: forget and retain set.",
         "MIA: share of images that white-box membership inference calls members. Success is not 0:",
         "a forgotten image should look like one that a retrained model never saw.",

@@ -13,7 +13,7 @@ def build(results: Results) -> pd.DataFrame:
     """Member rate per cell, with the paper's ("after" is its white-box ReMI).
 
     Besides the forget set, the paper's only one: the retain set, and the unseen test images, whose
-    rate is what an image that was never trained on gets.
+    rate is that of false positives.
     """
     phases = {"before": "original", "after": "remi_whitebox"}
     published = results.published["table4_whitebox_mia_accuracy"]

@@ -22,7 +22,7 @@ rule fit_attack:
     params:
         fit=lambda w: getattr(getattr(cfg.attacks, w.attack), w.access).model_dump(),
         device=cfg.device,
-        progress="<results>/progress",
+        progress=PROGRESS,
         code=lambda w: code(
             "fit_attack.py", f"attacks.{w.access}", f"models.{w.architecture}"
         ),

@@ -48,6 +48,7 @@ DATA = {
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
+PROGRESS = f"{cfg.results}/progress"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
 GPU = 1 if cfg.device == "cuda" else 0
 

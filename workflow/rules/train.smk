@@ -16,7 +16,7 @@ rule train_model:
     params:
         training=cfg.training.model_dump(),
         device=cfg.device,
-        progress="<results>/progress",
+        progress=PROGRESS,
         code=lambda w: code("train_model.py", f"models.{w.architecture}"),
     script:
         "../scripts/train_model.py"

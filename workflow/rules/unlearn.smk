@@ -24,13 +24,16 @@ rule unlearn:
         parameters=lambda w: getattr(cfg.unlearning, w.method).model_dump(),
         training=cfg.training.model_dump(),
         device=cfg.device,
-        progress="<results>/progress",
+        progress=PROGRESS,
         code=lambda w: code(
             "unlearn.py",
-            "attacks.whitebox",
-            "attacks.blackbox",
             f"models.{w.architecture}",
             f"unlearning.{METHODS[w.method].module}",
+            *(
+                [f"attacks.{METHODS[w.method].guide}"]
+                if METHODS[w.method].guide
+                else []
+            ),
         ),
     script:
         "../scripts/unlearn.py"

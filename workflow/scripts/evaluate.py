@@ -13,12 +13,13 @@ from remibench.checkpoints import load_array, load_arrays, load_images, load_jso
 from remibench.metrics import Evaluation
 from remibench.models import ModelSpec, load_model
 from remibench.runtime import job, select_device
+from remibench.splits import EVALUATED_ON
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
     device = select_device(params.device)
     roles = load_arrays(given.splits)
-    train, test = roles["target_train"], roles["test"]
+    train, test = (roles[role] for role in EVALUATED_ON)
     pool = np.concatenate((train, test))
     images, labels = load_images(given.images, given.labels, pool, device)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))

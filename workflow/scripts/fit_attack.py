@@ -8,9 +8,7 @@ from remibench.metrics.membership import attack_quality
 from remibench.models import ModelSpec, load_model
 from remibench.runtime import job, progress_checkpoint, select_device
 from remibench.seeding import derive_seed
-
-FITTED_ON = {"mf": ("mf_members", "out_of_sample"), "mia": ("shadow_train", "shadow_test")}
-JUDGED_ON = {"mf": ("mf_holdout", "test"), "mia": ("target_train", "test")}
+from remibench.splits import FITTED_ON, JUDGED_ON
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards

@@ -18,6 +18,7 @@ from remibench.checkpoints import (
 from remibench.models import ModelSpec, load_model, save_model
 from remibench.runtime import job, progress_checkpoint, select_device
 from remibench.seeding import derive_seed
+from remibench.splits import DEFENDER
 from remibench.unlearning import UnlearningTask, unlearning_cost
 
 with job(snakemake):
@@ -25,7 +26,7 @@ with job(snakemake):
     started = time.perf_counter()
     device = select_device(params.device)
     roles = load_arrays(given.splits)
-    defender = np.concatenate((roles["target_train"], roles["out_of_sample"]))
+    defender = np.concatenate([roles[role] for role in DEFENDER])
     training_images = len(roles["target_train"])
     images, labels = load_images(given.images, given.labels, defender, device)
     forget = load_array(given.forget)
