@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from remibench.errors import RemibenchError
 
@@ -198,20 +205,11 @@ class Config(Closed):
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
 
-    @field_validator("datasets")
+    @field_validator("datasets", "architectures", "metrics")
     @classmethod
-    def _datasets(cls, names: list[str]) -> list[str]:
-        return [_known(name, modules("data")) for name in names]
-
-    @field_validator("architectures")
-    @classmethod
-    def _architectures(cls, names: list[str]) -> list[str]:
-        return [_known(name, modules("models")) for name in names]
-
-    @field_validator("metrics")
-    @classmethod
-    def _metrics(cls, names: list[str]) -> list[str]:
-        return [_known(name, modules("metrics")) for name in names]
+    def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        package = {"datasets": "data", "architectures": "models"}.get(info.field_name, "metrics")
+        return [_known(name, modules(package)) for name in names]
 
     @field_validator("methods")
     @classmethod

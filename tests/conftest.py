@@ -1,5 +1,7 @@
 """Small models and data that the unit tests share."""
 
+import subprocess
+
 import pytest
 import torch
 
@@ -24,3 +26,15 @@ def data():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (24, 1, 24, 24), dtype=torch.uint8, generator=generator)
     return images, torch.randint(4, (24,), generator=generator)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A tmpfs of 64 KiB; needs the right to mount, as in a container run by root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)

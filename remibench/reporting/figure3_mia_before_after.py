@@ -114,5 +114,5 @@ def _title(results: Results, values: pd.DataFrame, dataset: str) -> str:
     published = results.published["figure3_proportional_effectiveness"].set_index("dataset")
     if name in published.index:
         paper = published.loc[name, "proportional_effectiveness_pct"]
-        title += f" (paper, four architectures: {paper:.0f}%)"
+        title += f"\n(paper, four architectures: {paper:.0f}%)"
     return title
