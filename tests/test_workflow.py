@@ -54,9 +54,8 @@ def copy_repository(folder):
 
 def snakemake(folder, *arguments, check=True, config="config/smoke.yaml"):
     """Run the smoke grid in a copy; return the completed process with joined output."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", config]
     done = subprocess.run(
-        [*command, *arguments],
+        [sys.executable, "-m", "snakemake", *arguments, "--configfile", config],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,
@@ -312,29 +311,29 @@ def _without_timings(table):
 def test_a_killed_training_resumes_and_equals_the_undisturbed_one(project):
     """Minutes: progress is saved once a minute. ``kill -9`` of the whole process group."""
     target = "models/fmnist_embedded/cnn/0/target.safetensors"
-    settings = ["--config", "training={'epochs': 6000}"]
-    undisturbed = project / "results-undisturbed"
-    snakemake(project, *settings, "results=results-undisturbed", f"results-undisturbed/{target}")
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config/smoke.yaml", *settings]
-    killed = subprocess.Popen(
-        [*command, "results=results-killed", f"results-killed/{target}"],
+    epochs = ["--config", "training={'epochs': 1500}"]
+    undisturbed, killed = project / "results-undisturbed", project / "results-killed"
+    snakemake(project, f"{undisturbed.name}/{target}", *epochs, f"results={undisturbed.name}")
+    arguments = [f"{killed.name}/{target}", *epochs, f"results={killed.name}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/smoke.yaml"],
         cwd=project,
         env=os.environ | {"PYTHONPATH": str(project)},
         start_new_session=True,
     )
-    progress = project / "results-killed" / "progress"
+    progress = killed / "progress"
     while not list(progress.glob("*.safetensors")):
-        assert killed.poll() is None, "the training ended before its progress was saved"
+        assert process.poll() is None, "the training ended before its progress was saved"
         time.sleep(0.5)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    assert not (project / "results-killed" / target).exists()
-    snakemake(project, "--unlock", *settings, "results=results-killed")
-    snakemake(project, *settings, "results=results-killed", f"results-killed/{target}")
-    log = next((project / "results-killed/logs/train_model").rglob("target.log")).read_text()
-    first = int(re.search(r"epoch (\d+) of 6000", log)[1])
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / target).exists()
+    snakemake(project, "--unlock", *epochs, f"results={killed.name}")
+    snakemake(project, *arguments)
+    log = next((killed / "logs" / "train_model").rglob("target.log")).read_text()
+    first = int(re.search(r"epoch (\d+) of 1500", log)[1])
     assert first > 1, "the training began again"
-    assert (project / "results-killed" / target).read_bytes() == (undisturbed / target).read_bytes()
+    assert (killed / target).read_bytes() == (undisturbed / target).read_bytes()
     assert list(progress.iterdir()) == []
 
 
