@@ -1,6 +1,7 @@
 """Statistics, tables and figures on a synthetic evaluation whose answers are known."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -192,6 +193,18 @@ def test_the_summary_compares_the_methods_at_ten_percent():
     assert "51.0 ± " in line
     assert "0.510 ± 0.025" in line
     assert "ReMI (white-box) met its stopping rule in 12 of 12 runs" in text
+
+
+def test_a_cell_that_lacks_a_method_or_the_ratio_is_shown_as_not_there():
+    results = make_results()
+    other = results.evaluation.assign(architecture="resnet18")
+    other = other[(other["method"] == "original") & (other["forget_ratio"] == 0.5)]
+    evaluation = pd.concat([results.evaluation, other])
+    text = summarise_results(replace(results, evaluation=evaluation))
+    block = text.split("fmnist_embedded, resnet18")[1]
+    fisher = next(line for line in block.splitlines() if line.startswith("Fisher"))
+    assert fisher.split() == ["Fisher", *["–"] * 6]
+    assert "51.0 ± " in text.split("fmnist_embedded, resnet18")[0]
 
 
 def test_every_method_has_a_label_and_a_colour():

@@ -17,9 +17,9 @@ SHOWN = ["original", "fisher", "remi_whitebox", "remi_blackbox", "retrain"]
 def proportional_effectiveness(before: float, fisher: float, remi: float) -> float:
     """ReMI's reduction of the MIA accuracy as a share of ReMI's plus Fisher's, in [0, 1].
 
-    The paper calls it "the percentage of ReMI reduction relative to the total reduction". It is
-    undefined (NaN) when the two together reduce nothing; a method that raises the accuracy counts
-    as no reduction.
+    The paper defines it in words only, as ReMI's part of the total reduction. It is undefined
+    (NaN) when the two together reduce nothing; a method that raises the accuracy counts as no
+    reduction.
     """
     reductions = [max(before - after, 0.0) for after in (remi, fisher)]
     return reductions[0] / sum(reductions) if sum(reductions) > 0 else float("nan")

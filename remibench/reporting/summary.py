@@ -27,18 +27,12 @@ def summarise_results(results: Results) -> str:
         f"Main result, {percent(ratio)} of the training set forgotten, mean over {seeds} seed(s)"
     ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
+    columns = {header: _column(results, ratio, *spec) for header, spec in COLUMNS.items()}
+    table = pd.DataFrame(columns)
     for dataset, architecture in cells.itertuples(index=False):
-        table = pd.DataFrame(
-            {
-                header: [
-                    _cell(results, dataset, architecture, method, ratio, *column)
-                    for method in results.methods
-                ]
-                for header, column in COLUMNS.items()
-            },
-            index=[METHODS[method] for method in results.methods],
-        )
-        lines += ["", f"{dataset}, {architecture}", table.to_string()]
+        rows = pd.MultiIndex.from_product([[dataset], [architecture], results.methods])
+        cell = table.reindex(rows).fillna("–").set_axis([METHODS[m] for m in results.methods])
+        lines += ["", f"{dataset}, {architecture}", cell.to_string()]
     lines += [
         "",
         results.stopping,
@@ -49,21 +43,13 @@ def summarise_results(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(
-    results: Results,
-    dataset: str,
-    architecture: str,
-    method: str,
-    ratio: float,
-    metric: str,
-    subset: str,
-    scale: float,
-    decimals: int,
-) -> str:
+def _column(
+    results: Results, ratio: float, metric: str, subset: str, scale: float, decimals: int
+) -> pd.Series:
+    """One formatted column, by dataset, architecture and method."""
     rows = results.summary(metric, scale)
-    at = (rows["dataset"] == dataset) & (rows["architecture"] == architecture)
-    at &= (rows["method"] == method) & (rows["forget_ratio"] == ratio) & (rows["subset"] == subset)
-    if not at.any():
-        return "–"
-    row = rows[at].iloc[0]
-    return format_cell(row["mean"], row["low"], row["high"], float("nan"), decimals)
+    rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == subset)]
+    numbers = rows[["mean", "low", "high"]].itertuples(index=False)
+    text = [format_cell(*number, paper=float("nan"), decimals=decimals) for number in numbers]
+    axes = pd.MultiIndex.from_frame(rows[["dataset", "architecture", "method"]])
+    return pd.Series(text, index=axes, dtype=object)
