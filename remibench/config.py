@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import itertools
 import json
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,6 +19,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from remibench.errors import RemibenchError
@@ -28,7 +32,7 @@ ACCESSES = ("whitebox", "blackbox")
 ORIGINAL = "original"
 
 
-class Method(NamedTuple):
+class MethodEntry(NamedTuple):
     """An entry of ``methods``: its module in ``remibench/unlearning``, and its guide's access."""
 
     module: str
@@ -36,10 +40,10 @@ class Method(NamedTuple):
 
 
 METHODS = {
-    "retrain": Method("retrain", None),
-    "fisher": Method("fisher", None),
-    "remi_whitebox": Method("remi", "whitebox"),
-    "remi_blackbox": Method("remi", "blackbox"),
+    "retrain": MethodEntry("retrain", None),
+    "fisher": MethodEntry("fisher", None),
+    "remi_whitebox": MethodEntry("remi", "whitebox"),
+    "remi_blackbox": MethodEntry("remi", "blackbox"),
 }
 
 
@@ -58,7 +62,22 @@ class Closed(BaseModel):
 class Data(Closed):
     """Where images come from and how they are prepared and split."""
 
-    search_path: list[str] = Field(["data"], description="Folders searched for dataset files.")
+    search_path: list[str] = Field(
+        ["data"],
+        min_length=1,
+        description="Folders searched for dataset files; what is downloaded or unpacked goes to "
+        "the first.",
+    )
+    published_only: bool = Field(
+        True,
+        description="Refuse dataset files that are not the published ones; false accepts them, and "
+        "every table says so.",
+    )
+    skip_unusable: bool = Field(
+        False,
+        description="Leave out images that cannot be used (UTKFace: malformed name, race 4, "
+        "unreadable file) instead of stopping; the metadata lists them.",
+    )
     image_size: Positive = Field(64, description="Side in pixels that every image is resized to.")
     limit: Positive | None = Field(
         None, description="Use only the first so many images of a dataset (quick looks, tests)."
@@ -128,11 +147,22 @@ class Forgetting(Closed):
     )
 
 
-class Retrain(Closed):
+class Method(Closed):
+    """Parameters of an unlearning method."""
+
+    values_from: str | None = Field(
+        None,
+        description="CSV with the columns dataset, architecture, forget_ratio and some keys of "
+        "this section: values for single cells, instead of the section's (paper/table2_…, or what "
+        "`snakemake tune` writes). Every cell of the grid needs a row.",
+    )
+
+
+class Retrain(Method):
     """Naive retraining has no parameters of its own."""
 
 
-class Fisher(Closed):
+class Fisher(Method):
     """Fisher forgetting."""
 
     alpha: PositiveFloat = Field(3e-6, description="Scale of the noise's variance.")
@@ -140,7 +170,7 @@ class Fisher(Closed):
     last_layer_factor: PositiveFloat = Field(10.0, description="Noise factor of the last layer.")
 
 
-class Remi(Closed):
+class Remi(Method):
     """ReMI."""
 
     loss: Literal["gaussian_kl", "bernoulli_kl"] = Field(
@@ -164,6 +194,61 @@ class Unlearning(Closed):
     fisher: Fisher = Fisher()
     remi_whitebox: Remi = Remi()
     remi_blackbox: Remi = Remi()
+
+    def parameters(
+        self, method: str, dataset: str, architecture: str, forget_ratio: float
+    ) -> dict[str, Any]:
+        """The parameters of a method in one cell of the grid.
+
+        Raises:
+            ValueError: Its ``values_from`` cannot be read, or has no row for the cell.
+        """
+        section = getattr(self, method)
+        parameters = section.model_dump(exclude={"values_from"})
+        if section.values_from is None:
+            return parameters
+        cell = (dataset, architecture, forget_ratio)
+        values = _read_cells(section.values_from, type(section))
+        if cell not in values:
+            raise ValueError(
+                f"{section.values_from} has no row for {', '.join(map(str, cell))}; "
+                "add one, or remove `values_from`"
+            )
+        return parameters | values[cell]
+
+
+@cache
+def _read_cells(path: str, section: type[Method]) -> dict[tuple[str, str, float], dict[str, Any]]:
+    """Read a ``values_from`` file: (dataset, architecture, forget ratio) → checked values."""
+    keys = ("dataset", "architecture", "forget_ratio")
+    known = [name for name in section.model_fields if name != "values_from"]
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+    cells = {}
+    for line, row in enumerate(rows, 2):
+        for key in keys:
+            if not row.get(key):
+                raise ValueError(f"{path}, line {line}: no value in column `{key}`")
+        given = {name: value for name, value in row.items() if name not in keys and value}
+        if None in given:
+            raise ValueError(f"{path}, line {line}: more values than columns")
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{path}: unknown column {name!r}; {_suggest(name, known)}")
+        try:
+            cell = (row["dataset"], row["architecture"], float(row["forget_ratio"]))
+            checked = section.model_validate(given)
+        except ValueError as error:
+            problem = error.errors()[0] if isinstance(error, ValidationError) else None
+            text = f"`{problem['loc'][0]}`: {problem['msg'].lower()}" if problem else str(error)
+            raise ValueError(f"{path}, line {line}: {text}") from error
+        if cell in cells:
+            raise ValueError(f"{path}, line {line}: {', '.join(map(str, cell))} is listed twice")
+        cells[cell] = checked.model_dump(include=set(given))
+    return cells
 
 
 def _known(value: str, choices: list[str]) -> str:
@@ -199,6 +284,11 @@ class Config(Closed):
         description="Modules of remibench/metrics.",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
+    keep_unlearned: bool = Field(
+        True,
+        description="Keep the checkpoints of unlearned models; false deletes each of them once it "
+        "is evaluated (a new metric then unlearns again).",
+    )
     data: Data = Data()
     training: Training = Training()
     attacks: Attacks = Attacks()
@@ -227,6 +317,25 @@ class Config(Closed):
                 raise ValueError(f"{value!r} is listed twice; list it once")
         return values
 
+    @model_validator(mode="after")
+    def _cells(self) -> Config:
+        for _ in self.hyperparameters():
+            pass
+        return self
+
+    def hyperparameters(self) -> Iterator[dict[str, Any]]:
+        """Yield every method's parameters in every cell: one record per parameter."""
+        methods = [method for method in self.methods if method != ORIGINAL]
+        axes = (methods, self.datasets, self.architectures, self.forget_ratios)
+        for method, *cell in itertools.product(*axes):
+            try:
+                parameters = self.unlearning.parameters(method, *cell)
+            except ValueError as error:
+                raise ValueError(f"`unlearning.{method}.values_from`: {error}") from error
+            record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
+            for name, value in parameters.items():
+                yield {**record, "method": method, "parameter": name, "value": value}
+
 
 def load_config(raw: Mapping[str, Any]) -> Config:
     """Validate a configuration as read from YAML.
@@ -254,6 +363,8 @@ def _explain(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return f"key `{key}` is missing; add it (see config.yaml)"
     message = problem["msg"].removeprefix("Value error, ")
+    if not key:  # a check of the whole config names its keys itself
+        return message
     message = message[0].lower() + message[1:]
     return f"`{key}`: {message}" + (
         "" if "value_error" in problem["type"] else f"; got {problem['input']!r}"

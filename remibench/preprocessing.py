@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +25,9 @@ def prepare_dataset(
     """Resize every image and write the prepared dataset, one image in memory at a time.
 
     Writes ``images_path`` (uint8, N×C×S×S), ``labels_path`` (int64, N) and ``metadata_path``
-    (JSON: class names, normalisation constants, source checksums, provenance).
+    (JSON: class names, normalisation constants, source checksums, provenance, names of images
+    that were left out). Files that are not the published ones have no ``paper_dataset``: no
+    published number is ever put beside theirs.
 
     Args:
         raw: The dataset.
@@ -39,14 +40,14 @@ def prepare_dataset(
             channels, the number of images and labels differs, or a label is out of range.
     """
     labels = np.asarray(raw.labels[:limit])
-    classes = len(raw.class_names)
+    classes = len(raw.info.class_names)
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise RemibenchError(
             f"label {labels[wrong[0]]} of image {wrong[0]} is out of range 0…{classes - 1}; "
             "the label file does not belong to this dataset, or is damaged"
         )
-    channels = len(raw.mean)
+    channels = len(raw.info.mean)
     shape = (len(labels), channels, image_size, image_size)
     count = 0
     # Written with plain writes: on a full disk a memory map would end the process by SIGBUS.
@@ -63,20 +64,31 @@ def prepare_dataset(
                 f"but {len(labels)} labels; an image or label file is incomplete"
             )
     save_array(labels_path, labels.astype(np.int64))
-    metadata: dict[str, Any] = {
-        "class_names": list(raw.class_names),
-        "image_size": image_size,
-        "images": len(labels),
-        "images_sha256": sha256(images_path),
-        "mean": list(raw.mean),
-        "paper_dataset": raw.paper_dataset,
-        "provenance": raw.provenance
-        if limit is None
-        else f"{raw.provenance}, first {limit} images",
-        "sources": dict(raw.sources),
-        "std": list(raw.std),
-    }
-    save_json(metadata_path, metadata)
+    save_json(
+        metadata_path,
+        {
+            "class_names": list(raw.info.class_names),
+            "image_size": image_size,
+            "images": len(labels),
+            "images_sha256": sha256(images_path),
+            "mean": list(raw.info.mean),
+            "paper_dataset": raw.info.paper_dataset if raw.published else None,
+            "provenance": describe_provenance(raw, len(labels)),
+            "skipped": {reason: list(names) for reason, names in raw.skipped.items()},
+            "sources": dict(raw.sources),
+            "std": list(raw.info.std),
+        },
+    )
+
+
+def describe_provenance(raw: RawDataset, used: int) -> str:
+    """One phrase for tables and reports: which images these are, and what is amiss with them."""
+    text = f"{raw.info.title}, "
+    text += f"{used:,} images" if used == len(raw.labels) else f"first {used:,} images"
+    left_out = sum(len(names) for names in raw.skipped.values())
+    if left_out:
+        text += f" ({left_out:,} left out)"
+    return text if raw.published else f"{text}, NOT THE PUBLISHED FILES"
 
 
 def _readable(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ import ctypes
 import inspect
 import logging
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -52,7 +53,15 @@ def job(snakemake) -> Iterator[None]:
         )
         print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
         sys.exit(1)
-    logger.info("done in %.2f s", time.perf_counter() - started)
+    logger.info(
+        "done in %.2f s, peak memory %.0f MiB", time.perf_counter() - started, peak_memory() / 2**20
+    )
+
+
+def peak_memory() -> int:
+    """Greatest resident set size of this process so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def progress_checkpoint(snakemake) -> EpochCheckpoint:

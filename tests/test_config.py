@@ -1,5 +1,6 @@
 """The configuration: presets, closed keys, one-line errors."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -52,8 +53,70 @@ def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
     assert cfg.seeds == list(range(20))
     for attack in (cfg.attacks.mf, cfg.attacks.mia):
         assert (attack.whitebox.epochs, attack.whitebox.learning_rate) == (50, 1e-5)
-    for remi in (cfg.unlearning.remi_whitebox, cfg.unlearning.remi_blackbox):
-        assert (remi.learning_rate, remi.lambda2) == (0.01, 0.98)
+    assert cfg.datasets == ["fmnist", "utkface", "stl10", "cifar10"]
+    assert cfg.architectures == ["cnn", "resnet18", "xception", "vgg19"]
+    assert cfg.forget_ratios == [0.01, 0.1, 0.25, 0.5]
+    assert set(cfg.methods) == {"original", *METHODS}
+    for method in ("remi_whitebox", "remi_blackbox"):
+        with (ROOT / "paper/table2_hyperparameters.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 4 * 4 * 4
+        for row in rows:
+            cell = (row["dataset"], row["architecture"], float(row["forget_ratio"]))
+            used = cfg.unlearning.parameters(method, *cell)
+            assert used["learning_rate"] == float(row["learning_rate"]), cell
+            assert used["lambda2"] == 0.98
+
+
+def test_values_of_single_cells_replace_the_sections(tmp_path):
+    path = tmp_path / "values.csv"
+    path.write_text(
+        "dataset,architecture,forget_ratio,max_std,alpha\n"
+        "fmnist_embedded,cnn,0.10,0.5,\nfmnist_embedded,cnn,0.5,,2e-6\n"
+    )
+    section = {"values_from": str(path), "alpha": 1.0, "max_std": 0.25}
+    change = {"forget_ratios": [0.1, 0.5], "unlearning": {"fisher": section}}
+    cfg = load_config(merge(default(), change))
+    fisher = [
+        cfg.unlearning.parameters("fisher", "fmnist_embedded", "cnn", ratio) for ratio in (0.1, 0.5)
+    ]
+    assert [(f["alpha"], f["max_std"]) for f in fisher] == [(1.0, 0.5), (2e-6, 0.25)]
+    assert "values_from" not in fisher[0]
+    listed = [row for row in cfg.hyperparameters() if row["method"] == "fisher"]
+    assert {(row["forget_ratio"], row["parameter"]): row["value"] for row in listed} == {
+        (0.1, "alpha"): 1.0,
+        (0.1, "max_std"): 0.5,
+        (0.1, "last_layer_factor"): 10.0,
+        (0.5, "alpha"): 2e-6,
+        (0.5, "max_std"): 0.25,
+        (0.5, "last_layer_factor"): 10.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read"),
+        ("dataset,architecture,forget_ratio\n", "has no row for fmnist_embedded, cnn, 0.1; add"),
+        ("dataset,architecture\nfmnist,cnn\n", "line 2: no value in column `forget_ratio`"),
+        ("dataset,architecture,forget_ratio,alfa\na,b,.1,1\n", "'alfa'; did you mean 'alpha'?"),
+        ("dataset,architecture,forget_ratio,alpha\na,b,x,1\n", "line 2: could not convert"),
+        ("dataset,architecture,forget_ratio,alpha\na,b,.1,-1\n", "line 2: `alpha`: input should"),
+        ("dataset,architecture,forget_ratio\na,b,.1\na,b,0.1\n", "line 3: a, b, 0.1 is listed"),
+        ("dataset,architecture,forget_ratio\na,b,.1,1\n", "line 2: more values than columns"),
+    ],
+)
+def test_bad_values_of_cells_are_one_line_with_file_and_line(tmp_path, text, message):
+    path = tmp_path / "values.csv"
+    if text is not None:
+        path.write_text(text)
+    section = {"fisher": {"values_from": str(path)}}
+    with pytest.raises(RemibenchError) as caught:
+        load_config(merge(default(), {"forget_ratios": [0.1], "unlearning": section}))
+    assert str(caught.value).startswith("config: `unlearning.fisher.values_from`: ")
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +135,7 @@ def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
         ({"methods": ["original", "fischer"]}, "unknown name 'fischer'; did you mean 'fisher'?"),
         ({"methods": ["fisher"]}, "`methods`: 'original' is missing"),
         ({"datasets": ["mnist"]}, "unknown name 'mnist'; did you mean 'fmnist'?"),
-        ({"architectures": ["resnet"]}, "unknown name 'resnet'; choices: cnn"),
+        ({"architectures": ["resnet"]}, "unknown name 'resnet'; did you mean 'resnet18'?"),
         ({"metrics": ["acuracy"]}, "did you mean 'accuracy'?"),
         ({"seeds": [0, 1, 0]}, "`seeds`: 0 is listed twice"),
         ({"seeds": []}, "`seeds`: list should have at least 1 item"),

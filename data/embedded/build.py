@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from remibench.checkpoints import save_json
+from remibench.data._files import find
 from remibench.data._idx import read_idx, write_idx
-from remibench.data.fmnist import FILES, find_folder
+from remibench.data.fmnist import DEBIAN_FOLDER, FILES
 
 PER_CLASS = 400
 HERE = Path(__file__).parent
@@ -22,9 +23,11 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """Write the subset beside this script."""
-    folder = find_folder([Path(argument) for argument in sys.argv[1:]])
+    folder = find(FILES, "fmnist", [*map(Path, sys.argv[1:]), DEBIAN_FOLDER])
+    if folder is None:
+        sys.exit(f"no folder with {', '.join(FILES)}; give it as the argument")
     names = list(FILES)[:2]
-    images, labels = (read_idx(folder / name, *FILES[name]) for name in names)
+    images, labels = (read_idx(folder / name, *FILES[name])[0] for name in names)
     first = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(10)]
     chosen = np.sort(np.concatenate(first))
     results = {}

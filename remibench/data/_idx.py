@@ -8,18 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
+from remibench.data._files import not_published
 from remibench.errors import RemibenchError
 
 _UINT8 = 8
 
 
-def read_idx(path: Path, ndim: int, checksum: str | None = None) -> np.ndarray:
+def read_idx(path: Path, ndim: int, checksum: str | None = None) -> tuple[np.ndarray, str]:
     """Read a gzip-compressed idx file of unsigned bytes.
 
     Args:
         path: The ``.gz`` file.
         ndim: Number of dimensions that it must have.
         checksum: SHA-256 that the uncompressed file must have (compressors differ in their output).
+
+    Returns:
+        The array, and the SHA-256 of the uncompressed file.
 
     Raises:
         RemibenchError: The file is missing, not gzip, not idx, of another type or number of
@@ -47,11 +51,8 @@ def read_idx(path: Path, ndim: int, checksum: str | None = None) -> np.ndarray:
         )
     found = hashlib.sha256(header + data).hexdigest()
     if checksum not in (None, found):
-        raise RemibenchError(
-            f"{path}: not the published file (SHA-256 of its content {found[:12]}…, "
-            f"expected {checksum[:12]}…); fetch it again"
-        )
-    return np.frombuffer(data, np.uint8).reshape(shape)
+        raise RemibenchError(not_published(path, "SHA-256 of its content", found, checksum))
+    return np.frombuffer(data, np.uint8).reshape(shape), found
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

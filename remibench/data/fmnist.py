@@ -1,13 +1,12 @@
 """Fashion-MNIST (Xiao et al. 2017, MIT licence): 70,000 grey 28×28 images in 10 classes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from remibench.data import RawDataset
+from remibench.data import DatasetInfo, LoadOptions, RawDataset
+from remibench.data._files import download, find
 from remibench.data._idx import read_idx
-from remibench.errors import RemibenchError
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist
 FILES = {  # number of dimensions, and SHA-256 of the uncompressed content; train part first
@@ -28,53 +27,57 @@ FILES = {  # number of dimensions, and SHA-256 of the uncompressed content; trai
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
-CLASS_NAMES = (
-    "t-shirt/top",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
+INFO = DatasetInfo(
+    title="Fashion-MNIST",
+    images=70_000,
+    class_names=(
+        "t-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
+    mean=(0.1307,),
+    std=(0.3081,),
+    paper_dataset="fmnist",
 )
-MEAN, STD = (0.1307,), (0.3081,)  # as in ML-Doctor
 
 
-def load(search_path: Sequence[Path]) -> RawDataset:
-    """Read the four original idx files from the first folder that has them, train part first.
+def load(options: LoadOptions) -> RawDataset:
+    """Read the four original idx files, train part first.
+
+    They are looked for in the search path, then in the folder of Debian's package
+    ``dataset-fashion-mnist``, and otherwise downloaded into ``fmnist`` of the search path.
 
     Raises:
-        RemibenchError: No folder has the files, or one of them is not the published file.
+        RemibenchError: They cannot be had, or one of them is not the published file.
     """
-    folder = find_folder(search_path)
-    parts = [read_idx(folder / name, ndim, checksum) for name, (ndim, checksum) in FILES.items()]
+    folder = find(FILES, "fmnist", [*options.search_path, DEBIAN_FOLDER])
+    if folder is None:
+        folder = options.search_path[0] / "fmnist"
+        _download(folder)
+    parts, sources = [], {}
+    for name, (ndim, checksum) in FILES.items():
+        content, sources[name] = read_idx(
+            folder / name, ndim, checksum if options.published_only else None
+        )
+        parts.append(content)
     return RawDataset(
+        info=INFO,
         images=np.concatenate(parts[0::2]),
         labels=np.concatenate(parts[1::2]).astype(np.int64),
-        class_names=CLASS_NAMES,
-        mean=MEAN,
-        std=STD,
-        sources={name: checksum for name, (_, checksum) in FILES.items()},
-        provenance="Fashion-MNIST, all 70,000 images",
-        paper_dataset="fmnist",
+        sources=sources,
+        published=all(sources[name] == checksum for name, (_, checksum) in FILES.items()),
     )
 
 
-def find_folder(search_path: Sequence[Path]) -> Path:
-    """Return the first folder that holds the four files: as given, its ``fmnist``, or Debian's.
+def _download(folder: Path) -> None:
+    from torchvision.datasets import FashionMNIST
 
-    Raises:
-        RemibenchError: No folder has them.
-    """
-    folders = [*search_path, *(path / "fmnist" for path in search_path), DEBIAN_FOLDER]
-    for folder in folders:
-        if all((folder / name).is_file() for name in FILES):
-            return folder
-    raise RemibenchError(
-        f"Fashion-MNIST not found: put {', '.join(FILES)} into a folder of `data.search_path`, "
-        "or install Debian's package dataset-fashion-mnist; looked in "
-        + ", ".join(str(folder) for folder in folders)
-    )
+    for name, md5 in FashionMNIST.resources:
+        download(FashionMNIST.mirrors[0] + name, md5, folder / name, INFO.title)

@@ -1,13 +1,12 @@
 """4,000 real, class-balanced Fashion-MNIST images that come with the repository."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from remibench.data import RawDataset
+from remibench.data import LoadOptions, RawDataset, fmnist
 from remibench.data._idx import read_idx
-from remibench.data.fmnist import CLASS_NAMES, MEAN, STD
 
 FOLDER = Path(__file__).parents[2] / "data" / "embedded"
 FILES = {  # number of dimensions, and SHA-256 of the uncompressed content
@@ -20,20 +19,17 @@ FILES = {  # number of dimensions, and SHA-256 of the uncompressed content
         "772372ea466aaed0dd35563ab81842183d895343685c455be5aa62268fc52044",
     ),
 }
+INFO = replace(fmnist.INFO, title="Fashion-MNIST, embedded subset", images=4_000)
 
 
-def load(search_path: Sequence[Path]) -> RawDataset:
-    """Read the embedded subset; ``search_path`` plays no part."""
+def load(options: LoadOptions) -> RawDataset:
+    """Read the embedded subset (400 images of each class); ``options`` play no part."""
     images, labels = (
-        read_idx(FOLDER / name, ndim, checksum) for name, (ndim, checksum) in FILES.items()
+        read_idx(FOLDER / name, ndim, checksum)[0] for name, (ndim, checksum) in FILES.items()
     )
     return RawDataset(
+        info=INFO,
         images=images,
         labels=labels.astype(np.int64),
-        class_names=CLASS_NAMES,
-        mean=MEAN,
-        std=STD,
         sources={name: checksum for name, (_, checksum) in FILES.items()},
-        provenance="Fashion-MNIST, 4,000 embedded images (400 of each class)",
-        paper_dataset="fmnist",
     )

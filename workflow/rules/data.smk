@@ -11,6 +11,8 @@ rule prepare_dataset:
         ENVIRONMENT
     params:
         search_path=cfg.data.search_path,
+        published_only=cfg.data.published_only,
+        skip_unusable=cfg.data.skip_unusable,
         image_size=cfg.data.image_size,
         limit=cfg.data.limit,
         code=lambda w: code("prepare_dataset.py", f"data.{w.dataset}"),

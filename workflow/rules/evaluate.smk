@@ -87,6 +87,7 @@ rule record_provenance:
         "<results>/evaluation.csv",
     output:
         config="<results>/config.yaml",
+        hyperparameters="<results>/hyperparameters.csv",
         provenance="<results>/provenance.json",
     log:
         "<results>/logs/record_provenance.log",
@@ -95,6 +96,7 @@ rule record_provenance:
         ENVIRONMENT
     params:
         config=cfg.model_dump(),
+        hyperparameters=list(cfg.hyperparameters()),
         threads_per_job=THREADS,
         code=code("record_provenance.py"),
     script:

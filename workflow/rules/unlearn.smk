@@ -9,7 +9,9 @@ rule unlearn:
             otherwise=[],
         ),
     output:
-        **UNLEARNED,
+        model=UNLEARNED["model"] if cfg.keep_unlearned else temp(UNLEARNED["model"]),
+        history=UNLEARNED["history"],
+        cost=UNLEARNED["cost"],
     log:
         "<results>/logs/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.log",
     benchmark:
@@ -21,7 +23,9 @@ rule unlearn:
         gpu=GPU,
     params:
         module=lambda w: METHODS[w.method].module,
-        parameters=lambda w: getattr(cfg.unlearning, w.method).model_dump(),
+        parameters=lambda w: cfg.unlearning.parameters(
+            w.method, w.dataset, w.architecture, float(w.ratio)
+        ),
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress=PROGRESS,

@@ -1,0 +1,128 @@
+"""Finding, downloading, verifying and unpacking the files of a dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import shutil
+import socket
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from remibench.checkpoints import atomic_path
+from remibench.errors import RemibenchError
+
+logger = logging.getLogger("remibench")
+
+TIMEOUT = 60  # seconds without an answer before a download is given up
+
+
+def find(names: Iterable[str], folder: str, search_path: Sequence[Path]) -> Path | None:
+    """Return the first place that holds all ``names``: a folder of the path, or its ``folder``."""
+    candidates = [place for path in search_path for place in (path, path / folder)]
+    return next((path for path in candidates if all((path / n).exists() for n in names)), None)
+
+
+def download(url: str, md5: str, path: Path, what: str) -> None:
+    """Fetch one file with torchvision's downloader; it takes its name only when it is whole.
+
+    Raises:
+        RemibenchError: The file cannot be fetched, or is not the published one.
+    """
+    from torchvision.datasets.utils import download_url
+
+    logger.info("%s: downloading %s", what, path.name)
+    timeout = socket.getdefaulttimeout()
+    try:
+        socket.setdefaulttimeout(TIMEOUT)
+        with atomic_path(path) as temporary:
+            temporary.unlink()  # torchvision would take it for a finished download
+            try:
+                download_url(url, str(temporary.parent), temporary.name, md5)
+            except (OSError, RuntimeError, RecursionError, ValueError) as error:
+                raise RemibenchError(
+                    f"{what}: {path.name} was not found in `data.search_path` and cannot be "
+                    f"downloaded ({error}); put it into {path.parent}"
+                ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+def verify(path: Path, md5: str, published_only: bool) -> bool:
+    """Tell whether a file is the published one, by its MD5 (the digest that publishers state).
+
+    Raises:
+        RemibenchError: It is not, and ``published_only`` asks for it.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != md5 and published_only:
+        raise RemibenchError(not_published(path, "MD5", found, md5))
+    return found == md5
+
+
+def not_published(path: Path, digest: str, found: str, expected: str) -> str:
+    """Return the message for a file that is not the published one."""
+    return (
+        f"{path}: not the published file ({digest} {found[:12]}…, expected {expected[:12]}…); "
+        "fetch it again, or set `data.published_only: false` to use it, which every table will say"
+    )
+
+
+@contextlib.contextmanager
+def open_archive(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a gzip-compressed tar archive.
+
+    Raises:
+        RemibenchError: It is damaged, or has an entry that would be written elsewhere.
+    """
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            yield archive
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise RemibenchError(
+            f"{path}: cannot be read as a tar.gz archive ({error}); fetch it again"
+        ) from error
+
+
+def unpack(archive_path: Path, folder: Path, wanted: Callable[[str], bool], what: str) -> None:
+    """Unpack the wanted files of an archive into ``folder``, which appears when it is complete.
+
+    Only regular files are written, under their own name and never outside (``filter="data"``).
+
+    Args:
+        archive_path: A ``.tar.gz`` file.
+        folder: The folder to make; it must not exist.
+        wanted: Chooses files by their name without folders.
+        what: Name for log and error messages.
+
+    Raises:
+        RemibenchError: The archive is damaged, has no wanted file, or the disk refuses.
+    """
+    logger.info("%s: unpacking %s", what, archive_path)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise RemibenchError(
+            f"{what}: cannot unpack into {folder} ({error.strerror}); make the first folder of "
+            "`data.search_path` writable, or unpack the archive there yourself"
+        ) from error
+    try:
+        count = 0
+        with open_archive(archive_path) as archive:
+            for member in archive:
+                name = Path(member.name).name
+                if member.isfile() and wanted(name):
+                    member.name = name
+                    archive.extract(member, temporary, filter="data")
+                    count += 1
+        if not count:
+            raise RemibenchError(f"{archive_path}: holds no file of {what}; fetch it again")
+        temporary.chmod(0o755)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
