@@ -1,8 +1,8 @@
 """Time the hot paths against plain reference code, both in this run, and print the ratios.
 
-Run with ``make bench``. Sizes are the paper's (CNN, 64×64) on one thread, random images. Each row
-is the median of several repeats of fast and reference in turn, so that a drifting machine does not
-favour one of them.
+Run with ``make bench``. Sizes are the paper's (64×64, CNN if not said) on one thread, random
+images, fewer of them for the larger architectures. Each row is the median of several repeats of
+fast and reference in turn, so that a drifting machine does not favour one of them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ from remibench.per_sample import second_moments, squared_norms
 from remibench.runtime import keep_freed_pages
 
 IMAGES, REPEATS = 128, 3
+LARGER = {"resnet18": 64, "xception": 32, "vgg19": 16}  # images for each
 
 
 def main() -> None:
@@ -75,6 +78,14 @@ def main() -> None:
         lambda: squared_norms(model, images, labels),
         lambda: ordinary_backward(model, images, labels),
     )
+    for architecture, count in LARGER.items():
+        larger = build_model(replace(spec, architecture=architecture), seed=0).eval()
+        for name, measure in (("Fisher diagonal", second_moments), ("efficacy", squared_norms)):
+            report(
+                f"{name} / ordinary backward, {architecture}",
+                partial(measure, larger, images[:count], labels[:count]),
+                partial(ordinary_backward, larger, images[:count], labels[:count]),
+            )
 
 
 def report(name: str, fast: Callable, reference: Callable, reference_share: float = 1.0) -> None:

@@ -127,10 +127,14 @@ def fill_module(
 ) -> None:
     """Load tensors read from ``path`` into a module of exactly their names and shapes.
 
+    The module may be on the meta device. It gets copies: what was read is a window on the file and
+    changes with it.
+
     Raises:
         RemibenchError: A tensor is missing, unknown or of another shape; the message names it.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    own = module.state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
@@ -139,7 +143,8 @@ def fill_module(
                 f"expected {wanted.get(name, 'no such tensor')}; it belongs to another "
                 "architecture, image size or number of classes"
             )
-    module.load_state_dict(tensors)
+    copies = {name: tensors[name].to(tensor.dtype, copy=True) for name, tensor in own.items()}
+    module.load_state_dict(copies, assign=True)
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:

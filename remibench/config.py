@@ -83,6 +83,11 @@ class Data(Closed):
         None, description="Use only the first so many images of a dataset (quick looks, tests)."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split, shared by all model seeds.")
+    halves: Literal["reported", "tuning"] = Field(
+        "reported",
+        description="Which half of the images is the target's, and which the shadow's; tuning "
+        "exchanges them, so that no number is measured on an image of a reported one.",
+    )
     out_of_sample_fraction: Share = Field(
         0.5,
         description="Share of target_test that the defender uses as out-of-sample images; the rest "
@@ -200,11 +205,20 @@ class Unlearning(Closed):
     ) -> dict[str, Any]:
         """The parameters of a method in one cell of the grid.
 
+        Args:
+            method: Its name, or that of a candidate (:meth:`Config.candidates`): the method's and
+                its own values, ``fisher,alpha=1e-06,max_std=0.01``.
+            dataset, architecture, forget_ratio: The cell.
+
         Raises:
             ValueError: Its ``values_from`` cannot be read, or has no row for the cell.
         """
-        section = getattr(self, method)
+        name, *settings = method.split(",")
+        section = getattr(self, name)
         parameters = section.model_dump(exclude={"values_from"})
+        if settings:
+            given = dict(setting.split("=", 1) for setting in settings)
+            return parameters | type(section).model_validate(given).model_dump(include=set(given))
         if section.values_from is None:
             return parameters
         cell = (dataset, architecture, forget_ratio)
@@ -294,6 +308,11 @@ class Config(Closed):
     attacks: Attacks = Attacks()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
+    tune: dict[str, dict[str, list[Any]]] = Field(
+        {},
+        description="Candidates of `snakemake tune`, by method and parameter: all combinations of "
+        "the values listed, as many for every method (see config/tune.yaml).",
+    )
 
     @field_validator("datasets", "architectures", "metrics")
     @classmethod
@@ -317,6 +336,42 @@ class Config(Closed):
                 raise ValueError(f"{value!r} is listed twice; list it once")
         return values
 
+    @field_validator("tune")
+    @classmethod
+    def _tune(cls, grids: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+        for method, grid in grids.items():
+            _known(method, list(METHODS))
+            section = Unlearning.model_fields[method].annotation
+            parameters = [name for name in section.model_fields if name != "values_from"]
+            for name, values in grid.items():
+                _known(name, parameters)
+                for value in values:
+                    try:
+                        section.model_validate({name: value})
+                    except ValidationError as error:
+                        message = error.errors()[0]["msg"].lower()
+                        raise ValueError(f"{method}.{name}: {message}; got {value!r}") from error
+        budgets = {method: len(_combinations(grid)) for method, grid in grids.items()}
+        if len(set(budgets.values())) > 1 or 0 in budgets.values():
+            raise ValueError(f"every method needs as many candidates as the others; got {budgets}")
+        return grids
+
+    @model_validator(mode="after")
+    def _tuning_halves(self) -> Config:
+        if bool(self.tune) != (self.data.halves == "tuning"):
+            raise ValueError(
+                "`tune` and `data.halves: tuning` belong together: what is tuned is never reported "
+                "(see config/tune.yaml)"
+            )
+        return self
+
+    def candidates(self, method: str) -> list[str]:
+        """The candidates of a method's search, by name: ``fisher,alpha=1e-06,max_std=0.01``."""
+        return [
+            ",".join([method, *(f"{name}={value}" for name, value in candidate.items())])
+            for candidate in _combinations(self.tune[method])
+        ]
+
     @model_validator(mode="after")
     def _cells(self) -> Config:
         for _ in self.hyperparameters():
@@ -335,6 +390,10 @@ class Config(Closed):
             record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
             for name, value in parameters.items():
                 yield {**record, "method": method, "parameter": name, "value": value}
+
+
+def _combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:

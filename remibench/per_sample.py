@@ -6,17 +6,25 @@ layer's input a it gives each sample's weight gradient g_n, hence:
 
 - linear layer: g_n = δ_n a_nᵀ, so Σ_n g_n² = (δ²)ᵀ a² and ‖g_n‖² = ‖δ_n‖² ‖a_n‖²;
 - convolution: g_n = δ_n U_nᵀ with U = unfold(a), one small matrix product per sample, then squared
-  and summed; for norms the Gram form Σ_{tt'} (U_nᵀU_n)(δ_nᵀδ_n) where it is cheaper.
+  and summed; for norms the Gram form Σ_{tt'} (U_nᵀU_n)(δ_nᵀδ_n) where it is cheaper; with a single
+  output position it is a linear layer;
+- depthwise convolution: g_n is no larger than a_n, so it is made; samples become further channels;
+- batch-norm: g_n = Σ_t δ_nt â_nt with the normalised input â; every bias: g_n = Σ_t δ_nt.
 
 No path holds N × |w| gradients: batches are cut so that a convolution's products fit ``BUFFER``.
+What has no exact formula here is refused, never approximated; that includes weights that are used
+twice, and anything that makes samples interact.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 
 BUFFER = 2**25  # floats held at once for a layer's per-sample products (128 MiB)
@@ -28,8 +36,8 @@ def second_moments(
     """Σ_n (∂ log p(y_n | x_n) / ∂w)² for every parameter: the diagonal of the empirical Fisher.
 
     Args:
-        model: A classifier in evaluation mode, of linear layers, convolutions and layers without
-            parameters.
+        model: A classifier in evaluation mode, of linear layers, dense and depthwise convolutions,
+            batch-norm and whatever has no parameters, connected in any way.
         images: (N, C, S, S) uint8.
         labels: (N,) int64.
         batch_size: Images per backward pass; the result does not depend on it but by rounding.
@@ -38,13 +46,15 @@ def second_moments(
         Parameter name → tensor of the parameter's shape, float32.
 
     Raises:
-        NotImplementedError: A layer with parameters has no exact formula here.
+        NotImplementedError: A layer has no exact formula here, its weights are used more than once
+            or elsewhere, its input is overwritten or not one row per sample, or the model is in
+            training mode; the message names the layer.
     """
     sums = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
     for signals in _signals(model, images, labels, batch_size):
-        for name, layer, inputs, deltas in signals:
-            for parameter, value in _layer(layer).square_sums(layer, inputs, deltas).items():
-                sums[f"{name}.{parameter}"] += value
+        for signal in signals:
+            for parameter, value in signal.formula.square_sums(*signal.tensors).items():
+                sums[f"{signal.name}.{parameter}"] += value
     return sums
 
 
@@ -57,33 +67,52 @@ def squared_norms(
     """
     return torch.cat(
         [
-            sum(_layer(layer).norms(layer, inputs, deltas) for _, layer, inputs, deltas in signals)
+            sum(signal.formula.norms(*signal.tensors) for signal in signals)
             for signals in _signals(model, images, labels, batch_size)
         ]
     )
 
 
-Signal = tuple[str, nn.Module, torch.Tensor, torch.Tensor]
+class _Signal(NamedTuple):
+    name: str
+    formula: type[_Linear | _Convolution | _Explicit]
+    tensors: tuple[nn.Module, torch.Tensor, torch.Tensor]  # layer, its input a, its output's δ
+
+
+class _Capture(NamedTuple):
+    """A layer's call. The edge stays that of its own output when a later layer overwrites it."""
+
+    layer: nn.Module
+    inputs: torch.Tensor
+    version: int
+    edge: GradientEdge
 
 
 def _signals(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch_size: int
-) -> Iterator[list[Signal]]:
-    """Yield (name, layer, input a, output gradient δ) of every layer with parameters, per batch."""
-    layers = {
+) -> Iterator[list[_Signal]]:
+    """Yield the signals of all layers with parameters, per batch."""
+    names = {
         module: name
         for name, module in model.named_modules()
         if list(module.parameters(recurse=False))
     }
-    for layer in layers:
-        _layer(layer)
+    formulas = {layer: _formula(name, layer) for layer, name in names.items()}
+    for name, module in model.named_modules():
+        batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if module.training or (batch_norm and module.running_mean is None):
+            raise NotImplementedError(
+                f"{name or 'the model'} is in training mode or normalises by the batch; "
+                "then no sample has a gradient of its own"
+            )
     trainable = [parameter.requires_grad for parameter in model.parameters()]
-    captured: list[tuple[nn.Module, torch.Tensor, torch.Tensor]] = []
+    captured: list[_Capture] = []
 
-    def capture(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        captured.append((module, inputs[0].detach(), output))
+    def capture(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        edge = get_gradient_edge(output)
+        captured.append(_Capture(layer, inputs[0].detach(), inputs[0]._version, edge))
 
-    handles = [layer.register_forward_hook(capture) for layer in layers]
+    handles = [layer.register_forward_hook(capture) for layer in names]
     try:
         model.requires_grad_(requires_grad=True)
         for image_batch, label_batch in zip(
@@ -94,16 +123,54 @@ def _signals(
                 log_likelihood = -functional.cross_entropy(
                     model(image_batch), label_batch, reduction="sum"
                 )
-                deltas = torch.autograd.grad(log_likelihood, [output for _, _, output in captured])
+                _check(log_likelihood, names, captured, len(image_batch))
+                deltas = torch.autograd.grad(log_likelihood, [call.edge for call in captured])
             yield [
-                (layers[module], module, inputs, delta)
-                for (module, inputs, _), delta in zip(captured, deltas, strict=True)
+                _Signal(names[call.layer], formulas[call.layer], (call.layer, call.inputs, delta))
+                for call, delta in zip(captured, deltas, strict=True)
             ]
     finally:
         for handle in handles:
             handle.remove()
         for parameter, flag in zip(model.parameters(), trainable, strict=True):
             parameter.requires_grad_(flag)
+
+
+def _check(
+    loss: torch.Tensor, names: dict[nn.Module, str], captured: list[_Capture], samples: int
+) -> None:
+    """Raise if the captured calls are not all that the loss owes to the parameters."""
+    uses = _uses(loss)
+    calls = Counter(call.layer for call in captured)
+    for layer, name in names.items():
+        for parameter in layer.parameters(recurse=False):
+            if uses[parameter] > 1 or uses[parameter] != calls[layer]:
+                raise NotImplementedError(
+                    f"{name} is called {calls[layer]} times and its parameters are used "
+                    f"{uses[parameter]} times; a per-sample gradient is exact for one use"
+                )
+    for call in captured:
+        shape = tuple(call.inputs.shape)
+        if call.inputs._version != call.version:
+            raise NotImplementedError(f"the input of {names[call.layer]} is overwritten after use")
+        if shape[0] != samples or (isinstance(call.layer, nn.Linear) and len(shape) != 2):
+            raise NotImplementedError(
+                f"the input of {names[call.layer]} has shape {shape}, not one row per sample"
+            )
+
+
+def _uses(loss: torch.Tensor) -> Counter[torch.Tensor]:
+    """How often each parameter enters the loss, by its autograd graph."""
+    uses: Counter[torch.Tensor] = Counter()
+    seen, stack = set(), [loss.grad_fn]
+    while stack:
+        for node, _ in stack.pop().next_functions:
+            if hasattr(node, "variable"):
+                uses[node.variable] += 1
+            elif node is not None and node not in seen:
+                seen.add(node)
+                stack.append(node)
+    return uses
 
 
 class _Linear:
@@ -123,6 +190,11 @@ class _Linear:
 class _Convolution:
     @staticmethod
     def square_sums(layer, inputs, deltas) -> dict[str, torch.Tensor]:
+        if deltas[0, 0].numel() == 1:
+            squares = _Linear.square_sums(
+                layer, _unfold(layer, inputs).flatten(1), deltas.flatten(1)
+            )
+            return {**squares, "weight": squares["weight"].view_as(layer.weight)}
         weight = torch.zeros(layer.out_channels, layer.weight[0].numel(), device=inputs.device)
         for unfolded, delta in _unfolded(layer, inputs, deltas):
             weight += torch.bmm(delta, unfolded.transpose(1, 2)).square_().sum(0)
@@ -134,6 +206,8 @@ class _Convolution:
     @staticmethod
     def norms(layer, inputs, deltas) -> torch.Tensor:
         positions = deltas[0, 0].numel()
+        if positions == 1:
+            return _Linear.norms(layer, _unfold(layer, inputs).flatten(1), deltas.flatten(1))
         gram = 2 * positions**2 < layer.weight.numel()
         norms = []
         for unfolded, delta in _unfolded(layer, inputs, deltas):
@@ -153,17 +227,74 @@ def _unfolded(layer, inputs, deltas) -> Iterator[tuple[torch.Tensor, torch.Tenso
     floats = patch * positions + max(layer.weight.numel(), positions**2 * 2)
     chunk = max(1, BUFFER // floats)
     for part, delta in zip(inputs.split(chunk), deltas.split(chunk), strict=True):
-        unfolded = functional.unfold(
-            part, layer.kernel_size, layer.dilation, layer.padding, layer.stride
+        yield _unfold(layer, part), delta.flatten(2)
+
+
+def _unfold(layer, inputs) -> torch.Tensor:
+    """U (n, P, T): the P inputs of a convolution's kernel at each of its T output positions."""
+    if layer.kernel_size == (1, 1) and layer.padding == (0, 0):
+        rows, columns = layer.stride
+        return inputs[:, :, ::rows, ::columns].flatten(2)
+    return functional.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+
+
+class _Explicit:
+    """Sums over the per-sample gradients themselves, for layers where these are small."""
+
+    @classmethod
+    def square_sums(cls, layer, inputs, deltas) -> dict[str, torch.Tensor]:
+        gradients = cls.gradients(layer, inputs, deltas)
+        return {name: gradient.square().sum(0) for name, gradient in gradients.items()}
+
+    @classmethod
+    def norms(cls, layer, inputs, deltas) -> torch.Tensor:
+        gradients = cls.gradients(layer, inputs, deltas).values()
+        return sum(gradient.flatten(1).square().sum(1) for gradient in gradients)
+
+
+class _Depthwise(_Explicit):
+    @staticmethod
+    def gradients(layer, inputs, deltas) -> dict[str, torch.Tensor]:
+        """Those of one image with N·C channels, each of which meets its own copy of the kernel."""
+        samples, channels = inputs.shape[:2]
+        weight = torch.nn.grad.conv2d_weight(
+            inputs.reshape(1, samples * channels, *inputs.shape[2:]),
+            (samples * layer.out_channels, *layer.weight.shape[1:]),
+            deltas.reshape(1, samples * layer.out_channels, *deltas.shape[2:]),
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            groups=samples * channels,
         )
-        yield unfolded, delta.flatten(2)
+        gradients = {"weight": weight.view(samples, *layer.weight.shape)}
+        if layer.bias is not None:
+            gradients["bias"] = deltas.sum((2, 3))
+        return gradients
 
 
-def _layer(layer: nn.Module) -> type[_Linear] | type[_Convolution]:
-    if isinstance(layer, nn.Linear):
+class _BatchNorm(_Explicit):
+    @staticmethod
+    def gradients(layer, inputs, deltas) -> dict[str, torch.Tensor]:
+        mean, variance = (
+            statistic[:, None, None] for statistic in (layer.running_mean, layer.running_var)
+        )
+        products = (inputs - mean).mul_(deltas)
+        scale = (variance + layer.eps).rsqrt()[:, 0, 0]
+        return {"weight": products.sum((2, 3)) * scale, "bias": deltas.sum((2, 3))}
+
+
+def _formula(name: str, layer: nn.Module) -> type[_Linear | _Convolution | _Explicit]:
+    kind = type(layer)  # a subclass may compute something else
+    if kind is nn.Linear:
         return _Linear
-    if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros":
-        return _Convolution
+    if kind is nn.BatchNorm2d:
+        return _BatchNorm
+    if kind is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+        if layer.groups == 1:
+            return _Convolution
+        if layer.groups == layer.in_channels:
+            return _Depthwise
     raise NotImplementedError(
-        f"no exact per-sample gradient formula for {layer}; add one to remibench/per_sample.py"
+        f"no exact per-sample gradient formula for {name}, {layer}; add one to "
+        "remibench/per_sample.py"
     )

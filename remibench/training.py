@@ -20,6 +20,8 @@ logger = logging.getLogger("remibench")
 
 History = list[dict[str, float]]
 
+STALLED = 0.99  # share of the labels' entropy from which a loss counts as that of a constant output
+
 
 def fit(
     module: nn.Module,
@@ -44,7 +46,8 @@ def fit(
         batch_loss: Positions (B,) → mean loss of those samples.
         samples: Number of samples.
         what: Name for log and error messages.
-        epochs, batch_size: As usual; the last batch of an epoch may be smaller.
+        epochs, batch_size: As usual; the last batch of an epoch may be smaller. A single sample
+            left over joins the batch before it: batch-norm cannot normalise one value.
         seed: Seed of the whole run.
         progress: Where to keep epoch checkpoints, or None.
 
@@ -61,7 +64,7 @@ def fit(
         module.train()
         total = torch.zeros((), device=device)
         with epoch_randomness(seed, epoch, device):
-            for batch in torch.randperm(samples).to(device).split(batch_size):
+            for batch in _batches(torch.randperm(samples).to(device), batch_size):
                 loss = batch_loss(batch)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -80,6 +83,13 @@ def fit(
             progress.save(module, optimizer, history)
     module.eval()
     return history
+
+
+def _batches(order: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
+    sizes = [len(batch) for batch in order.split(batch_size)]
+    if len(sizes) > 1 and len(order) % batch_size == 1:
+        sizes[-2:] = [batch_size + 1]
+    return order.split(sizes)
 
 
 @contextlib.contextmanager
@@ -114,6 +124,11 @@ def fit_classifier(
         precision: ``bf16`` (autocast) or ``fp32``.
         what, seed, epochs, batch_size, progress: See :func:`fit`.
         learning_rate, momentum, weight_decay: Of SGD.
+
+    Returns:
+        The history of :func:`fit`, with ``stalled`` for every epoch: 1 where the loss is at least
+        99 % of what an output that ignores the images can reach, the entropy of the labels. To end
+        stalled is a result, not an error: it is logged as a warning.
     """
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -128,7 +143,7 @@ def fit_classifier(
             logits = model(images[batch])
         return nn.functional.cross_entropy(logits.float(), labels[batch])
 
-    return fit(
+    history = fit(
         model,
         optimizer,
         batch_loss,
@@ -139,6 +154,24 @@ def fit_classifier(
         seed=seed,
         progress=progress,
     )
+    entropy = label_entropy(labels)
+    for record in history:
+        record["stalled"] = int(record["loss"] >= STALLED * entropy)
+    if history[-1]["stalled"]:
+        logger.warning(
+            "%s: the loss ended at %.4f; an output that ignores the images reaches %.4f, "
+            "so the model has learned next to nothing",
+            what,
+            history[-1]["loss"],
+            entropy,
+        )
+    return history
+
+
+def label_entropy(labels: torch.Tensor) -> float:
+    """Entropy in nats of the distribution of labels (N,) int64; ln C for C equal classes."""
+    shares = labels.unique(return_counts=True)[1].double() / len(labels)
+    return torch.special.entr(shares).sum().item()
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ import torch
 
 from remibench.models import ModelSpec, build_model
 
+torch.set_num_threads(1)  # as in a job; small tensors gain nothing from more
+
 
 @pytest.fixture
 def spec():

@@ -190,8 +190,10 @@ def test_no_reader_in_the_project_unpickles():
     root = Path(__file__).parents[1]
     for path in [*root.glob("remibench/**/*.py"), *root.glob("workflow/**/*.py")]:
         text = path.read_text()
-        for word in ("import pickle", "torch.load(", "joblib", "allow_pickle=True"):
+        for word in ("pickle.load", "torch.load(", "joblib", "allow_pickle=True"):
             assert word not in text, f"{path} contains {word!r}"
+        # CIFAR-10's published pickles are read by an unpickler that makes nothing but arrays.
+        assert "import pickle" not in text or path.name == "cifar10.py"
 
 
 def test_reading_artifacts_does_not_import_torch():

@@ -230,7 +230,7 @@ def test_cifar10_is_read_from_each_of_its_forms(tmp_path, write, place):
     labels = standins.balanced(60)
     write(tmp_path / place, labels)
     raw = load("cifar10", tmp_path)
-    assert np.array_equal(raw.images, standins.pictures(labels, 32))
+    assert np.array_equal(list(raw.images), standins.pictures(labels, 32))
     assert np.array_equal(raw.labels, labels)
     assert not raw.published
 
@@ -243,7 +243,7 @@ def test_torchvision_reads_the_same_from_the_same_files(tmp_path, monkeypatch):
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "_load_meta", lambda _: None)
     ours = load("cifar10", tmp_path)
     theirs = [torchvision.datasets.CIFAR10(tmp_path, train) for train in (True, False)]
-    assert np.array_equal(ours.images, np.concatenate([part.data for part in theirs]))
+    assert np.array_equal(list(ours.images), np.concatenate([part.data for part in theirs]))
     assert np.array_equal(ours.labels, np.concatenate([part.targets for part in theirs]))
     ours = load("stl10", tmp_path)
     theirs = [torchvision.datasets.STL10(tmp_path, part) for part in ("train", "test")]

@@ -1,4 +1,4 @@
-"""Exact squared per-sample gradients against vmap(grad), torch's own oracle."""
+"""Exact squared per-sample gradients against vmap(grad) or one backward pass per sample."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from remibench import per_sample
+from remibench.models import ModelSpec, build_model
 from remibench.per_sample import second_moments, squared_norms
 
 
@@ -45,13 +46,83 @@ def strided():
     ).eval()
 
 
-@pytest.fixture(params=["cnn", "strided"])
-def case(request, model, strided, data):
+class Residual(nn.Module):
+    """Overwrites what its layers returned, as torchvision's residual blocks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(6, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+        self.second = nn.Conv2d(6, 6, 3, padding=1)
+        self.shortcut = nn.Conv2d(6, 6, 1)
+
+    def forward(self, maps):
+        out = self.norm(self.first(maps)).relu_()
+        out = self.second(out)
+        out += self.shortcut(maps)
+        out[:, :2].mul_(3)
+        return out.sigmoid_()
+
+
+@pytest.fixture
+def residual():
+    torch.manual_seed(0)
+    return with_statistics(
+        nn.Sequential(
+            nn.BatchNorm2d(1),
+            nn.Conv2d(1, 6, 5, stride=2),
+            nn.BatchNorm2d(6),
+            nn.ReLU(inplace=True),
+            Residual(),
+            nn.AvgPool2d(5),
+            nn.Flatten(),
+            nn.Linear(24, 8),
+            nn.ReLU(inplace=True),
+            nn.Linear(8, 4),
+        )
+    )
+
+
+@pytest.fixture
+def depthwise():
+    """Depthwise convolutions of every kind, 1×1 ones, and one with a single output position."""
+    torch.manual_seed(0)
+    return with_statistics(
+        nn.Sequential(
+            nn.Conv2d(1, 4, 3, stride=2, bias=False),
+            nn.Conv2d(4, 12, (3, 5), stride=(1, 2), padding=(2, 1), dilation=(2, 1), groups=4),
+            nn.BatchNorm2d(12),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False),
+            nn.Conv2d(12, 5, 1, stride=(2, 1)),
+            nn.Conv2d(5, 5, 1, padding=1),
+            nn.Tanh(),
+            nn.Conv2d(5, 7, (8, 6)),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(7, 4, 1, bias=False),
+            nn.Flatten(),
+        )
+    )
+
+
+def with_statistics(network):
+    """Random batch-norm statistics and weights: at 0 and 1 they would hide a wrong formula."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for tensor in (layer.running_mean, layer.bias.data):
+                tensor.normal_(0, 0.3)
+            for tensor in (layer.running_var, layer.weight.data):
+                tensor.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+@pytest.fixture(params=["cnn", "strided", "residual", "depthwise"])
+def case(request, model, data):
     images, labels = data
     if request.param == "cnn":
         model.normalise = lambda batch: (batch.float() / 255 - 0.13) / 0.31
         return model, images.float(), labels
-    return strided, images.float() / 255, labels
+    return request.getfixturevalue(request.param), images.float() / 255, labels
 
 
 @pytest.mark.parametrize("batch_size", [5, 64])
@@ -82,6 +153,30 @@ def test_both_forms_of_the_convolution_norm_are_exercised(strided):
     assert forms == {True, False}
 
 
+@pytest.mark.parametrize(
+    ("architecture", "channels", "count"),
+    [("cnn", 3, 5), ("resnet18", 1, 5), ("resnet18", 3, 3), ("xception", 3, 3), ("vgg19", 1, 2)],
+)
+def test_every_architecture_equals_one_backward_pass_per_sample(architecture, channels, count):
+    spec = ModelSpec(architecture, channels, 32, 4, (0.4,) * channels, (0.2,) * channels)
+    model = with_statistics(build_model(spec, seed=0))
+    generator = torch.Generator().manual_seed(0)
+    shape = (count, channels, 32, 32)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.arange(count) % 4
+    expected = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    norms = torch.zeros(count)
+    for index in range(count):
+        log_likelihood = model(images[index : index + 1]).log_softmax(1)[0, labels[index]]
+        gradients = torch.autograd.grad(log_likelihood, list(model.parameters()))
+        for total, gradient in zip(expected.values(), gradients, strict=True):
+            norms[index] += gradient.square_().sum()
+            total += gradient
+    torch.testing.assert_close(squared_norms(model, images, labels, 2), norms, rtol=1e-3, atol=0)
+    for name, value in second_moments(model, images, labels, batch_size=2).items():
+        assert (value - expected[name]).abs_().max() <= 1e-4 * expected[name].max(), name
+
+
 def test_it_is_not_the_squared_batch_gradient(model, data):
     images, labels = data
     model.zero_grad()
@@ -101,7 +196,97 @@ def test_the_model_is_left_as_it_was(model, data):
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_a_layer_without_a_formula_is_named(data):
-    model = nn.Sequential(nn.Flatten(), nn.Bilinear(576, 576, 4))
-    with pytest.raises(NotImplementedError, match="Bilinear"):
-        second_moments(model, *data)
+class Scaled(nn.Conv2d):
+    """A subclass that computes something else than its base."""
+
+    def forward(self, maps):
+        return super().forward(2 * maps)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Bilinear(576, 576, 4),
+        nn.Conv2d(4, 8, 3, groups=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        Scaled(4, 4, 3),
+        nn.BatchNorm1d(4),
+        nn.GroupNorm(2, 4),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+@pytest.mark.parametrize("measure", [second_moments, squared_norms])
+def test_a_layer_without_a_formula_is_named(layer, measure, data):
+    model = nn.Sequential(nn.Flatten(), layer).eval()
+    message = f"formula for 1, {type(layer).__name__}"
+    with pytest.raises(NotImplementedError, match=message):
+        measure(model, *data)
+
+
+class Twice(nn.Module):
+    """Uses weights in a way that no formula covers, or overwrites what one needs."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.first = nn.Linear(576, 576)
+        self.second = nn.Linear(576, 576)
+        self.last = nn.Linear(576, 4)
+        if kind == "shared":
+            self.second.weight = self.first.weight
+
+    def forward(self, images):
+        inputs = images.float().flatten(1) / 255
+        hidden = self.first(inputs).tanh()
+        if self.kind == "called twice":
+            hidden = self.first(hidden)
+        elif self.kind == "shared":
+            hidden = self.second(hidden)
+        elif self.kind == "elsewhere":
+            hidden = hidden @ self.second.weight
+        elif self.kind == "here and elsewhere":
+            hidden = hidden @ self.first.weight
+        elif self.kind == "overwritten":
+            inputs.mul_(2)
+        elif self.kind == "rows":
+            hidden = self.second(hidden.view(-1, 2, 576)).view(-1, 576)
+        elif self.kind == "tokens":
+            hidden = self.second(hidden[:, None]).flatten(1)
+        return self.last(hidden)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("called twice", "first is called 2 times and its parameters are used 2 times"),
+        ("shared", "first is called 1 times and its parameters are used 2 times"),
+        ("elsewhere", "second is called 0 times and its parameters are used 1 times"),
+        ("here and elsewhere", "first is called 1 times and its parameters are used 2 times"),
+        ("overwritten", "input of first is overwritten"),
+        ("rows", r"input of second has shape \(12, 2, 576\)"),
+        ("tokens", r"input of second has shape \(24, 1, 576\)"),
+    ],
+)
+def test_a_layer_used_in_another_way_than_once_per_sample_is_named(kind, message, data):
+    with pytest.raises(NotImplementedError, match=message):
+        squared_norms(Twice(kind).eval(), *data)
+
+
+def test_a_layer_that_is_not_used_has_no_gradient(data):
+    ours = second_moments(Twice("").eval(), *data)
+    assert not ours["second.weight"].any()
+    assert ours["first.weight"].any()
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(1), nn.BatchNorm2d(1, affine=False, track_running_stats=False)]
+)
+def test_samples_that_interact_are_refused(norm, data):
+    model = nn.Sequential(norm, nn.Flatten(), nn.Linear(576, 4))
+    images = data[0].float()
+    model.train(norm.track_running_stats)
+    with pytest.raises(NotImplementedError, match="no sample has a gradient of its own"):
+        second_moments(model, images, data[1])
+    with pytest.raises(NotImplementedError, match="no sample has a gradient of its own"):
+        second_moments(model.train(), images, data[1])

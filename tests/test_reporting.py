@@ -17,7 +17,7 @@ from remibench.reporting import (
     table3_classification_accuracy,
     table4_whitebox_mia,
 )
-from remibench.reporting.gather import join_datasets
+from remibench.reporting.gather import join_datasets, join_training
 from remibench.reporting.render import (
     format_cell,
     note,
@@ -33,6 +33,18 @@ from remibench.reporting.summary import summarise_results
 PAPER = Path(__file__).parents[1] / "paper"
 FIGURES = ["figure3_mia_before_after", "figure4_efficacy", "figure5_mf_during_unlearning"]
 RATES = {"original": 0.9, "retrain": 0.4, "fisher": 0.8, "remi_whitebox": 0.5, "remi_blackbox": 0.7}
+
+
+TRAINING = [
+    "dataset",
+    "architecture",
+    "seed",
+    "model",
+    "forget_ratio",
+    "epochs",
+    "loss",
+    "stalled",
+]
 
 
 def make_results(seeds=3, methods=tuple(METHODS), ratios=(0.01, 0.1, 0.25, 0.5)):
@@ -66,6 +78,13 @@ def make_results(seeds=3, methods=tuple(METHODS), ratios=(0.01, 0.1, 0.25, 0.5))
                     "image_size": 32,
                 }
             ]
+        ),
+        training=pd.DataFrame(
+            [
+                ("fmnist_embedded", "cnn", seed, "target", np.nan, 50, 0.01, 0)
+                for seed in range(seeds)
+            ],
+            columns=TRAINING,
         ),
         published={path.stem: pd.read_csv(path) for path in PAPER.glob("*.csv")},
     )
@@ -123,7 +142,7 @@ def test_methods_that_were_not_run_say_so(tmp_path):
     assert (wide["Fisher"] == "not run").all()
     assert wide.loc[0, "Before"] == "0.900 [1.000]"
     paths = {kind: tmp_path / f"table.{kind}" for kind in ("csv", "tex", "html")}
-    write_table(table, results.sources, "Rate (%)", table4_whitebox_mia.ROWS, 3, **paths)
+    write_table(table, results.remarks, "Rate (%)", table4_whitebox_mia.ROWS, 3, **paths)
     assert "not run" in paths["html"].read_text()
     assert "Data: fmnist_embedded: invented, 32×32 pixels" in paths["html"].read_text()
     assert r"fmnist\_embedded: invented, 32$\times$32 pixels" in paths["tex"].read_text()
@@ -232,3 +251,47 @@ def test_dataset_rows_state_provenance_and_role_sizes(tmp_path):
         "real",
         7,
     ]
+
+
+def test_trainings_that_learned_nothing_are_said_in_every_table_and_the_summary():
+    results = make_results()
+    assert results.stalled == ""
+    stalled = results.training.assign(stalled=[1, 0, 1])
+    failed = replace(results, training=stalled)
+    text = "2 of 3 trainings learned nothing, their loss is that of a constant output: "
+    assert failed.stalled == f"{text}fmnist_embedded cnn target (2)."
+    assert failed.stalled in failed.remarks
+    assert failed.stalled in summarise_results(failed)
+    assert "learned nothing" not in summarise_results(results)
+
+
+def test_training_rows_hold_each_models_last_epoch(tmp_path):
+    folder = tmp_path / "models" / "stl10" / "vgg19" / "3"
+    folder.mkdir(parents=True)
+    for role, losses in (("target", (2.3, 2.3)), ("shadow", (2.3, 0.5))):
+        rows = [(k, loss, 1.5, int(loss > 2)) for k, loss in enumerate(losses, 1)]
+        table = pd.DataFrame(rows, columns=["epoch", "loss", "seconds", "stalled"])
+        table.to_csv(folder / f"{role}.history.csv", index=False)
+    cell = ("stl10", "vgg19", 3, "retrain", 0.1)
+    histories = pd.DataFrame(
+        [(*cell, 1, 2.2, 1.0), (*cell, 2, 0.4, 0.0), (*cell[:3], "fisher", 0.1, 1, np.nan, np.nan)],
+        columns=[
+            "dataset",
+            "architecture",
+            "seed",
+            "method",
+            "forget_ratio",
+            "epoch",
+            "loss",
+            "stalled",
+        ],
+    )
+    paths = [str(folder / f"{role}.history.csv") for role in ("target", "shadow")]
+    table = join_training(paths, histories)
+    assert list(table.columns) == TRAINING
+    assert table[["model", "epochs", "loss", "stalled"]].to_numpy().tolist() == [
+        ["target", 2, 2.3, 1],
+        ["shadow", 2, 0.5, 0],
+        ["retrain", 2, 0.4, 0],
+    ]
+    assert table["forget_ratio"].tolist()[2] == 0.1

@@ -1,6 +1,7 @@
 """The training loop against a plain one, resumption, failures."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from remibench.checkpoints import EpochCheckpoint
 from remibench.errors import RemibenchError
 from remibench.models import build_model
 from remibench.seeding import derive_seed
-from remibench.training import fit_classifier, predict
+from remibench.training import fit, fit_classifier, label_entropy, predict
 
 SETTINGS = {
     "learning_rate": 0.05,
@@ -131,3 +132,60 @@ def test_predict_returns_the_head_of_its_features(model, data):
     logits, features = predict(model, data[0], batch_size=7)
     torch.testing.assert_close(model.head(features), logits)
     torch.testing.assert_close(model(data[0]), logits)
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "expected"),
+    [
+        (24, 10, [10, 10, 4]),
+        (21, 10, [10, 11]),  # batch-norm cannot normalise a single value
+        (11, 10, [11]),
+        (20, 10, [10, 10]),
+        (1, 10, [1]),
+        (3, 1, [1, 1, 1]),
+    ],
+)
+def test_a_single_sample_left_over_joins_the_batch_before_it(samples, batch_size, expected):
+    module, batches = nn.Linear(1, 1), []
+
+    def batch_loss(batch):
+        batches.append(batch)
+        return module(batch[:, None].float()).mean()
+
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    settings = {"what": "x", "epochs": 1, "batch_size": batch_size, "seed": 3}
+    fit(module, optimizer, batch_loss, samples, **settings)
+    assert [len(batch) for batch in batches] == expected
+    torch.manual_seed(derive_seed(3, "epoch", 1))
+    assert torch.equal(torch.cat(batches), torch.randperm(samples))
+
+
+def test_a_batch_norm_network_trains_with_one_image_left_over(data):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 24), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 4)
+    network = nn.Sequential(*layers)
+    network.forward = lambda images: nn.Sequential.forward(network, images.float() / 255)
+    images, labels = data[0][:21], data[1][:21]
+    assert math.isfinite(train(network, (images, labels))[-1]["loss"])
+
+
+def test_a_training_that_learns_nothing_says_so(model, data, caplog):
+    history = train(model, data, learning_rate=1e-9)
+    assert history[-1]["stalled"] == 1
+    assert "target: the loss ended at 1." in caplog.text
+    assert f"reaches {label_entropy(data[1]):.4f}" in caplog.text
+
+
+def test_a_training_that_learns_does_not(model, data, caplog):
+    images, labels = data
+    brighter = images // 8 + (labels * 70).to(torch.uint8)[:, None, None, None]
+    history = train(model, (brighter, labels), epochs=10)
+    assert history[-1]["stalled"] == 0
+    assert caplog.text == ""
+
+
+def test_a_constant_output_reaches_the_entropy_of_the_labels():
+    skewed = torch.tensor([0] * 9 + [7])
+    expected = torch.distributions.Categorical(skewed.bincount().float()).entropy().item()
+    assert label_entropy(skewed) == pytest.approx(expected)
+    assert label_entropy(torch.arange(10)) == pytest.approx(math.log(10))

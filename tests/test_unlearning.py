@@ -288,7 +288,7 @@ def test_every_configured_method_fulfils_the_contract(task):
     from importlib import import_module
 
     for name, method in METHODS.items():
-        parameters = getattr(Unlearning(), name).model_dump()
+        parameters = Unlearning().parameters(name, "fmnist", "cnn", 0.1)
         parameters |= {"max_epochs": 1} if "max_epochs" in parameters else {}
         each = replace(task, model=copy.deepcopy(task.model))
         module = import_module(f"remibench.unlearning.{method.module}")

@@ -81,10 +81,9 @@ def load(options: LoadOptions) -> RawDataset:
         verify(folder / name, md5, options.published_only) for name, md5 in checksums.items()
     ]
     batches = [parse(content, name) for name, content in contents]
-    pixels = np.concatenate([batch.pixels for batch in batches])
     return RawDataset(
         info=INFO,
-        images=pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1),
+        images=(row.reshape(3, 32, 32).transpose(1, 2, 0) for b in batches for row in b.pixels),
         labels=np.concatenate([batch.labels for batch in batches]),
         sources={name: f"md5:{md5}" for name, md5 in checksums.items()},
         published=all(matches),
@@ -120,7 +119,7 @@ def _from_archive(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
     for name in wanted:
         if name not in contents:
             raise RemibenchError(f"{path}: {name} is missing; fetch it again")
-        yield f"{path}:{name}", contents[name]
+        yield f"{path}:{name}", contents.pop(name)
 
 
 def parse_binary(content: bytes, name: str) -> Batch:

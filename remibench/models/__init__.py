@@ -1,7 +1,9 @@
 """Classifiers, one architecture per module: ``build_backbone(channels, image_size)``.
 
 An architecture is found by the name of its module, which is its name in the config. It provides
-everything up to the penultimate features; :class:`Classifier` adds what all share.
+everything up to the penultimate features; :class:`Classifier` adds what all share. It is also built
+on the meta device, to be filled from a checkpoint or only to be counted: its tensors are parameters
+and persistent buffers, and no value of them decides its shape.
 """
 
 from __future__ import annotations
@@ -52,11 +54,11 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(width, spec.classes)
-        scale = torch.tensor(spec.std).view(1, -1, 1, 1) * 255
+        # No checkpoint holds these two: they have values even where the rest is built without.
+        scale = torch.tensor(spec.std, device="cpu").view(1, -1, 1, 1) * 255
+        mean = torch.tensor(spec.mean, device="cpu").view(1, -1, 1, 1) * 255
         self.register_buffer("_scale", 1 / scale, persistent=False)
-        self.register_buffer(
-            "_shift", -torch.tensor(spec.mean).view(1, -1, 1, 1) * 255 / scale, persistent=False
-        )
+        self.register_buffer("_shift", -mean / scale, persistent=False)
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Map uint8 images (N, C, S, S) to normalised float32, channels last."""
@@ -73,13 +75,36 @@ class Classifier(nn.Module):
 
 
 def build_model(spec: ModelSpec, seed: int = 0) -> Classifier:
-    """Build a freshly initialised classifier; all its randomness comes from ``seed``."""
-    module = import_module(f"remibench.models.{spec.architecture}")
+    """Build a freshly initialised classifier; all its randomness comes from ``seed``.
+
+    Raises:
+        RemibenchError: The images are too small for the architecture.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone, width = module.build_backbone(spec.channels, spec.image_size)
-        model = Classifier(backbone, width, spec)
+        model = _assemble(spec)
     return model.to(memory_format=torch.channels_last)
+
+
+def count_parameters(spec: ModelSpec) -> int:
+    """Number of trainable parameters of a classifier; allocates none of them."""
+    return sum(parameter.numel() for parameter in _skeleton(spec).parameters())
+
+
+def forward_flops(spec: ModelSpec) -> int:
+    """Floating-point operations of one image's forward pass in evaluation mode.
+
+    Torch's count: two for every multiply-add of convolutions and matrix products, nothing else.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and only planners do
+
+    model = _skeleton(spec).to("meta").eval()
+    image = torch.empty(
+        1, spec.channels, spec.image_size, spec.image_size, dtype=torch.uint8, device="meta"
+    )
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    return counter.get_total_flops()
 
 
 def save_model(path: str | Path, model: Classifier, spec: ModelSpec) -> None:
@@ -94,9 +119,21 @@ def load_model(path: str | Path, spec: ModelSpec, device: torch.device) -> Class
         RemibenchError: The file is corrupt, or holds something else than ``spec`` says.
     """
     tensors, _ = load_tensors(path, {"kind": "classifier", **_plain(spec)})
-    model = build_model(spec)
+    model = _skeleton(spec)
     fill_module(model, tensors, path)
-    return model.to(device).eval()
+    return model.to(device=device, memory_format=torch.channels_last).eval()
+
+
+def _assemble(spec: ModelSpec) -> Classifier:
+    module = import_module(f"remibench.models.{spec.architecture}")
+    backbone, width = module.build_backbone(spec.channels, spec.image_size)
+    return Classifier(backbone, width, spec)
+
+
+def _skeleton(spec: ModelSpec) -> Classifier:
+    """A classifier whose weights have shapes but neither values nor memory."""
+    with torch.device("meta"):
+        return _assemble(spec)
 
 
 def _plain(spec: ModelSpec) -> dict:

@@ -51,6 +51,32 @@ def join_histories(paths: Sequence[str]) -> pd.DataFrame:
     return _first(pd.concat(tables, ignore_index=True), [*AXES, "epoch"])
 
 
+def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame:
+    """One row per training from scratch, with its last epoch's loss.
+
+    Args:
+        paths: Histories of targets and shadows, ``…/dataset/architecture/seed/role.history.csv``.
+        histories: Of :func:`join_histories`; the retrained models are among them.
+
+    Returns:
+        ``dataset``, ``architecture``, ``seed``, ``model`` (``target``, ``shadow`` or ``retrain``),
+        ``forget_ratio`` (of retraining), ``epochs``, ``loss``, ``stalled`` (0 or 1).
+    """
+    rows = []
+    for path in paths:
+        *_, dataset, architecture, seed, name = Path(path).parts
+        axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed)}
+        last = pd.read_csv(path).iloc[-1]
+        rows.append({**axes, "model": name.removesuffix(".history.csv"), **last})
+    if "stalled" in histories:
+        retrained = histories[histories["stalled"].notna()]
+        last = retrained.sort_values("epoch", kind="stable").groupby(AXES, sort=False).tail(1)
+        rows += last.rename(columns={"method": "model"}).to_dict("records")
+    columns = ["dataset", "architecture", "seed", "model", "forget_ratio", "epoch", "loss"]
+    table = pd.DataFrame(rows, columns=[*columns, "stalled"])
+    return table.rename(columns={"epoch": "epochs"}).astype({"epochs": int, "stalled": int})
+
+
 def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFrame:
     """One row per dataset: what it is, and how many images each role has."""
     rows = []

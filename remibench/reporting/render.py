@@ -53,19 +53,19 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     return wide.rename(columns=METHODS | {name: name.replace("_", " ") for name in rows})
 
 
-def note(table: pd.DataFrame, sources: str) -> str:
-    """How to read a formatted table, and which images its numbers are of."""
+def note(table: pd.DataFrame, remarks: str) -> str:
+    """How to read a formatted table, and what its readers must know."""
     seeds = sorted(set(table["seeds"]))
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     text = f"Mean over {count} seed{'s' if seeds != [1] else ''} of one split"
     text += " ± half-width of the 95 % t-interval" if max(seeds) > 1 else " (one seed: no interval)"
     text += "; in brackets the paper's number, where it has that cell (full data, 64×64 pixels)."
-    return f"{text} Data: {sources}."
+    return f"{text} {remarks}"
 
 
 def write_table(
     table: pd.DataFrame,
-    sources: str,
+    remarks: str,
     title: str,
     rows: list[str],
     decimals: int,
@@ -77,15 +77,20 @@ def write_table(
 
     Args:
         table: Rows with mean, low, high, seeds and paper, and the columns ``rows`` and ``method``.
-        sources: Which images the numbers are of (:attr:`Results.sources`).
+        remarks: What its readers must know (:attr:`Results.remarks`).
         title: Of the table.
         rows: Columns that make a line; methods make the columns.
         decimals: Digits after the point.
         csv, tex, html: Outputs.
     """
     write_csv(csv, table)
-    wide = pivot(table, rows, decimals)
-    explanation = note(table, sources)
+    write_formatted(pivot(table, rows, decimals), title, note(table, remarks), tex, html)
+
+
+def write_formatted(
+    wide: pd.DataFrame, title: str, explanation: str, tex: Path, html: Path
+) -> None:
+    """Write a table of formatted cells as LaTeX and HTML, with title and explanation."""
     caption = f"{title}. {explanation}".replace("%", r"\%").replace("_", r"\_")
     with atomic_path(tex) as temporary:
         escaped = wide.style.hide(axis="index").format(escape="latex")

@@ -40,23 +40,32 @@ class Results:
         evaluation: Tidy: dataset, architecture, seed, method, forget_ratio, subset, metric, value.
         histories: One row per unlearning epoch.
         datasets: One row per dataset: provenance and role sizes.
+        training: One row per trained model: epochs, final loss, and whether it stalled.
         published: The paper's tables by file stem (``paper/*.csv``).
     """
 
     evaluation: pd.DataFrame
     histories: pd.DataFrame
     datasets: pd.DataFrame
+    training: pd.DataFrame
     published: Mapping[str, pd.DataFrame]
 
     @classmethod
     def read(
-        cls, evaluation: str, histories: str, datasets: str, published: Sequence[str]
+        cls,
+        *,
+        evaluation: str,
+        histories: str,
+        datasets: str,
+        training: str,
+        published: Sequence[str],
     ) -> Results:
         """Read the CSV files."""
         return cls(
             evaluation=pd.read_csv(evaluation),
             histories=pd.read_csv(histories),
             datasets=pd.read_csv(datasets),
+            training=pd.read_csv(training),
             published={Path(path).stem: pd.read_csv(path) for path in published},
         )
 
@@ -73,6 +82,24 @@ class Results:
             f"{row.dataset}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
             for row in self.datasets.itertuples()
         )
+
+    @property
+    def stalled(self) -> str:
+        """Which trainings ended no better than an output that ignores the images; or nothing."""
+        rows = self.training[self.training["stalled"] > 0]
+        if rows.empty:
+            return ""
+        counts = rows.groupby(["dataset", "architecture", "model"], sort=False).size()
+        listed = ", ".join(f"{' '.join(cell)} ({count})" for cell, count in counts.items())
+        return (
+            f"{len(rows)} of {len(self.training)} trainings learned nothing, their loss is that of "
+            f"a constant output: {listed}."
+        )
+
+    @property
+    def remarks(self) -> str:
+        """What everybody who reads a number must know: the images, and trainings that failed."""
+        return f"Data: {self.sources}. {self.stalled}".strip()
 
     @property
     def stopping(self) -> str:

@@ -35,6 +35,7 @@ def summarise_results(results: Results) -> str:
         lines += ["", f"{dataset}, {architecture}", cell.to_string()]
     lines += [
         "",
+        *([results.stalled] if results.stalled else []),
         results.stopping,
         "acc.: classification accuracy; D_f, D_r: forget and retain set.",
         "MIA: share of images that white-box membership inference calls members. Success is not 0:",

@@ -17,6 +17,10 @@ pathvars:
     results=cfg.results,
 
 
+# A method, or a candidate of `tune`: its method and the values that are its own.
+METHOD = rf"(?:{'|'.join(METHODS)})(?:,\w+=[^,/]+)*"
+
+
 wildcard_constraints:
     dataset="|".join(cfg.datasets),
     architecture="|".join(cfg.architectures),
@@ -24,7 +28,7 @@ wildcard_constraints:
     role="target|shadow",
     attack="mf|mia",
     access="|".join(ACCESSES),
-    method="|".join(METHODS),
+    method=METHOD,
     ratio=r"0\.\d+",
 
 
@@ -51,6 +55,11 @@ THREADS = 1
 PROGRESS = f"{cfg.results}/progress"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
 GPU = 1 if cfg.device == "cuda" else 0
+
+
+def entry(wildcards):
+    """The method's entry in METHODS, for a candidate that of its method."""
+    return METHODS[wildcards.method.partition(",")[0]]
 
 
 def code(script, *dynamic):

@@ -31,6 +31,7 @@ rule split_dataset:
         ENVIRONMENT
     params:
         split_seed=cfg.data.split_seed,
+        halves=cfg.data.halves,
         out_of_sample_fraction=cfg.data.out_of_sample_fraction,
         code=code("split_dataset.py"),
     script:

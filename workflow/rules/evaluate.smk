@@ -27,7 +27,7 @@ rule evaluate:
     benchmark:
         "<results>/benchmarks/evaluate/{dataset}/{architecture}/{seed}/{method}.tsv"
     wildcard_constraints:
-        method="|".join([ORIGINAL, *METHODS]),
+        method=f"{ORIGINAL}|{METHOD}",
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -64,12 +64,17 @@ rule gather:
             method=[method for method in cfg.methods if method != ORIGINAL],
             ratio=cfg.forget_ratios,
         ),
+        training=cells(
+            "<results>/models/{dataset}/{architecture}/{seed}/{role}.history.csv",
+            role=["target", "shadow"],
+        ),
         datasets=expand(DATA["metadata"], dataset=cfg.datasets),
         splits=expand(DATA["splits"], dataset=cfg.datasets),
     output:
         evaluation="<results>/evaluation.csv",
         attacks="<results>/attacks.csv",
         histories="<results>/histories.csv",
+        training="<results>/training.csv",
         datasets="<results>/datasets.csv",
     log:
         "<results>/logs/gather.log",

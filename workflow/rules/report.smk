@@ -15,6 +15,7 @@ GATHERED = {
     "evaluation": "<results>/evaluation.csv",
     "histories": "<results>/histories.csv",
     "datasets": "<results>/datasets.csv",
+    "training": "<results>/training.csv",
     "published": sorted(glob("paper/*.csv")),
 }
 

@@ -4,8 +4,8 @@ rule unlearn:
         target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
         forget="<results>/forget/{dataset}/{architecture}/{seed}/{ratio}.npy",
         guide=lambda w: branch(
-            METHODS[w.method].guide,
-            then=f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}/mf_{METHODS[w.method].guide}.safetensors",
+            entry(w).guide,
+            then=f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}/mf_{entry(w).guide}.safetensors",
             otherwise=[],
         ),
     output:
@@ -22,7 +22,7 @@ rule unlearn:
     resources:
         gpu=GPU,
     params:
-        module=lambda w: METHODS[w.method].module,
+        module=lambda w: entry(w).module,
         parameters=lambda w: cfg.unlearning.parameters(
             w.method, w.dataset, w.architecture, float(w.ratio)
         ),
@@ -32,12 +32,8 @@ rule unlearn:
         code=lambda w: code(
             "unlearn.py",
             f"models.{w.architecture}",
-            f"unlearning.{METHODS[w.method].module}",
-            *(
-                [f"attacks.{METHODS[w.method].guide}"]
-                if METHODS[w.method].guide
-                else []
-            ),
+            f"unlearning.{entry(w).module}",
+            *([f"attacks.{entry(w).guide}"] if entry(w).guide else []),
         ),
     script:
         "../scripts/unlearn.py"

@@ -7,8 +7,7 @@ from remibench.reporting.results import Results
 from remibench.runtime import job
 
 with job(snakemake):
-    given = snakemake.input
     use_theme()
     module = import_module(f"remibench.reporting.{snakemake.params.module}")
-    results = Results.read(given.evaluation, given.histories, given.datasets, given.published)
+    results = Results.read(**dict(snakemake.input.items()))
     write_figure(module.draw(results), **dict(snakemake.output.items()))

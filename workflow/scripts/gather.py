@@ -5,6 +5,7 @@ from remibench.reporting.gather import (
     join_datasets,
     join_evaluations,
     join_histories,
+    join_training,
     write_csv,
 )
 from remibench.runtime import job
@@ -13,5 +14,7 @@ with job(snakemake):
     given, output = snakemake.input, snakemake.output
     write_csv(output.evaluation, join_evaluations(given.evaluation))
     write_csv(output.attacks, join_attacks(given.attacks))
-    write_csv(output.histories, join_histories(given.histories))
+    histories = join_histories(given.histories)
+    write_csv(output.histories, histories)
+    write_csv(output.training, join_training(given.training, histories))
     write_csv(output.datasets, join_datasets(given.datasets, given.splits))

@@ -5,8 +5,6 @@ from remibench.runtime import job
 from remibench.splits import split_dataset
 
 with job(snakemake):
-    images = load_json(snakemake.input.metadata)["images"]
-    roles = split_dataset(
-        images, snakemake.params.split_seed, snakemake.params.out_of_sample_fraction
-    )
+    params, images = snakemake.params, load_json(snakemake.input.metadata)["images"]
+    roles = split_dataset(images, params.split_seed, params.out_of_sample_fraction, params.halves)
     save_arrays(snakemake.output.splits, roles)

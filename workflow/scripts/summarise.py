@@ -6,7 +6,6 @@ from remibench.reporting.summary import summarise_results
 from remibench.runtime import job
 
 with job(snakemake):
-    given = snakemake.input
-    results = Results.read(given.evaluation, given.histories, given.datasets, given.published)
+    results = Results.read(**dict(snakemake.input.items()))
     with atomic_path(snakemake.output[0]) as temporary:
         temporary.write_text(summarise_results(results), encoding="utf-8")

@@ -45,7 +45,7 @@ with job(snakemake):
         guide=load_attack(given.guide).to(device) if given.guide else None,
         training=params.training,
         training_seed=derive_seed(*axes, "target"),
-        seed=derive_seed(*axes, cell.method, cell.ratio),
+        seed=derive_seed(*axes, cell.method.partition(",")[0], cell.ratio),
         progress=progress,
     )
     loading_seconds = time.perf_counter() - started

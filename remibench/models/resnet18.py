@@ -1,0 +1,20 @@
+"""ResNet-18 (He et al. 2016), torchvision's."""
+
+from torch import nn
+from torchvision.models import resnet18
+
+
+def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
+    """Torchvision's ``resnet18`` up to its global average pooling, for any number of channels.
+
+    Any image size will do; the first 7×7 convolution and the pooling divide it by 32 in all.
+
+    Returns:
+        The backbone and its feature width, 512.
+    """
+    network = resnet18()
+    if channels != 3:
+        network.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.fc = nn.Identity()
+    return network, 512

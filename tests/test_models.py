@@ -1,0 +1,156 @@
+"""Architectures against published parameter counts; what every architecture promises."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import ResNet18_Weights, VGG19_Weights
+
+from remibench.errors import RemibenchError
+from remibench.models import (
+    ModelSpec,
+    build_model,
+    count_parameters,
+    forward_flops,
+    load_model,
+    save_model,
+)
+
+CPU = torch.device("cpu")
+ARCHITECTURES = ["cnn", "resnet18", "vgg19", "xception"]
+MINIMUM = {"cnn": 22, "resnet18": 1, "vgg19": 32, "xception": 7}
+
+
+def spec_of(architecture, channels=1, image_size=32, classes=10):
+    mean, std = (0.4,) * channels, (0.2,) * channels
+    return ModelSpec(architecture, channels, image_size, classes, mean, std)
+
+
+def images_of(spec, count=3):
+    shape = (count, spec.channels, spec.image_size, spec.image_size)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def built(request):
+    """A model of every architecture, in evaluation mode, and its spec; tests leave it as it is."""
+    spec = spec_of(request.param)
+    return build_model(spec, seed=1).eval(), spec
+
+
+@pytest.mark.parametrize(
+    ("architecture", "published"),
+    [
+        ("resnet18", ResNet18_Weights.DEFAULT.meta["num_params"]),
+        ("vgg19", VGG19_Weights.DEFAULT.meta["num_params"]),
+        ("xception", 22_910_480 - 54_528),  # Keras counts batch-norm's running statistics as well
+        ("cnn", 896 + 18_496 + 73_856 + (128 * 26 * 26 + 1) * 512 + 513_000),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(architecture, published):
+    assert count_parameters(spec_of(architecture, 3, 224, 1000)) == published
+
+
+@pytest.mark.parametrize(
+    ("architecture", "weights"), [("resnet18", ResNet18_Weights), ("vgg19", VGG19_Weights)]
+)
+def test_flops_are_two_for_each_published_multiply_add(architecture, weights):
+    published = 2e9 * weights.DEFAULT.meta["_ops"]
+    assert forward_flops(spec_of(architecture, 3, 224, 1000)) == pytest.approx(published, rel=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("image_size", [32, 47, 64])
+def test_features_feed_the_head_at_any_size(architecture, channels, image_size):
+    spec = spec_of(architecture, channels, image_size, classes=2 if image_size == 47 else 10)
+    with torch.device("meta"):
+        model = build_model(spec).to("meta").eval()
+    features = model.features(images_of(spec).to("meta"))
+    assert features.shape == (3, model.head.in_features)
+    assert model.head(features).shape == (3, spec.classes)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_too_small_images_are_refused_with_the_minimum_that_computes(architecture):
+    minimum = MINIMUM[architecture]
+    assert forward_flops(spec_of(architecture, image_size=minimum)) > 0
+    if minimum > 1:
+        message = f"{architecture} needs images of at least {minimum}×{minimum}, got {minimum - 1}"
+        with pytest.raises(RemibenchError, match=message):
+            build_model(spec_of(architecture, image_size=minimum - 1))
+
+
+def test_logits_are_the_head_of_the_features(built):
+    model, spec = built
+    images = images_of(spec)
+    assert list(model.modules())[-1] is model.head
+    assert type(model.head) is nn.Linear
+    torch.testing.assert_close(model(images), model.head(model.features(images)))
+
+
+def test_evaluation_is_deterministic_and_images_do_not_interact(built):
+    model, spec = built
+    images = images_of(spec)
+    logits = model(images)
+    assert torch.equal(logits, model(images))
+    torch.testing.assert_close(model(images[:1]), logits[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_reach_every_parameter_in_training_mode(built):
+    model, spec = copy.deepcopy(built[0]).train(), built[1]
+    nn.functional.cross_entropy(model(images_of(spec)), torch.arange(3)).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+def test_the_seed_alone_decides_the_weights(built):
+    model, spec = built
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    again = build_model(spec, seed=1).state_dict()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(again[name], value) for name, value in model.state_dict().items())
+    del again
+    other = build_model(spec, seed=2).state_dict()
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1:
+            assert not torch.equal(other[name], parameter), name
+
+
+def test_a_checkpoint_holds_the_model_bit_for_bit(built, tmp_path):
+    model, spec = built
+    path = tmp_path / "target.safetensors"
+    save_model(path, model, spec)
+    state = torch.get_rng_state()
+    loaded = load_model(path, spec, CPU)
+    assert torch.equal(torch.get_rng_state(), state)
+    path.write_bytes(bytes(path.stat().st_size))  # what was loaded is no window on the file
+    expected = model.state_dict()
+    assert list(loaded.state_dict()) == list(expected)
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+        assert value.stride() == expected[name].stride(), name
+        assert value.dtype == expected[name].dtype, name
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    assert not loaded.training
+    images = images_of(spec)
+    assert torch.equal(loaded(images), model(images))
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_by_name(tmp_path):
+    path = tmp_path / "target.safetensors"
+    save_model(path, build_model(spec_of("cnn")), spec_of("cnn"))
+    with pytest.raises(RemibenchError, match="holds architecture='cnn', expected 'resnet18'"):
+        load_model(path, spec_of("resnet18"), CPU)
+
+
+def test_only_its_own_architectures_import_torchvision():
+    code = "import sys, remibench.models.cnn, remibench.models.xception; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert b"torchvision" not in modules.split()
