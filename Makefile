@@ -2,12 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS := results
+CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run env test bench lint format lock schema clean
+.PHONY: help run plan env test bench lint format lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
+	@echo "make plan    what CONFIG=config/paper.yaml would take: jobs, disk space, hours"
 	@echo "make test    run the tests"
 	@echo "make bench   time the hot paths against plain reference code"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
@@ -24,6 +26,9 @@ run: env
 	@printf '\n%s\n' "$$(cat $(RESULTS)/summary.txt)"
 	@printf '\nTables:  %s\nFigures: %s\nReport:  %s\n' \
 	    $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/report.html
+
+plan: .venv/.run
+	@$(BIN)/python -m remibench.planning $(CONFIG)
 
 env: .venv/.run
 

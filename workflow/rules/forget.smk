@@ -7,6 +7,8 @@ rule score_members:
         scores="<results>/forget/{dataset}/{architecture}/{seed}/scores.npy",
     log:
         "<results>/logs/score_members/{dataset}/{architecture}/{seed}.log",
+    benchmark:
+        "<results>/benchmarks/score_members/{dataset}/{architecture}/{seed}.tsv"
     conda:
         ENVIRONMENT
     threads: THREADS
