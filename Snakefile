@@ -20,7 +20,7 @@ include: "workflow/rules/tune.smk"
 rule all:
     default_target: True
     input:
-        "<results>/provenance.json",
+        reported,
         "<results>/summary.txt",
         expand("<results>/tables/{table}.csv", table=TABLES),
         expand("<results>/figures/{figure}.svg", figure=FIGURES),

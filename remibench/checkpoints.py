@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from remibench.errors import RemibenchError
+from remibench.errors import DivergedError, RemibenchError
 
 if TYPE_CHECKING:  # numpy-only jobs never import torch
     import torch
@@ -29,8 +29,15 @@ _HEADER = "remibench"  # a single metadata key: safetensors does not keep the or
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(
+    path: str | Path,
+    remedy: str = "free space on that disk or choose another `results` directory",
+) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
+
+    Args:
+        path: The final path.
+        remedy: What to do when the file system refuses the write, for the error message.
 
     Raises:
         RemibenchError: The file system refused the write (disk full, read-only, no permission).
@@ -52,10 +59,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RemibenchError(
-            f"cannot write {path}: {error.strerror or error}; "
-            "free space on that disk or choose another `results` directory"
-        ) from error
+        raise RemibenchError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -69,11 +73,11 @@ def save_tensors(
     The same tensors and header give the same bytes.
 
     Raises:
-        RemibenchError: A tensor is not finite: whatever made it diverged in its last step.
+        DivergedError: A tensor is not finite: whatever made it diverged in its last step.
     """
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise RemibenchError(
+            raise DivergedError(
                 f"{path} is not written: tensor {name!r} is not finite; lower the learning rate"
             )
     from safetensors.torch import save

@@ -62,11 +62,11 @@ class Closed(BaseModel):
 class Data(Closed):
     """Where images come from and how they are prepared and split."""
 
-    search_path: list[str] = Field(
+    search_path: list[Annotated[str, Field(min_length=1)]] = Field(
         ["data"],
         min_length=1,
-        description="Folders searched for dataset files; what is downloaded or unpacked goes to "
-        "the first.",
+        description="Folders searched for dataset files (~ is your home); what is downloaded or "
+        "unpacked goes to the first.",
     )
     published_only: bool = Field(
         True,
@@ -101,7 +101,7 @@ class Training(Closed):
     epochs: Positive = Field(50, description="Passes over the training set.")
     learning_rate: PositiveFloat = Field(1e-2, description="Of SGD, constant.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
-    weight_decay: float = Field(5e-4, ge=0, description="Of SGD.")
+    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Of SGD.")
     batch_size: Positive = Field(64, description="Images per step.")
     precision: Literal["bf16", "fp32"] = Field(
         "bf16", description="bf16 autocast, or fp32 (faster on CPUs without bf16 instructions)."
@@ -152,8 +152,8 @@ class Forgetting(Closed):
     )
 
 
-class Method(Closed):
-    """Parameters of an unlearning method."""
+class Tunable(Closed):
+    """Parameters of an unlearning method, which may differ by cell."""
 
     values_from: str | None = Field(
         None,
@@ -163,11 +163,11 @@ class Method(Closed):
     )
 
 
-class Retrain(Method):
+class Retrain(Closed):
     """Naive retraining has no parameters of its own."""
 
 
-class Fisher(Method):
+class Fisher(Tunable):
     """Fisher forgetting."""
 
     alpha: PositiveFloat = Field(3e-6, description="Scale of the noise's variance.")
@@ -175,13 +175,15 @@ class Fisher(Method):
     last_layer_factor: PositiveFloat = Field(10.0, description="Noise factor of the last layer.")
 
 
-class Remi(Method):
+class Remi(Tunable):
     """ReMI."""
 
     loss: Literal["gaussian_kl", "bernoulli_kl"] = Field(
         "gaussian_kl", description="Reading of L_G, see docs/protocol.md."
     )
-    std_floor: float = Field(0.2, ge=0, description="Added to both deviations in gaussian_kl.")
+    std_floor: float = Field(
+        0.2, ge=0, allow_inf_nan=False, description="Added to both deviations in gaussian_kl."
+    )
     learning_rate: PositiveFloat = Field(1e-2, description="η of SGD.")
     lambda2: float = Field(0.98, gt=0, le=1, description="Weight of L_G; L_cls has 1 − λ2.")
     max_epochs: Positive = Field(60, description="Passes over the forget set at most.")
@@ -216,23 +218,22 @@ class Unlearning(Closed):
         name, *settings = method.split(",")
         section = getattr(self, name)
         parameters = section.model_dump(exclude={"values_from"})
-        if settings:
-            given = dict(setting.split("=", 1) for setting in settings)
-            return parameters | type(section).model_validate(given).model_dump(include=set(given))
-        if section.values_from is None:
-            return parameters
-        cell = (dataset, architecture, forget_ratio)
-        values = _read_cells(section.values_from, type(section))
-        if cell not in values:
-            raise ValueError(
-                f"{section.values_from} has no row for {', '.join(map(str, cell))}; "
-                "add one, or remove `values_from`"
-            )
-        return parameters | values[cell]
+        path = getattr(section, "values_from", None)
+        if path is not None:
+            cell = (dataset, architecture, forget_ratio)
+            values = _read_cells(path, type(section))
+            if cell not in values:
+                raise ValueError(
+                    f"{path} has no row for {', '.join(map(str, cell))}; "
+                    "add one, or remove `values_from`"
+                )
+            parameters |= values[cell]
+        given = dict(setting.split("=", 1) for setting in settings)
+        return parameters | type(section).model_validate(given).model_dump(include=set(given))
 
 
 @cache
-def _read_cells(path: str, section: type[Method]) -> dict[tuple[str, str, float], dict[str, Any]]:
+def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float], dict[str, Any]]:
     """Read a ``values_from`` file: (dataset, architecture, forget ratio) → checked values."""
     keys = ("dataset", "architecture", "forget_ratio")
     known = [name for name in section.model_fields if name != "values_from"]
@@ -301,7 +302,8 @@ class Config(Closed):
     keep_unlearned: bool = Field(
         True,
         description="Keep the checkpoints of unlearned models; false deletes each of them once it "
-        "is evaluated (a new metric then unlearns again).",
+        "is evaluated. Whatever evaluates anew (a ratio more, another metric or attack) then "
+        "unlearns anew, all ratios of a method.",
     )
     data: Data = Data()
     training: Training = Training()
@@ -339,22 +341,28 @@ class Config(Closed):
     @field_validator("tune")
     @classmethod
     def _tune(cls, grids: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+        tunable = {
+            name: field.annotation
+            for name, field in Unlearning.model_fields.items()
+            if issubclass(field.annotation, Tunable)
+        }
+        checked: dict[str, dict[str, list[Any]]] = {}
         for method, grid in grids.items():
-            _known(method, list(METHODS))
-            section = Unlearning.model_fields[method].annotation
-            parameters = [name for name in section.model_fields if name != "values_from"]
+            section = tunable[_known(method, list(tunable))]
+            checked[method] = {}
             for name, values in grid.items():
-                _known(name, parameters)
-                for value in values:
-                    try:
-                        section.model_validate({name: value})
-                    except ValidationError as error:
-                        message = error.errors()[0]["msg"].lower()
-                        raise ValueError(f"{method}.{name}: {message}; got {value!r}") from error
-        budgets = {method: len(_combinations(grid)) for method, grid in grids.items()}
+                _known(name, [key for key in section.model_fields if key != "values_from"])
+                try:
+                    valid = [getattr(section.model_validate({name: v}), name) for v in values]
+                except ValidationError as error:
+                    problem = error.errors()[0]
+                    message = f"{method}.{name}: {problem['msg'].lower()}; got {problem['input']!r}"
+                    raise ValueError(message) from error
+                checked[method][name] = cls._unique(valid)
+        budgets = {m: len(_combinations(grid)) if grid else 0 for m, grid in checked.items()}
         if len(set(budgets.values())) > 1 or 0 in budgets.values():
             raise ValueError(f"every method needs as many candidates as the others; got {budgets}")
-        return grids
+        return checked
 
     @model_validator(mode="after")
     def _tuning_halves(self) -> Config:
@@ -363,6 +371,10 @@ class Config(Closed):
                 "`tune` and `data.halves: tuning` belong together: what is tuned is never reported "
                 "(see config/tune.yaml)"
             )
+        if self.tune and not {"accuracy", "membership"} <= set(self.metrics):
+            raise ValueError("`metrics`: `tune` judges by accuracy and membership; list both")
+        if self.tune and "retrain" not in self.methods:
+            raise ValueError("`methods`: `tune` compares with retraining; list retrain")
         return self
 
     def candidates(self, method: str) -> list[str]:
@@ -372,6 +384,18 @@ class Config(Closed):
             for candidate in _combinations(self.tune[method])
         ]
 
+    def searched(self) -> dict[str, list[str]]:
+        """What a search decides by cell: every method's parameters, and those of `values_from`.
+
+        The others stay where they are, in the config.
+        """
+        searched = {}
+        for method, grid in self.tune.items():
+            section = getattr(self.unlearning, method)
+            cells = _read_cells(section.values_from, type(section)) if section.values_from else {}
+            searched[method] = list(dict.fromkeys([*grid, *itertools.chain(*cells.values())]))
+        return searched
+
     @model_validator(mode="after")
     def _cells(self) -> Config:
         for _ in self.hyperparameters():
@@ -379,8 +403,12 @@ class Config(Closed):
         return self
 
     def hyperparameters(self) -> Iterator[dict[str, Any]]:
-        """Yield every method's parameters in every cell: one record per parameter."""
-        methods = [method for method in self.methods if method != ORIGINAL]
+        """Yield every method's parameters in every cell: one record per parameter.
+
+        Of a method that is searched, those that its candidates start from.
+        """
+        methods = dict.fromkeys([*self.methods, *self.tune])
+        methods.pop(ORIGINAL, None)
         axes = (methods, self.datasets, self.architectures, self.forget_ratios)
         for method, *cell in itertools.product(*axes):
             try:

@@ -5,7 +5,8 @@
 Jobs are what ``snakemake --summary`` says is still to be done. Sizes are computed from the shapes
 of the models. Times come from the ``benchmark:`` files of earlier runs: a job is taken to last
 start-up + work / speed, with its work counted in operations (:func:`count_work`) and the speed
-taken from the nearest records of the same device (:class:`Timings`).
+taken from the nearest records of the same device (:class:`Timings`). The file of a job that was
+interrupted and resumed times its last part alone; medians over several jobs soften that.
 """
 
 from __future__ import annotations
@@ -126,15 +127,17 @@ def read_config(paths: Sequence[str]) -> Config:
     return load_config(raw)
 
 
-def summarise_workflow(paths: Sequence[str]) -> str:
-    """Return the table of ``snakemake --summary``; nothing is run or written.
+def summarise_workflow(paths: Sequence[str], target: str) -> str:
+    """Return the table of ``snakemake --summary`` for a target; nothing is run or written.
 
     Raises:
         RemibenchError: Snakemake failed; the message is its last line.
     """
     overlays = ["--configfile", *paths] if paths else []
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--summary", *overlays], capture_output=True, text=True
+        [sys.executable, "-m", "snakemake", target, "--summary", *overlays],
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
@@ -269,6 +272,12 @@ def count_work(
     return None
 
 
+def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
+    """The rule, with the access or method where it has one: jobs that take alike."""
+    detail = {"fit_attack": "access", "unlearn": "method"}.get(rule)
+    return f"{rule} {wildcards[detail].partition(',')[0]}" if detail else rule
+
+
 def describe_task(
     rule: str,
     wildcards: Mapping[str, str],
@@ -288,8 +297,7 @@ def describe_task(
         epochs: See :func:`count_work`.
     """
     dataset, architecture = wildcards["dataset"], wildcards.get("architecture", "")
-    detail = {"fit_attack": "access", "unlearn": "method"}.get(rule)
-    kind = f"{rule} {wildcards[detail].partition(',')[0]}" if detail else rule
+    kind = name_kind(rule, wildcards)
     if architecture:
         spec = model_spec(dataset, architecture, image_size)
         roles = role_sizes(images, out_of_sample_fraction)
@@ -487,7 +495,9 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
         for architecture in cfg.architectures:
             spec = model_spec(dataset, architecture, cfg.data.image_size)
             model, cells = 4 * count_parameters(spec), len(cfg.seeds)
-            unlearned = len(set(cfg.methods) - {ORIGINAL}) * len(cfg.forget_ratios)
+            candidates = sum(len(cfg.candidates(method)) for method in cfg.tune)
+            methods = len(set(cfg.methods) - {ORIGINAL}) + candidates
+            unlearned = methods * len(cfg.forget_ratios)
             sizes["target and shadow models"] += cells * 2 * model
             sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in ACCESSES)
             sizes["unlearned models"] += cells * unlearned * model
@@ -503,14 +513,16 @@ def render_plan(cfg: Config, jobs: Sequence[Job], records: Sequence[Record], cor
     timings = Timings(records)
     tasks = Counter(planned_task(cfg, job) for job in jobs if job.pending and job.rule in TIMED)
     projections = {task: timings.project(task) for task in tasks}
-    done = Counter(_row_name(job) for job in jobs if not job.pending)
-    pending = Counter(_row_name(job) for job in jobs if job.pending)
+    done = Counter(name_kind(job.rule, job.wildcards) for job in jobs if not job.pending)
+    pending = Counter(name_kind(job.rule, job.wildcards) for job in jobs if job.pending)
     lines = [
         f"{'':34}{'to do':>7}{'done':>7}{'hours':>14}"
         + "".join(f"{quality:>10}" for quality in QUALITIES)
         + f"{'unknown':>10}"
     ]
-    for name in dict.fromkeys(_row_name(job) for job in sorted(jobs, key=_position)):
+    for name in dict.fromkeys(
+        name_kind(job.rule, job.wildcards) for job in sorted(jobs, key=_position)
+    ):
         own = {task: count for task, count in tasks.items() if task.kind == name}
         lines.append(
             f"{name:34}{pending[name]:7,}{done[name]:7,}" + _hour_columns(own, projections)
@@ -528,11 +540,6 @@ def _figure(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{float(f'{value:.3g}'):.7f}".rstrip("0").rstrip(".")
-
-
-def _row_name(job: Job) -> str:
-    detail = {"fit_attack": "access", "unlearn": "method"}.get(job.rule)
-    return f"{job.rule} {job.wildcards[detail].partition(',')[0]}" if detail else job.rule
 
 
 def _position(job: Job) -> int:
@@ -653,7 +660,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             records += found
             for warning in warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-        jobs = list_jobs(summarise_workflow(options.config), cfg.results)
+        target = "tune" if cfg.tune else "all"
+        jobs = list_jobs(summarise_workflow(options.config, target), cfg.results)
         print(f"Plan of {' + '.join(options.config) or 'config.yaml'} into {cfg.results}/\n")
         print(render_plan(cfg, jobs, records, available_cpu_count()))
     except RemibenchError as error:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from remibench.checkpoints import EpochCheckpoint
-from remibench.errors import RemibenchError
+from remibench.errors import DivergedError
 from remibench.runtime import autocast
 from remibench.seeding import derive_seed
 
@@ -55,7 +55,7 @@ def fit(
         One record per epoch: ``epoch``, ``loss`` (mean over samples), ``seconds``.
 
     Raises:
-        RemibenchError: The loss of an epoch is not finite.
+        DivergedError: The loss of an epoch is not finite.
     """
     device = next(module.parameters()).device
     history = progress.restore(module, optimizer) if progress else []
@@ -73,7 +73,7 @@ def fit(
         mean = total.item() / samples
         if not math.isfinite(mean):
             rate = optimizer.param_groups[0]["lr"]
-            raise RemibenchError(
+            raise DivergedError(
                 f"{what}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
                 "lower the learning rate"
             )

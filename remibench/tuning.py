@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from remibench.errors import RemibenchError
 from remibench.reporting.results import percent
 
-CELL = ["dataset", "architecture", "forget_ratio"]
+CELL = ["dataset", "architecture", "forget_ratio"]  # a search has one winner in each, per method
 WEIGHTS = {  # (metric, subset) → weight of the absolute gap
     ("mia_whitebox_rate", "forget"): 1 / 2,
     ("accuracy", "forget"): 1 / 6,
@@ -35,9 +36,19 @@ def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
         One row per cell and candidate, nearest to retraining first: ``method`` (its name alone),
         ``candidate`` (its values; empty for ``original``, the gap of doing nothing), ``gap`` (mean
         over seeds), ``seeds``, and the mean signed gap of each metric.
+
+    Raises:
+        RemibenchError: A cell, seed or candidate lacks one of the four quantities.
     """
     rows = evaluation.set_index(["metric", "subset"])
     rows = rows[rows.index.isin(WEIGHTS.keys())].reset_index()
+    counts = rows.groupby([*CELL, "seed", "method"]).size()
+    methods, cells = rows["method"].nunique(), len(rows.drop_duplicates([*CELL, "seed"]))
+    if len(counts) != methods * cells or set(counts) != {len(WEIGHTS)}:
+        raise RemibenchError(
+            f"the evaluation of a search needs {', '.join(' on '.join(key) for key in WEIGHTS)} of "
+            "every candidate, cell and seed once; set `metrics: [accuracy, membership]`"
+        )
     reference = rows[rows["method"] == "retrain"].drop(columns="method")
     keys = [*CELL, "seed", "metric", "subset"]
     paired = rows[rows["method"] != "retrain"].merge(
@@ -62,58 +73,73 @@ def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
     return trials.sort_values([*CELL, "method", "gap"], kind="stable", ignore_index=True)
 
 
-def choose_candidates(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def choose_candidates(trials: pd.DataFrame) -> pd.DataFrame:
     """Take every cell's nearest candidate of each method; of equals, the first in the search.
 
     Returns:
-        Method → one row per cell: its axes, and a column per parameter of the search.
+        One row per cell, method and parameter of the search: the cell, ``method``, ``parameter``,
+        ``value`` (as text), ``gap``, ``candidates``, ``seeds``.
     """
-    chosen = {}
     tried = trials[trials["candidate"] != ""]
-    for method, rows in tried.groupby("method", sort=True):
-        best = rows.groupby(CELL, sort=False).head(1)
-        values = [
-            dict(setting.split("=", 1) for setting in candidate.split(","))
-            for candidate in best["candidate"]
-        ]
-        columns = pd.DataFrame(values, index=best.index)
-        chosen[method] = pd.concat([best[CELL], columns], axis=1).reset_index(drop=True)
-    return chosen
+    groups = tried.groupby([*CELL, "method"], sort=False)
+    best = groups.head(1).assign(candidates=groups["gap"].transform("size"))
+    settings = best.assign(setting=best["candidate"].str.split(",")).explode("setting")
+    settings[["parameter", "value"]] = settings["setting"].str.split("=", n=1, expand=True)
+    columns = [*CELL, "method", "parameter", "value", "gap", "candidates", "seeds"]
+    return settings[columns].reset_index(drop=True)
+
+
+def complete_values(
+    chosen: pd.DataFrame, base: pd.DataFrame, method: str, parameters: list[str]
+) -> pd.DataFrame:
+    """A method's values in every cell: what was chosen, else what the candidates began as.
+
+    Args:
+        chosen: Of :func:`choose_candidates`.
+        base: Rows of the cell, ``method``, ``parameter``, ``value``: what the candidates began as.
+        method: Its name.
+        parameters: The columns wanted.
+
+    Returns:
+        One row per cell and a column per parameter, as ``values_from`` reads it.
+    """
+    found, begun = (
+        rows[rows["method"] == method].set_index([*CELL, "parameter"])["value"].astype(str)
+        for rows in (chosen, base)
+    )
+    wide = found.combine_first(begun).unstack("parameter")  # noqa: PD010 - unique, no aggregation
+    return wide[parameters].rename_axis(columns=None).reset_index()
 
 
 def describe_choice(
-    trials: pd.DataFrame, chosen: dict[str, pd.DataFrame], published: pd.DataFrame
+    trials: pd.DataFrame, chosen: pd.DataFrame, published: pd.DataFrame, names: pd.Series
 ) -> pd.DataFrame:
     """Put what was chosen beside the paper's Table II: one row per cell, method and parameter.
+
+    The paper does not say whose guide its values are for; they are put beside the white-box one's.
 
     Args:
         trials: Of :func:`judge_candidates`.
         chosen: Of :func:`choose_candidates`.
-        published: ``paper/table2_hyperparameters.csv``: ReMI's values.
+        published: ``paper/table2_hyperparameters.csv``.
+        names: The paper's name of each dataset, by ours; missing for what is not the paper's.
 
     Returns:
-        Columns of the cell, ``method``, ``parameter``, ``chosen``, ``paper`` (empty where the paper
-        has no value), ``gap``, ``gap_unchanged`` (of the target itself), ``candidates``, ``seeds``.
+        ``chosen`` with ``paper`` (empty where the paper has no value) and ``gap_unchanged`` (of the
+        target itself).
     """
     unchanged = trials[trials["method"] == "original"].set_index(CELL)["gap"]
     theirs = published.melt(CELL, var_name="parameter", value_name="paper")
-    tables = []
-    for method, values in chosen.items():
-        tried = trials[trials["method"] == method].groupby(CELL)
-        facts = tried.agg(gap=("gap", "min"), candidates=("gap", "size"), seeds=("seeds", "min"))
-        table = values.melt(CELL, var_name="parameter", value_name="chosen").assign(method=method)
-        table = table.join(facts, on=CELL).join(unchanged.rename("gap_unchanged"), on=CELL)
-        applies = theirs if method.startswith("remi") else theirs[:0]
-        tables.append(table.merge(applies, how="left", on=[*CELL, "parameter"]))
-    columns = ["method", "parameter", "chosen", "paper", "gap", "gap_unchanged"]
-    return pd.concat(tables)[[*CELL, *columns, "candidates", "seeds"]].sort_values(
-        [*CELL, "method", "parameter"], ignore_index=True
-    )
+    theirs = theirs.rename(columns={"dataset": "paper_dataset"}).assign(method="remi_whitebox")
+    table = chosen.join(unchanged.rename("gap_unchanged"), on=CELL)
+    table["paper_dataset"] = table["dataset"].map(names)
+    keys = ["paper_dataset", *CELL[1:], "method", "parameter"]
+    return table.merge(theirs, how="left", on=keys).drop(columns="paper_dataset")
 
 
 def format_choice(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and method: each parameter as ``ours [the paper's]``, and the gap."""
-    text = table["chosen"].astype(str)
+    text = table["value"].copy()
     known = table["paper"].notna()
     text[known] += table["paper"][known].map(" [{:g}]".format)
     lines = [
@@ -121,8 +147,9 @@ def format_choice(table: pd.DataFrame) -> pd.DataFrame:
             **dict(zip([*CELL, "method"], key, strict=True)),
             "parameters": ", ".join(rows["parameter"].str.cat(text[rows.index], sep=" ")),
             "gap to retraining": f"{rows['gap'].iloc[0]:.3f}",
-            "untouched": f"{rows['gap_unchanged'].iloc[0]:.3f}",
+            "gap of the target": f"{rows['gap_unchanged'].iloc[0]:.3f}",
             "candidates": rows["candidates"].iloc[0],
+            "seeds": rows["seeds"].iloc[0],
         }
         for key, rows in table.groupby([*CELL, "method"], sort=False)
     ]

@@ -58,7 +58,10 @@ class _Python2Pickler(pickle._Pickler):
     def save_bytes(self, value):
         self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
 
-    dispatch[bytes] = save_bytes
+    def save_str(self, value):
+        self.save_bytes(value.encode("ascii"))
+
+    dispatch[bytes], dispatch[str] = save_bytes, save_str
 
 
 def pickled_batch(pixels, labels):

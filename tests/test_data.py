@@ -30,6 +30,7 @@ from remibench.data import (
     dataset_info,
     fmnist,
     load_dataset,
+    utkface,
 )
 from remibench.data._files import download, find, unpack
 from remibench.data._idx import read_idx, write_idx
@@ -233,6 +234,8 @@ def test_cifar10_is_read_from_each_of_its_forms(tmp_path, write, place):
     assert np.array_equal(list(raw.images), standins.pictures(labels, 32))
     assert np.array_equal(raw.labels, labels)
     assert not raw.published
+    name, digest = next(iter(raw.sources.items()))  # of these files, not the published ones'
+    assert digest == f"md5:{md5(next(tmp_path.rglob(Path(name).name)))}"
 
 
 def test_torchvision_reads_the_same_from_the_same_files(tmp_path, monkeypatch):
@@ -273,8 +276,9 @@ class Exploit:
         (b"not a pickle", "not a batch of CIFAR-10"),
         (pickle.dumps({b"labels": []}), "not a batch of CIFAR-10"),
         (standins.pickled_batch(np.zeros((2, 3072), np.uint8), [1, 2])[:-900], "not a batch"),
-        (standins.pickled_batch(np.zeros((2, 3072), np.uint8), [1]), r"\(2, 3072\) for 1 labels"),
-        (standins.pickled_batch(np.zeros((2, 3072)), [1, 2]), "float64 data"),
+        (standins.pickled_batch(np.zeros((2, 3072), np.uint8), [1]), "2 images but 1 labels"),
+        (standins.pickled_batch(np.zeros((2, 3072)), [1, 2]), "an array of b'f8', expected 'u1'"),
+        (standins.pickled_batch(np.zeros((2, 99), np.uint8), [1, 2]), r"an array of shape \(2, 99"),
     ],
 )
 def test_a_bad_pickle_is_named_and_nothing_in_it_is_run(tmp_path, monkeypatch, content, message):
@@ -293,6 +297,15 @@ def test_a_binary_batch_of_half_a_record_is_refused(tmp_path):
         RemibenchError, match=r"data_batch_1.bin: 3078 bytes are not a whole number"
     ):
         load("cifar10", tmp_path)
+
+
+def test_an_array_whose_dtype_says_object_is_refused():
+    """Numpy would take its bytes for pointers, and follow them."""
+    content = standins.pickled_batch(np.zeros((1, 3072), np.uint8), [1])
+    name = b"T\x02\x00\x00\x00u1"
+    assert content.count(name) == 1
+    with pytest.raises(RemibenchError, match="an array of b'O8', expected 'u1'"):
+        cifar10.parse_pickle(content.replace(name, name[:-2] + b"O8"), "batch")
 
 
 def test_an_archive_without_a_batch_is_refused(tmp_path):
@@ -376,7 +389,7 @@ def test_faces_that_cannot_be_used_stop_the_run_in_one_line(faces):
     assert "\n" not in message
     assert "3 with malformed name (53__0_20170116184028385.jpg, 61_1_2017" in message
     assert "3 with race 4 (" in message
-    assert "2 with unreadable image (9_0_1_20170110000000000.jpg, 9_0_1" in message
+    assert "2 with unreadable file (9_0_1_20170110000000000.jpg, 9_0_1" in message
     assert "data.skip_unusable" in message
 
 
@@ -384,17 +397,19 @@ def test_faces_that_cannot_be_used_are_left_out_on_request_and_listed(faces, tmp
     raw = load("utkface", faces, skip_unusable=True)
     assert len(raw.labels) == 12 + 2
     counts = {reason: len(names) for reason, names in raw.skipped.items()}
-    assert counts == {"malformed name": 3, "race 4": 3, "unreadable image": 2}
+    assert counts == {"malformed name": 3, "race 4": 3, "unreadable file": 2}
     _, labels, metadata = prepare(raw, tmp_path)
     assert Counter(labels) == {0: 4, 1: 4, 2: 3, 3: 3}
-    expected = "UTKFace, 14 images (8 left out), NOT THE PUBLISHED FILES"
+    expected = (
+        "UTKFace (it has no published checksum), 14 images (8 left out), NOT THE PUBLISHED FILES"
+    )
     assert metadata["provenance"] == expected
     assert metadata["skipped"]["malformed name"][-1] == "notes.txt"
 
 
 def test_another_number_of_faces_than_published_is_refused(tmp_path):
     standins.write_utkface_folder(tmp_path, standins.balanced(8, 4))
-    with pytest.raises(RemibenchError, match=r"8 usable images, the published archive has 22,013"):
+    with pytest.raises(RemibenchError, match=r"8 usable images; the published archive has 22,013"):
         load_dataset("utkface", LoadOptions([tmp_path]))
 
 
@@ -440,7 +455,9 @@ def test_missing_datasets_are_downloaded(tmp_path, server, monkeypatch):
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{address}cifar-10-python.tar.gz")
     archives = {"cifar-10-python.tar.gz": md5(web / "cifar-10-python.tar.gz")}
     monkeypatch.setattr("remibench.data.cifar10.ARCHIVES", archives)
-    assert load("cifar10", folder).published
+    raw = load("cifar10", folder)
+    assert raw.published
+    assert raw.sources == {name: f"md5:{digest}" for name, digest in archives.items()}
     standins.write_stl10_archive(web, standins.balanced(26))
     monkeypatch.setattr(torchvision.datasets.STL10, "url", f"{address}stl10_binary.tar.gz")
     monkeypatch.setattr("remibench.data.stl10.ARCHIVE_MD5", md5(web / "stl10_binary.tar.gz"))
@@ -483,19 +500,75 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path):
         link = tarfile.TarInfo("link.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    unpack(path, tmp_path / "a" / "b" / "inside", lambda name: True, "test")
+    unpack(path, tmp_path / "a" / "b" / "inside", lambda name: True)
     assert [p.name for p in (tmp_path / "a").rglob("*") if p.is_file()] == ["outside.jpg"]
     assert (tmp_path / "a" / "b" / "inside" / "outside.jpg").read_bytes() == b"evil"
 
 
-def test_a_damaged_archive_leaves_no_folder(tmp_path):
+@pytest.mark.parametrize("damage", ["truncated", "one byte"])
+def test_a_damaged_archive_leaves_no_folder(tmp_path, damage):
     standins.write_utkface_archive(tmp_path, standins.balanced(20, 4))
     path = tmp_path / "UTKFace.tar.gz"
-    path.write_bytes(path.read_bytes()[:-1000])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # only the archive's checksum can tell
+    path.write_bytes(content if damage == "one byte" else content[:-1000])
     with pytest.raises(RemibenchError, match=r"UTKFace.tar.gz: cannot be read as a tar.gz archive"):
         load("utkface", tmp_path)
     assert find(["UTKFace"], "utkface", [tmp_path]) is None
     assert list((tmp_path / "utkface").iterdir()) == []
+
+
+def test_faces_of_another_size_or_unreadable_ones_are_not_the_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(utkface, "QUARTER", 3)
+    options = LoadOptions([tmp_path], skip_unusable=True)
+    names = standins.write_utkface_folder(tmp_path, standins.balanced(12, 4))
+    assert load_dataset("utkface", options).published
+    spare = tmp_path / "UTKFace" / "9_0_1_20170110000000001.jpg"
+    spare.write_bytes(b"")
+    with pytest.raises(RemibenchError, match=r"12 usable images: 1 with unreadable file \(9_0_1"):
+        load_dataset("utkface", options)
+    spare.unlink()
+    Image.new("RGB", (64, 64)).save(tmp_path / "UTKFace" / names[0])
+    with pytest.raises(RemibenchError, match="all whole and of 200×200 pixels"):
+        load_dataset("utkface", options)
+
+
+def test_an_incomplete_folder_is_named_before_anything_is_downloaded(tmp_path):
+    (tmp_path / "stl10" / "stl10_binary").mkdir(parents=True)
+    with pytest.raises(RemibenchError, match=r"stl10_binary lacks some of train_X.bin"):
+        load("stl10", tmp_path)
+    standins.write_stl10_archive(tmp_path, standins.balanced(26))
+    with pytest.raises(RemibenchError, match=r"stl10_binary is there but not complete; remove it"):
+        load("stl10", tmp_path)
+
+
+def test_an_archive_without_a_file_leaves_no_folder(tmp_path):
+    standins.write_archive(tmp_path / "stl10_binary.tar.gz", {"stl10_binary/train_X.bin": b"x"})
+    for _ in range(2):
+        with pytest.raises(RemibenchError, match=r"tar.gz: train_y.bin is missing; fetch it again"):
+            load("stl10", tmp_path)
+
+
+def test_a_folder_that_another_run_made_meanwhile_is_used(tmp_path):
+    path, folder = tmp_path / "a.tar.gz", tmp_path / "folder"
+    standins.write_archive(path, {"x/file": b"1"})
+
+    def wanted(name):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"of the other")
+        return True
+
+    unpack(path, folder, wanted)
+    assert (folder / "file").read_bytes() == b"of the other"
+    assert not list(tmp_path.glob(".folder*"))
+
+
+def test_a_full_disk_while_unpacking_names_the_disk_and_not_the_archive(tmp_path, small_disk):
+    standins.write_stl10_archive(tmp_path, standins.balanced(26))
+    options = LoadOptions([small_disk, tmp_path], published_only=False)
+    with pytest.raises(RemibenchError, match=r"cannot write .*No space left.*search_path"):
+        load_dataset("stl10", options)
+    assert [path for path in small_disk.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["stl10", "utkface"])

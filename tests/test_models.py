@@ -63,6 +63,36 @@ def test_flops_are_two_for_each_published_multiply_add(architecture, weights):
     assert forward_flops(spec_of(architecture, 3, 224, 1000)) == pytest.approx(published, rel=1e-3)
 
 
+def test_xceptions_multiply_adds_are_those_published_for_its_strides_and_poolings():
+    """8.4 G at 299×299 (the model cards of timm); the count of parameters knows no stride."""
+    assert round(forward_flops(spec_of("xception", 3, 299, 1000)) / 2e9, 1) == 8.4
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first", "width"),
+    [
+        ("cnn", 9 * 32, 512),
+        ("resnet18", 49 * 64, 512),
+        ("vgg19", 9 * 64, 4096),
+        ("xception", 288, 2048),
+    ],
+)
+def test_channels_and_classes_change_the_first_and_last_layer_alone(architecture, first, width):
+    colour = count_parameters(spec_of(architecture, 3, 64, 10))
+    assert colour - count_parameters(spec_of(architecture, 1, 64, 10)) == 2 * first
+    assert colour - count_parameters(spec_of(architecture, 3, 64, 4)) == 6 * (width + 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_vgg19_starts_with_outputs_that_depend_on_the_image(channels):
+    """Torchvision's initialisation gives .0015 here, and often never leaves ln C."""
+    spec = spec_of("vgg19", channels, 32)
+    model = build_model(spec, seed=0).eval()
+    with torch.no_grad():
+        logits = model(images_of(spec, 8))
+    assert logits.std(0).mean() > 0.03
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("image_size", [32, 47, 64])

@@ -11,6 +11,7 @@ from remibench.reporting.gather import write_csv
 from remibench.splits import QUARTERS, split_dataset
 from remibench.tuning import (
     choose_candidates,
+    complete_values,
     describe_choice,
     format_choice,
     judge_candidates,
@@ -66,38 +67,61 @@ def test_an_mia_rate_below_the_retrained_models_is_no_success(evaluation):
     assert trials.loc["alpha=0.5", "gap"] == pytest.approx((0.4 + 0.5) / 2 / 2)
 
 
+def test_a_candidate_without_all_four_quantities_in_every_cell_is_an_error(evaluation):
+    judge_candidates(evaluation)
+    no_mia = evaluation[evaluation["metric"] != "mia_whitebox_rate"]
+    one_seed_less = evaluation[
+        ~((evaluation["method"] == "fisher,alpha=0.1") & (evaluation["seed"] == 1))
+    ]
+    for incomplete in (no_mia, one_seed_less, pd.concat([evaluation, evaluation])):
+        with pytest.raises(RemibenchError, match="needs mia_whitebox_rate on forget, accuracy on"):
+            judge_candidates(incomplete)
+
+
 def test_the_nearest_candidate_of_every_method_is_chosen(evaluation):
     chosen = choose_candidates(judge_candidates(evaluation))
-    assert set(chosen) == {"fisher", "remi_whitebox"}
-    assert chosen["fisher"].to_dict("records") == [
-        {"dataset": "fmnist", "architecture": "cnn", "forget_ratio": 0.1, "alpha": "1e-06"}
+    found = chosen[["method", "parameter", "value", "candidates", "seeds"]].to_numpy().tolist()
+    assert found == [
+        ["fisher", "alpha", "1e-06", 2, 2],
+        ["remi_whitebox", "learning_rate", "0.01", 1, 2],
     ]
 
 
 def test_what_was_found_stands_beside_the_papers_value(evaluation):
     trials = judge_candidates(evaluation)
     published = pd.read_csv(ROOT / "paper/table2_hyperparameters.csv")
-    table = describe_choice(trials, choose_candidates(trials), published)
+    chosen = choose_candidates(trials)
+    table = describe_choice(trials, chosen, published, pd.Series({"fmnist": "fmnist"}))
     fisher, remi = (table[table["method"] == name].iloc[0] for name in ("fisher", "remi_whitebox"))
-    assert (remi["chosen"], remi["paper"]) == ("0.01", 0.01)
+    assert (remi["value"], remi["paper"]) == ("0.01", 0.01)
     assert pd.isna(fisher["paper"])  # Table II is ReMI's
-    assert (fisher["candidates"], fisher["seeds"]) == (2, 2)
     assert fisher["gap_unchanged"] == pytest.approx(0.3)
     lines = format_choice(table)
     assert lines["parameters"].tolist() == ["alpha 1e-06", "learning_rate 0.01 [0.01]"]
     assert lines["forget ratio"].tolist() == ["10%", "10%"]
+    other = describe_choice(trials, chosen, published, pd.Series({"fmnist": None}))
+    assert other["paper"].isna().all()  # stand-ins are not the paper's data
 
 
 def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
     chosen = choose_candidates(judge_candidates(evaluation))
-    paths = {method: tmp_path / f"{method}.csv" for method in chosen}
-    for method, path in paths.items():
-        write_csv(path, chosen[method])
-    written = yaml.safe_load(yaml.safe_dump(overlay(paths)))
+    begun = tmp_path / "begun.csv"
+    begun.write_text("dataset,architecture,forget_ratio,max_std\nfmnist,cnn,0.1,7\n")
     grid = {"datasets": ["fmnist"], "forget_ratios": [0.1]}
+    candidates = {"fisher": {"alpha": [1e-6]}, "remi_whitebox": {"learning_rate": [0.01]}}
+    started = {"unlearning": {"fisher": {"values_from": str(begun)}}}
+    searched = load_config(merge(merge(merge(default(), grid), search(**candidates)), started))
+    base = pd.DataFrame(searched.hyperparameters())
+    paths = {method: tmp_path / f"{method}.csv" for method in searched.tune}
+    for method, parameters in searched.searched().items():
+        write_csv(paths[method], complete_values(chosen, base, method, parameters))
+    written = yaml.safe_load(yaml.safe_dump(overlay(paths)))
+    written["unlearning"]["remi_whitebox"]["max_epochs"] = 123
     cfg = load_config(merge(merge(default(), grid), written))
-    assert cfg.unlearning.parameters("fisher", "fmnist", "cnn", 0.1)["alpha"] == 1e-6
-    assert cfg.unlearning.parameters("remi_whitebox", "fmnist", "cnn", 0.1)["learning_rate"] == 0.01
+    fisher = cfg.unlearning.parameters("fisher", "fmnist", "cnn", 0.1)
+    assert (fisher["alpha"], fisher["max_std"]) == (1e-6, 7)  # found; of the file it began with
+    remi = cfg.unlearning.parameters("remi_whitebox", "fmnist", "cnn", 0.1)
+    assert (remi["learning_rate"], remi["max_epochs"]) == (0.01, 123)  # found; still the config's
 
 
 def search(**grids):
@@ -128,7 +152,16 @@ def test_candidates_are_all_combinations_and_carry_their_values():
         (search(fischer={}), "`tune`: unknown name 'fischer'; did you mean 'fisher'?"),
         (search(fisher={"alfa": [1]}), "`tune`: unknown name 'alfa'; did you mean 'alpha'?"),
         (search(fisher={"alpha": [-1]}), "`tune`: fisher.alpha: input should be greater than 0"),
-        (search(retrain={"values_from": ["x"]}), "unknown name 'values_from'"),
+        (search(retrain={}), "unknown name 'retrain'; choices: fisher"),
+        (search(fisher={"values_from": ["x"]}), "unknown name 'values_from'"),
+        (
+            search(fisher={}),
+            "as many candidates as the others; got {'fisher': 0}",
+        ),
+        (search(fisher={"alpha": [1, 1.0]}), "`tune`: 1.0 is listed twice; list it once"),
+        (search(fisher={"alpha": ["x"]}), "fisher.alpha: input should be a valid number"),
+        (search(fisher={"alpha": [1]}) | {"metrics": ["accuracy"]}, "`metrics`: `tune` judges by"),
+        (search(fisher={"alpha": [1]}) | {"methods": ["original"]}, "list retrain"),
         ({"tune": {"fisher": {"alpha": [1]}}}, "`tune` and `data.halves: tuning` belong together"),
         ({"data": {"halves": "tuning"}}, "what is tuned is never reported"),
     ],
@@ -138,6 +171,18 @@ def test_a_bad_search_is_one_line(change, message):
         load_config(merge(default(), change))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_candidates_start_from_the_cells_values(tmp_path):
+    path = tmp_path / "values.csv"
+    path.write_text(
+        "dataset,architecture,forget_ratio,max_std,alpha\nfmnist_embedded,cnn,0.1,0.5,2\n"
+    )
+    section = {"unlearning": {"fisher": {"values_from": str(path)}}, "forget_ratios": [0.1]}
+    cfg = load_config(merge(merge(default(), search(fisher={"alpha": [1]})), section))
+    (name,) = cfg.candidates("fisher")
+    used = cfg.unlearning.parameters(name, "fmnist_embedded", "cnn", 0.1)
+    assert (used["alpha"], used["max_std"]) == (1.0, 0.5)
 
 
 def test_the_committed_search_gives_every_method_the_same_budget():

@@ -11,11 +11,18 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from remibench.attacks.whitebox import WhiteBoxAttack
 from remibench.checkpoints import EpochCheckpoint
 from remibench.config import METHODS, Unlearning
-from remibench.errors import RemibenchError
+from remibench.errors import DivergedError, RemibenchError
 from remibench.models import build_model
 from remibench.per_sample import second_moments
 from remibench.training import fit_classifier
-from remibench.unlearning import UnlearningTask, fisher, remi, retrain, unlearning_cost
+from remibench.unlearning import (
+    UnlearningTask,
+    fisher,
+    remi,
+    retrain,
+    run_method,
+    unlearning_cost,
+)
 
 TRAINING = {
     "epochs": 2,
@@ -296,3 +303,22 @@ def test_every_configured_method_fulfils_the_contract(task):
         assert {"epoch", "seconds"} <= set(history[-1]), name
         assert not torch.equal(weights(each.model), weights(task.model)), name
         assert weights(each.model).isfinite().all(), name
+
+
+def test_a_candidate_that_diverges_becomes_a_model_of_zeros_and_a_method_fails(task):
+    parameters = {**REMI, "learning_rate": 1e25, "batch_size": 1}
+    with pytest.raises(DivergedError, match=r"remi: .*lower the learning rate"):
+        run_method("remi", replace(task, model=copy.deepcopy(task.model)), parameters)
+    history = run_method("remi", task, parameters, may_diverge=True)
+    assert history[0]["diverged"] == 1
+    assert all((weight == 0).all() for weight in task.model.parameters())
+    assert task.model(task.images[:2]).softmax(1).unique().numel() == 1  # a constant output
+
+
+def test_weights_that_diverge_in_the_last_step_are_noticed(task, monkeypatch):
+    def unlearn(task):
+        task.model.head.bias.data.fill_(torch.nan)
+
+    monkeypatch.setattr(fisher, "unlearn", unlearn)
+    with pytest.raises(DivergedError, match=r"'head\.bias' is not finite"):
+        run_method("fisher", task, {})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import gzip
 import hashlib
 import logging
 import shutil
 import socket
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from remibench.errors import RemibenchError
 logger = logging.getLogger("remibench")
 
 TIMEOUT = 60  # seconds without an answer before a download is given up
+REMEDY = "free space on that disk, or put another folder first in `data.search_path`"
 
 
 def find(names: Iterable[str], folder: str, search_path: Sequence[Path]) -> Path | None:
@@ -38,7 +42,7 @@ def download(url: str, md5: str, path: Path, what: str) -> None:
     timeout = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(TIMEOUT)
-        with atomic_path(path) as temporary:
+        with atomic_path(path, REMEDY) as temporary:
             temporary.unlink()  # torchvision would take it for a finished download
             try:
                 download_url(url, str(temporary.parent), temporary.name, md5)
@@ -51,17 +55,17 @@ def download(url: str, md5: str, path: Path, what: str) -> None:
         socket.setdefaulttimeout(timeout)
 
 
-def verify(path: Path, md5: str, published_only: bool) -> bool:
-    """Tell whether a file is the published one, by its MD5 (the digest that publishers state).
+def verify(path: Path, md5: str, published_only: bool) -> str:
+    """Return a file's MD5, the digest that publishers state.
 
     Raises:
-        RemibenchError: It is not, and ``published_only`` asks for it.
+        RemibenchError: It is not the published one, and ``published_only`` asks for it.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != md5 and published_only:
         raise RemibenchError(not_published(path, "MD5", found, md5))
-    return found == md5
+    return found
 
 
 def not_published(path: Path, digest: str, found: str, expected: str) -> str:
@@ -74,55 +78,70 @@ def not_published(path: Path, digest: str, found: str, expected: str) -> str:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[tarfile.TarFile]:
-    """Open a gzip-compressed tar archive.
+    """Open a gzip-compressed tar archive, and read it to its end, where its checksum is.
 
     Raises:
-        RemibenchError: It is damaged, or has an entry that would be written elsewhere.
+        RemibenchError: It cannot be read, or is damaged.
     """
+    damage = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with contextlib.ExitStack() as stack:
+            try:
+                archive = stack.enter_context(tarfile.open(path, "r:gz"))
+            except OSError as error:
+                raise tarfile.TarError(error) from error
             yield archive
-    except (tarfile.TarError, EOFError, OSError) as error:
+            while archive.fileobj.read(2**20):  # tarfile stops before the checksum
+                pass
+    except damage as error:
         raise RemibenchError(
             f"{path}: cannot be read as a tar.gz archive ({error}); fetch it again"
         ) from error
 
 
-def unpack(archive_path: Path, folder: Path, wanted: Callable[[str], bool], what: str) -> None:
+def unpack(
+    archive_path: Path, folder: Path, wanted: Callable[[str], bool], required: Iterable[str] = ()
+) -> None:
     """Unpack the wanted files of an archive into ``folder``, which appears when it is complete.
 
     Only regular files are written, under their own name and never outside (``filter="data"``).
 
     Args:
         archive_path: A ``.tar.gz`` file.
-        folder: The folder to make; it must not exist.
+        folder: The folder to make.
         wanted: Chooses files by their name without folders.
-        what: Name for log and error messages.
+        required: Names that must be among them.
 
     Raises:
-        RemibenchError: The archive is damaged, has no wanted file, or the disk refuses.
+        RemibenchError: The archive is damaged, a file is missing, the folder is there already and
+            so was found incomplete, or the disk refuses.
     """
-    logger.info("%s: unpacking %s", what, archive_path)
+    if folder.exists():
+        raise RemibenchError(f"{folder} is there but not complete; remove it and run again")
+    logger.info("unpacking %s", archive_path)
+    temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise RemibenchError(
-            f"{what}: cannot unpack into {folder} ({error.strerror}); make the first folder of "
-            "`data.search_path` writable, or unpack the archive there yourself"
-        ) from error
-    try:
-        count = 0
         with open_archive(archive_path) as archive:
             for member in archive:
                 name = Path(member.name).name
                 if member.isfile() and wanted(name):
                     member.name = name
                     archive.extract(member, temporary, filter="data")
-                    count += 1
-        if not count:
-            raise RemibenchError(f"{archive_path}: holds no file of {what}; fetch it again")
+        missing = [name for name in required if not (temporary / name).is_file()]
+        if missing or not any(temporary.iterdir()):
+            what = missing[0] if missing else "everything"
+            raise RemibenchError(f"{archive_path}: {what} is missing; fetch it again")
         temporary.chmod(0o755)
-        temporary.replace(folder)
+        with contextlib.suppress(FileExistsError):  # another run was faster
+            temporary.rename(folder)
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:  # the same, as Linux says it
+            return
+        raise RemibenchError(
+            f"cannot write {folder}: {error.strerror or error}; {REMEDY}"
+        ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -53,7 +53,7 @@ def load(options: LoadOptions) -> RawDataset:
     names = [f"{FOLDER}/{name}" for name in FILES]
     folder = find(names, "stl10", options.search_path) or _unpacked(options)
     paths = {name: folder / FOLDER / name for name in FILES}
-    matches = [verify(paths[name], md5, options.published_only) for name, md5 in FILES.items()]
+    found = {name: verify(paths[name], md5, options.published_only) for name, md5 in FILES.items()}
     labels = [np.fromfile(paths[f"{part}_y.bin"], np.uint8) for part in ("train", "test")]
     for part, of_part in zip(("train", "test"), labels, strict=True):
         size = paths[f"{part}_X.bin"].stat().st_size
@@ -66,8 +66,8 @@ def load(options: LoadOptions) -> RawDataset:
         info=INFO,
         images=_stream(paths["train_X.bin"], paths["test_X.bin"]),
         labels=np.concatenate(labels).astype(np.int64) - 1,  # labels are 1 … 10 in the files
-        sources={name: f"md5:{md5}" for name, md5 in FILES.items()},
-        published=all(matches),
+        sources={name: f"md5:{md5}" for name, md5 in found.items()},
+        published=found == FILES,
     )
 
 
@@ -75,16 +75,18 @@ def _unpacked(options: LoadOptions) -> Path:
     """Return the folder that holds ``stl10_binary``, unpacked from the archive."""
     home = options.search_path[0] / "stl10"
     folder = find([ARCHIVE], "stl10", options.search_path)
+    if folder is None and (home / FOLDER).exists():
+        raise RemibenchError(
+            f"{home / FOLDER} lacks some of {', '.join(FILES)}; add them, or remove the folder to "
+            "have it downloaded"
+        )
     if folder is None:
         from torchvision.datasets import STL10
 
         folder = home
         download(STL10.url, ARCHIVE_MD5, folder / ARCHIVE, INFO.title)
     verify(folder / ARCHIVE, ARCHIVE_MD5, options.published_only)
-    unpack(folder / ARCHIVE, home / FOLDER, FILES.__contains__, INFO.title)
-    for name in FILES:
-        if not (home / FOLDER / name).is_file():
-            raise RemibenchError(f"{folder / ARCHIVE}: {name} is missing; fetch it again")
+    unpack(folder / ARCHIVE, home / FOLDER, FILES.__contains__, required=FILES)
     return home
 
 

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,19 +19,20 @@ from remibench.data._files import find, unpack
 from remibench.errors import RemibenchError
 
 INFO = DatasetInfo(
-    title="UTKFace",
+    title="UTKFace (it has no published checksum)",
     images=22_013,
     class_names=("White", "Black", "Asian", "Indian"),
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
     paper_dataset="utkface",
 )
-QUARTER = 5_503  # Table I; there is no published checksum
+QUARTER, SIZE = 5_503, (200, 200)  # Table I; pixels of the aligned and cropped images
 ARCHIVE, FOLDER = "UTKFace.tar.gz", "UTKFace"
 # [age]_[gender]_[race]_[date and time].jpg[.chip.jpg]. Three names of the published archive have a
 # blank in, or lack, what separates the date from the suffix; their labels are whole.
 NAME = re.compile(r"\d{1,3}_[01]_([0-4])_\d+ ?\.?j?pg(\.chip\.jpg)?", re.IGNORECASE)
 LISTED = 5  # names per reason in an error message; the metadata has them all
+UNREADABLE = "unreadable file"  # no published image is
 
 
 def load(options: LoadOptions) -> RawDataset:
@@ -45,16 +47,18 @@ def load(options: LoadOptions) -> RawDataset:
             cannot be used (malformed name, race 4, unreadable) and ``skip_unusable`` is not set.
     """
     folder = _find(options)
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    usable, skipped, checksum = _inspect(folder, names)
+    usable, skipped, sizes, checksum = _inspect(folder)
     if skipped and not options.skip_unusable:
-        raise RemibenchError(_describe(folder, skipped))
-    published = len(usable) // 4 == QUARTER
+        raise RemibenchError(
+            f"{folder}: images that cannot be used{_describe(skipped)}; mend or remove them, or "
+            "set `data.skip_unusable: true` to leave them out"
+        )
+    published = len(usable) // 4 == QUARTER and sizes == {SIZE} and UNREADABLE not in skipped
     if options.published_only and not published:
         raise RemibenchError(
-            f"{folder}: {len(usable):,} usable images, the published archive has {INFO.images:,}; "
-            "fetch it again, or set `data.published_only: false` to use them, "
-            "which every table will say"
+            f"{folder}: {len(usable):,} usable images{_describe(skipped)}; the published archive "
+            f"has {INFO.images:,}, all whole and of {SIZE[0]}×{SIZE[1]} pixels; fetch it again, or "
+            "set `data.published_only: false` to use them, which every table will say"
         )
     return RawDataset(
         info=INFO,
@@ -68,7 +72,8 @@ def load(options: LoadOptions) -> RawDataset:
 
 def _find(options: LoadOptions) -> Path:
     parent = find([FOLDER], "utkface", options.search_path)
-    if parent:
+    # Where upper and lower case are the same, the folder of the archive bears that name, too.
+    if parent and not (parent / FOLDER / ARCHIVE).exists():
         return parent / FOLDER
     home = options.search_path[0] / "utkface"
     source = find([ARCHIVE], "utkface", options.search_path)
@@ -79,54 +84,53 @@ def _find(options: LoadOptions) -> Path:
             f"susanqq.github.io/UTKFace, and put it, or the folder {FOLDER} that it holds, into "
             f"{home} or another folder of `data.search_path`"
         )
-    unpack(source / ARCHIVE, home / FOLDER, lambda name: not name.startswith("."), INFO.title)
+    unpack(source / ARCHIVE, home / FOLDER, lambda name: not name.startswith("."))
     return home / FOLDER
 
 
-def _inspect(
-    folder: Path, names: Sequence[str]
-) -> tuple[dict[str, int], dict[str, list[str]], str]:
-    """Return the label of every usable image, the names of the others by reason, and a digest."""
+class _Faces(NamedTuple):
+    """Label of every usable image, names of the others by reason, sizes, digest of contents."""
+
+    usable: dict[str, int]
+    skipped: dict[str, list[str]]
+    sizes: set[tuple[int, int]]
+    checksum: str
+
+
+def _inspect(folder: Path) -> _Faces:
     usable: dict[str, int] = {}
     skipped: dict[str, list[str]] = {}
+    sizes: set[tuple[int, int]] = set()
     digest = hashlib.sha256()
-    for name in names:
-        found = NAME.fullmatch(name)
-        race = found and int(found[1])
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        found = NAME.fullmatch(path.name)
+        if path.name.startswith("."):
+            continue
         if not found:
             reason = "malformed name"
-        elif race >= len(INFO.class_names):
-            reason = f"race {race}"
+        elif int(found[1]) >= len(INFO.class_names):
+            reason = f"race {found[1]}"
         else:
-            reason = _unreadable(folder / name, digest)
-        if reason:
-            skipped.setdefault(reason, []).append(name)
-        else:
-            digest.update(f"\0{name}\0".encode())
-            usable[name] = race
-    return usable, skipped, digest.hexdigest()
+            try:
+                with Image.open(path) as image:
+                    image.load()
+                    sizes.add(image.size)
+                digest.update(f"\0{path.name}\0".encode())
+                digest.update(path.read_bytes())
+                usable[path.name] = int(found[1])
+                continue
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+                reason = UNREADABLE
+        skipped.setdefault(reason, []).append(path.name)
+    return _Faces(usable, skipped, sizes, digest.hexdigest())
 
 
-def _unreadable(path: Path, digest) -> str | None:
-    """Decode an image; say why it cannot be, or add its bytes to the digest."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return "unreadable image"
-    digest.update(path.read_bytes())
-    return None
-
-
-def _describe(folder: Path, skipped: Mapping[str, Sequence[str]]) -> str:
+def _describe(skipped: Mapping[str, Sequence[str]]) -> str:
     reasons = [
         f"{len(names):,} with {reason} ({', '.join(names[:LISTED])}{', …' * (len(names) > LISTED)})"
         for reason, names in skipped.items()
     ]
-    return (
-        f"{folder}: images that cannot be used: {'; '.join(reasons)}; mend or remove them, or set "
-        "`data.skip_unusable: true` to leave them out"
-    )
+    return ": " + "; ".join(reasons) if reasons else ""
 
 
 def _stream(folder: Path, names: Mapping[str, int]) -> Iterator[np.ndarray]:

@@ -7,16 +7,22 @@ per epoch with at least ``epoch`` and ``seconds``. Its parameters are its sectio
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
 
 from remibench.attacks.features import MembershipFeatures, membership_features
 from remibench.checkpoints import EpochCheckpoint
+from remibench.errors import DivergedError
 from remibench.models import Classifier, ModelSpec
 from remibench.training import History, predict
+
+logger = logging.getLogger("remibench")
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,40 @@ class UnlearningTask:
             record["mf_forget"] = member[self.forget].float().mean().item()
             record["mf_out_of_sample"] = member[self.out_of_sample].float().mean().item()
         return record
+
+
+def run_method(
+    module: str, task: UnlearningTask, parameters: Mapping[str, Any], may_diverge: bool = False
+) -> History:
+    """Run the method of that module on a task.
+
+    Args:
+        module: Of this package.
+        task: Its model is changed in place.
+        parameters: Of the method.
+        may_diverge: Turn a model that diverged into one of zeros instead of raising. A search goes
+            on then, and judges that candidate like any other destroyed model.
+
+    Returns:
+        The method's history; of a model that diverged, one record with ``diverged``.
+
+    Raises:
+        DivergedError: A loss or a weight is not finite, and ``may_diverge`` is not set.
+    """
+    started = time.perf_counter()
+    try:
+        history = import_module(f"remibench.unlearning.{module}").unlearn(task, **parameters)
+        for name, weight in task.model.named_parameters():
+            if not weight.isfinite().all():
+                raise DivergedError(f"{module}: {name!r} is not finite; lower the learning rate")
+    except DivergedError:
+        if not may_diverge:
+            raise
+        logger.exception("this candidate diverged; it counts as a model of zeros")
+        for weight in task.model.parameters():
+            torch.nn.init.zeros_(weight)
+        return [{"epoch": 0, "seconds": time.perf_counter() - started, "diverged": 1}]
+    return history
 
 
 def unlearning_cost(history: History, loading_seconds: float) -> dict[str, float]:

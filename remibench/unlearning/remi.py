@@ -15,7 +15,7 @@ import time
 import torch
 from torch.nn import functional
 
-from remibench.errors import RemibenchError
+from remibench.errors import DivergedError
 from remibench.runtime import Stopwatch, autocast
 from remibench.training import History, epoch_randomness
 from remibench.unlearning import UnlearningTask
@@ -83,7 +83,7 @@ def unlearn(
         ``loss_membership``, ``seconds``, ``seconds_attack_loss`` and the task's snapshot.
 
     Raises:
-        RemibenchError: A loss is not finite.
+        DivergedError: A loss is not finite.
     """
     device = task.images.device
     optimizer = torch.optim.SGD(
@@ -134,7 +134,7 @@ def unlearn(
                 totals += torch.stack((classification.detach(), membership.detach()))
         means = (totals / len(batches)).tolist()
         if not all(math.isfinite(mean) for mean in means):
-            raise RemibenchError(
+            raise DivergedError(
                 f"remi: the loss became {sum(means)} in epoch {epoch} at learning rate "
                 f"{learning_rate}; lower the learning rate"
             )

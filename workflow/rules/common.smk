@@ -11,6 +11,7 @@ try:
     cfg = load_config(config)
 except RemibenchError as error:
     sys.exit(str(error))
+config["data"] = cfg.data.model_dump()  # defaults resolved, for prepare_dataset
 
 
 pathvars:

@@ -10,7 +10,6 @@ rule prepare_dataset:
     conda:
         ENVIRONMENT
     params:
-        search_path=cfg.data.search_path,
         published_only=cfg.data.published_only,
         skip_unusable=cfg.data.skip_unusable,
         image_size=cfg.data.image_size,

@@ -16,8 +16,9 @@ def candidates(wildcards):
 
 rule choose_candidates:
     input:
-        evaluation=candidates,
-        published="paper/table2_hyperparameters.csv",
+        **GATHERED,
+        candidates=candidates,
+        hyperparameters="<results>/hyperparameters.csv",
     output:
         trials="<results>/tune/trials.csv",
         values=expand("<results>/tune/{method}.csv", method=cfg.tune),
@@ -31,7 +32,7 @@ rule choose_candidates:
     conda:
         ENVIRONMENT
     params:
-        methods=list(cfg.tune),
+        searched=cfg.searched(),
         code=code("choose_candidates.py"),
     script:
         "../scripts/choose_candidates.py"
@@ -40,4 +41,3 @@ rule choose_candidates:
 rule tune:
     input:
         rules.choose_candidates.output,
-        "<results>/config.yaml",

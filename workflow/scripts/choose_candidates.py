@@ -6,9 +6,11 @@ import yaml
 from remibench.checkpoints import atomic_path
 from remibench.reporting.gather import join_evaluations, write_csv
 from remibench.reporting.render import write_formatted
+from remibench.reporting.results import Results
 from remibench.runtime import job
 from remibench.tuning import (
     choose_candidates,
+    complete_values,
     describe_choice,
     format_choice,
     judge_candidates,
@@ -16,17 +18,21 @@ from remibench.tuning import (
 )
 
 with job(snakemake):
-    given, output = snakemake.input, snakemake.output
-    trials = judge_candidates(join_evaluations(given.evaluation))
+    given, output = dict(snakemake.input.items()), snakemake.output
+    trials = judge_candidates(join_evaluations(given.pop("candidates")))
+    base = pd.read_csv(given.pop("hyperparameters"))
+    results = Results.read(**given)
     chosen = choose_candidates(trials)
-    table = describe_choice(trials, chosen, pd.read_csv(given.published))
+    names = results.datasets.set_index("dataset")["paper_dataset"]
+    published = results.published["table2_hyperparameters"]
+    table = describe_choice(trials, chosen, published, names)
     write_csv(output.trials, trials)
-    paths = dict(zip(snakemake.params.methods, output.values, strict=True))
-    for method, path in paths.items():
-        write_csv(path, chosen[method])
     write_csv(output.csv, table)
-    title = "Hyper-parameters found by search"
-    note = "In brackets the paper's value (Table II). Gap: docs/protocol.md, remibench/tuning.py."
-    write_formatted(format_choice(table), title, note, output.tex, output.html)
+    paths = dict(zip(snakemake.params.searched, output.values, strict=True))
+    for method, parameters in snakemake.params.searched.items():
+        write_csv(paths[method], complete_values(chosen, base, method, parameters))
+    note = "Gap: distance from retraining (docs/protocol.md). In brackets the paper's Table II. "
+    note += results.remarks
+    write_formatted(format_choice(table), "Parameters found", note, output.tex, output.html)
     with atomic_path(output.overlay) as temporary:
         temporary.write_text(yaml.safe_dump(overlay(paths)), encoding="utf-8")

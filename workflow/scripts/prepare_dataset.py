@@ -8,9 +8,9 @@ from remibench.runtime import job
 
 with job(snakemake):
     params, output = snakemake.params, snakemake.output
-    options = LoadOptions(
-        [Path(folder) for folder in params.search_path], params.published_only, params.skip_unusable
-    )
+    # Not a parameter: where files lie is no reason to prepare them, and train all, anew.
+    folders = [Path(folder).expanduser() for folder in snakemake.config["data"]["search_path"]]
+    options = LoadOptions(folders, params.published_only, params.skip_unusable)
     prepare_dataset(
         load_dataset(snakemake.wildcards.dataset, options),
         image_size=params.image_size,

@@ -1,7 +1,6 @@
 """Make one target model forget one forget set by one method."""
 
 import time
-from importlib import import_module
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from remibench.models import ModelSpec, load_model, save_model
 from remibench.runtime import job, progress_checkpoint, select_device
 from remibench.seeding import derive_seed
 from remibench.splits import DEFENDER
-from remibench.unlearning import UnlearningTask, unlearning_cost
+from remibench.unlearning import UnlearningTask, run_method, unlearning_cost
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
@@ -33,6 +32,7 @@ with job(snakemake):
     retain = np.setdiff1d(np.arange(training_images), forget)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
     axes = (cell.dataset, cell.architecture, int(cell.seed))
+    method, _, candidate = cell.method.partition(",")
     progress = progress_checkpoint(snakemake)
     task = UnlearningTask(
         model=load_model(given.target, spec, device),
@@ -45,13 +45,11 @@ with job(snakemake):
         guide=load_attack(given.guide).to(device) if given.guide else None,
         training=params.training,
         training_seed=derive_seed(*axes, "target"),
-        seed=derive_seed(*axes, cell.method.partition(",")[0], cell.ratio),
+        seed=derive_seed(*axes, method, cell.ratio),
         progress=progress,
     )
     loading_seconds = time.perf_counter() - started
-    history = import_module(f"remibench.unlearning.{params.module}").unlearn(
-        task, **params.parameters
-    )
+    history = run_method(params.module, task, params.parameters, may_diverge=bool(candidate))
     save_model(snakemake.output.model, task.model, spec)
     save_table(snakemake.output.history, history)
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
