@@ -77,3 +77,23 @@ def cells(pattern, **axes):
         seed=cfg.seeds,
         **axes,
     )
+
+
+def reported(wildcards):
+    """Provenance, unless these are the data of a search: no table is made of those."""
+    if cfg.tune:
+        sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
+    return "<results>/provenance.json"
+
+
+def candidates(wildcards):
+    """Evaluations of all candidates, of retraining and of the target itself."""
+    if not cfg.tune:
+        sys.exit(
+            "config: `tune` lists no candidates; lay config/tune.yaml over your config"
+        )
+    searched = [name for method in cfg.tune for name in cfg.candidates(method)]
+    return cells(
+        "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
+        method=[ORIGINAL, "retrain", *searched],
+    )

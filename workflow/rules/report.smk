@@ -20,13 +20,6 @@ GATHERED = {
 }
 
 
-def reported(wildcards):
-    """Provenance, unless these are the data of a search: no table is made of those."""
-    if cfg.tune:
-        sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
-    return "<results>/provenance.json"
-
-
 for table, title in TABLES.items():
 
     rule:

@@ -1,19 +1,6 @@
 """Search of hyper-parameters: a candidate is unlearned and evaluated like any other method."""
 
 
-def candidates(wildcards):
-    """Evaluations of all candidates, of retraining and of the target itself."""
-    if not cfg.tune:
-        sys.exit(
-            "config: `tune` lists no candidates; lay config/tune.yaml over your config"
-        )
-    searched = [name for method in cfg.tune for name in cfg.candidates(method)]
-    return cells(
-        "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
-        method=[ORIGINAL, "retrain", *searched],
-    )
-
-
 rule choose_candidates:
     input:
         **GATHERED,
