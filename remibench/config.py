@@ -225,7 +225,7 @@ class Unlearning(Closed):
             if cell not in values:
                 raise ValueError(
                     f"{path} has no row for {', '.join(map(str, cell))}; "
-                    "add one, or remove `values_from`"
+                    "add one (`snakemake tune` finds values), or set `values_from: null`"
                 )
             parameters |= values[cell]
         given = dict(setting.split("=", 1) for setting in settings)

@@ -97,7 +97,10 @@ def test_values_of_single_cells_replace_the_sections(tmp_path):
     ("text", "message"),
     [
         (None, "cannot read"),
-        ("dataset,architecture,forget_ratio\n", "has no row for fmnist_embedded, cnn, 0.1; add"),
+        (
+            "dataset,architecture,forget_ratio\n",
+            "has no row for fmnist_embedded, cnn, 0.1; add",
+        ),
         ("dataset,architecture\nfmnist,cnn\n", "line 2: no value in column `forget_ratio`"),
         ("dataset,architecture,forget_ratio,alfa\na,b,.1,1\n", "'alfa'; did you mean 'alpha'?"),
         ("dataset,architecture,forget_ratio,alpha\na,b,x,1\n", "line 2: could not convert"),

@@ -107,7 +107,8 @@ def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
     chosen = choose_candidates(judge_candidates(evaluation))
     begun = tmp_path / "begun.csv"
     begun.write_text("dataset,architecture,forget_ratio,max_std\nfmnist,cnn,0.1,7\n")
-    grid = {"datasets": ["fmnist"], "forget_ratios": [0.1]}
+    untuned = {f"remi_{access}": {"values_from": None} for access in ("whitebox", "blackbox")}
+    grid = {"datasets": ["fmnist"], "forget_ratios": [0.1], "unlearning": untuned}
     candidates = {"fisher": {"alpha": [1e-6]}, "remi_whitebox": {"learning_rate": [0.01]}}
     started = {"unlearning": {"fisher": {"values_from": str(begun)}}}
     searched = load_config(merge(merge(merge(default(), grid), search(**candidates)), started))
