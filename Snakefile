@@ -14,6 +14,7 @@ include: "workflow/rules/forget.smk"
 include: "workflow/rules/unlearn.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/scorecard.smk"
 include: "workflow/rules/tune.smk"
 
 
@@ -24,3 +25,5 @@ rule all:
         "<results>/summary.txt",
         expand("<results>/tables/{table}.csv", table=TABLES),
         expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        "<results>/scorecard/scorecard.csv",
+        "<results>/statistics/comparisons.csv",

@@ -9,10 +9,12 @@ import pandas as pd
 
 from remibench.checkpoints import atomic_path
 from remibench.reporting.gather import write_csv
-from remibench.reporting.results import METHODS, percent
+from remibench.reporting.results import METHODS, count_seeds, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
 
 _HTML = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -37,38 +39,55 @@ def format_cell(mean: float, low: float, high: float, paper: float, decimals: in
     return text
 
 
+def spread(table: pd.DataFrame, rows: list[str], by: str, columns: list[str]) -> pd.DataFrame:
+    """One line per combination of ``rows`` and one column per value of ``by``.
+
+    Every combination of the values of ``rows`` has a line, so that a cell that was not run says so.
+
+    Args:
+        table: Formatted cells in ``text``, one per combination of ``rows`` and ``by``.
+        rows: Columns that make a line; their values keep their order of appearance.
+        by: Column whose values make the columns.
+        columns: Those values, in the order of display.
+    """
+    lines = pd.MultiIndex.from_product([table[name].unique() for name in rows], names=rows)
+    wide = table.pivot(index=rows, columns=by, values="text")  # noqa: PD010 - strings, unique
+    if len(rows) == 1:
+        wide.index = pd.MultiIndex.from_arrays([wide.index], names=rows)
+    wide = wide.reindex(lines).reindex(columns=columns).astype(object).fillna("not run")
+    wide = wide.rename_axis(columns=None).reset_index()
+    if "forget_ratio" in rows:
+        wide["forget_ratio"] = [percent(ratio) for ratio in wide["forget_ratio"]]
+    return wide.rename(columns={name: name.replace("_", " ") for name in rows})
+
+
 def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     """One formatted column per method, one line per cell; cells that were not run say so."""
-    text = table.assign(
-        text=[
-            format_cell(row.mean_, row.low, row.high, row.paper, decimals)
-            for row in table.rename(columns={"mean": "mean_"}).itertuples()
-        ]
+    numbers = table[["mean", "low", "high", "paper"]].itertuples(index=False)
+    text = table.assign(text=[format_cell(*number, decimals) for number in numbers])
+    return spread(text, rows, "method", list(METHODS)).rename(columns=METHODS)
+
+
+def means(table: pd.DataFrame) -> str:
+    """What the numbers of a table of means are, a sentence without its end."""
+    seeds = count_seeds(table.loc[table["mean"].notna(), "seeds"])
+    text = f"Mean over {seeds} of one split"
+    return text + (
+        " (no interval)" if seeds == "1 seed" else " ± half-width of the 95 % t-interval"
     )
-    lines = text[rows].drop_duplicates()
-    wide = text.pivot(index=rows, columns="method", values="text")  # noqa: PD010 - strings, unique
-    wide = wide.reindex(pd.MultiIndex.from_frame(lines)).reindex(columns=list(METHODS))
-    wide = wide.astype(object).fillna("not run").rename_axis(columns=None).reset_index()
-    wide["forget_ratio"] = [percent(ratio) for ratio in wide["forget_ratio"]]
-    return wide.rename(columns=METHODS | {name: name.replace("_", " ") for name in rows})
 
 
 def note(table: pd.DataFrame, remarks: str) -> str:
-    """How to read a formatted table, and what its readers must know."""
-    seeds = sorted(set(table["seeds"]))
-    count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    text = f"Mean over {count} seed{'s' if seeds != [1] else ''} of one split"
-    text += " ± half-width of the 95 % t-interval" if max(seeds) > 1 else " (one seed: no interval)"
-    text += "; in brackets the paper's number, where it has that cell (full data, 64×64 pixels)."
-    return f"{text} {remarks}"
+    """How to read a formatted table of means, and what its readers must know."""
+    paper = "in brackets the paper's number, where it has that cell (full data, 64×64 pixels)"
+    return f"{means(table)}; {paper}. {remarks}"
 
 
 def write_table(
     table: pd.DataFrame,
-    remarks: str,
+    wide: pd.DataFrame,
     title: str,
-    rows: list[str],
-    decimals: int,
+    explanation: str,
     csv: Path,
     tex: Path,
     html: Path,
@@ -76,15 +95,14 @@ def write_table(
     """Write a table as tidy CSV (unrounded), and formatted as LaTeX and HTML.
 
     Args:
-        table: Rows with mean, low, high, seeds and paper, and the columns ``rows`` and ``method``.
-        remarks: What its readers must know (:attr:`Results.remarks`).
+        table: The tidy numbers.
+        wide: The same as formatted cells.
         title: Of the table.
-        rows: Columns that make a line; methods make the columns.
-        decimals: Digits after the point.
+        explanation: How to read it, and what its readers must know.
         csv, tex, html: Outputs.
     """
     write_csv(csv, table)
-    write_formatted(pivot(table, rows, decimals), title, note(table, remarks), tex, html)
+    write_formatted(wide, title, explanation, tex, html)
 
 
 def write_formatted(
@@ -95,7 +113,8 @@ def write_formatted(
     with atomic_path(tex) as temporary:
         escaped = wide.style.hide(axis="index").format(escape="latex")
         escaped = escaped.format_index(escape="latex", axis=1)
-        latex = escaped.to_latex(hrules=True, caption=caption)
+        environment = "longtable" if len(wide) > LINES_PER_PAGE else None
+        latex = escaped.to_latex(hrules=True, caption=caption, environment=environment)
         temporary.write_text(
             latex.replace("±", r"$\pm$").replace("×", r"$\times$"), encoding="utf-8"
         )
@@ -116,13 +135,23 @@ def use_theme() -> None:
         context="paper",
         style="whitegrid",
         rc={
+            "axes.grid.axis": "y",
+            "axes.labelsize": 8,
+            "axes.linewidth": 0.8,
             "axes.spines.right": False,
             "axes.spines.top": False,
+            "axes.titlesize": 8,
             "figure.constrained_layout.use": True,
             "font.sans-serif": ["DejaVu Sans"],
+            "font.size": 8,
+            "grid.linewidth": 0.6,
+            "hatch.linewidth": 0.6,
+            "legend.fontsize": 7.5,
             "legend.frameon": False,
             "svg.fonttype": "none",
             "svg.hashsalt": "remibench",
+            "xtick.labelsize": 7.5,
+            "ytick.labelsize": 7.5,
         },
     )
 
@@ -134,5 +163,5 @@ def write_figure(figure: Figure, svg: Path, png: Path) -> None:
     with atomic_path(svg) as temporary:
         figure.savefig(temporary, metadata={"Date": None})
     with atomic_path(png) as temporary:
-        figure.savefig(temporary, dpi=200, metadata={"Software": None})
+        figure.savefig(temporary, dpi=300, metadata={"Software": None})
     plt.close(figure)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from remibench.reporting.statistics import summarise
@@ -25,11 +26,23 @@ COLORS = {  # Okabe and Ito's palette, safe for colour-blind readers
     "remi_blackbox": "#56b4e9",
 }
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
+ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
+HYPERPARAMETERS = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
+PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
 
 
 def percent(share: float) -> str:
     """``0.1`` → ``10%``, ``0.125`` → ``12.5%``."""
     return f"{100 * share:.4g}%"
+
+
+def count_seeds(counts: Iterable[float]) -> str:
+    """``[3, 3]`` → ``3 seeds``, ``[18, 20]`` → ``18 to 20 seeds``, ``[]`` → ``no seeds``."""
+    known = sorted({int(count) for count in counts if pd.notna(count)})
+    if not known:
+        return "no seeds"
+    text = " to ".join(dict.fromkeys((str(known[0]), str(known[-1]))))
+    return f"{text} seed" if known == [1] else f"{text} seeds"
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,8 @@ class Results:
         datasets: One row per dataset: provenance and role sizes.
         training: One row per trained model: epochs, final loss, and whether it stalled.
         published: The paper's tables by file stem (``paper/*.csv``).
+        attacks: One row per attack and target model: accuracy, AUC and rates.
+        hyperparameters: One row per cell, method and parameter.
     """
 
     evaluation: pd.DataFrame
@@ -49,6 +64,10 @@ class Results:
     datasets: pd.DataFrame
     training: pd.DataFrame
     published: Mapping[str, pd.DataFrame]
+    attacks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ATTACKS))
+    hyperparameters: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=HYPERPARAMETERS)
+    )
 
     @classmethod
     def read(
@@ -59,14 +78,18 @@ class Results:
         datasets: str,
         training: str,
         published: Sequence[str],
+        attacks: str = "",
+        hyperparameters: str = "",
     ) -> Results:
-        """Read the CSV files."""
+        """Read the CSV files; the last two where the rule has them."""
+        optional = {"attacks": attacks, "hyperparameters": hyperparameters}
         return cls(
             evaluation=pd.read_csv(evaluation),
             histories=pd.read_csv(histories),
             datasets=pd.read_csv(datasets),
             training=pd.read_csv(training),
             published={Path(path).stem: pd.read_csv(path) for path in published},
+            **{name: pd.read_csv(path) for name, path in optional.items() if path},
         )
 
     @property
@@ -74,6 +97,37 @@ class Results:
         """The methods that were run, in the order of display."""
         run = set(self.evaluation["method"])
         return [method for method in METHODS if method in run]
+
+    @property
+    def names(self) -> list[str]:
+        """The datasets of this tree, in the order of its config."""
+        return list(dict.fromkeys([*self.datasets["dataset"], *self.evaluation["dataset"]]))
+
+    @property
+    def architectures(self) -> list[str]:
+        """The architectures of this tree, in the order of its config."""
+        return list(dict.fromkeys(self.evaluation["architecture"]))
+
+    @property
+    def ratios(self) -> list[float]:
+        """The forget ratios of this tree, ascending."""
+        return sorted(self.evaluation["forget_ratio"].unique())
+
+    @property
+    def not_run(self) -> str:
+        """What the paper's grid has and this tree has not, one sentence; or nothing."""
+        cells = self.published["table2_hyperparameters"]
+        present = self.datasets["paper_dataset"]
+        missing = {
+            "dataset": [d for d in dict.fromkeys(cells["dataset"]) if d not in set(present)],
+            "architecture": [
+                a for a in dict.fromkeys(cells["architecture"]) if a not in self.architectures
+            ],
+            "ratio": [percent(ratio) for ratio in PAPER_RATIOS if ratio not in self.ratios],
+            "method": [METHODS[method] for method in METHODS if method not in self.methods],
+        }
+        phrases = [f"{axis} {', '.join(values)}" for axis, values in missing.items() if values]
+        return f"Of the paper's grid not run here: {'; '.join(phrases)}." if phrases else ""
 
     @property
     def sources(self) -> str:
@@ -98,8 +152,9 @@ class Results:
 
     @property
     def remarks(self) -> str:
-        """What everybody who reads a number must know: the images, and trainings that failed."""
-        return f"Data: {self.sources}. {self.stalled}".strip()
+        """What everybody who reads a number must know: images, failed trainings, missing cells."""
+        sentences = (f"Data: {self.sources}.", self.stalled, self.not_run)
+        return " ".join(sentence for sentence in sentences if sentence)
 
     @property
     def stopping(self) -> str:
@@ -134,6 +189,8 @@ class Results:
             published: The paper's rows: ``dataset`` (its name there), ``paper`` and ``on``.
             on: Columns that make a cell, besides the dataset.
         """
+        if table.empty:
+            return table.assign(paper=np.nan, difference=np.nan)
         names = self.datasets.set_index("dataset")["paper_dataset"]
         keyed = table.assign(paper_dataset=table["dataset"].map(names))
         renamed = published.rename(columns={"dataset": "paper_dataset"})

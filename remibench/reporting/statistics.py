@@ -1,10 +1,16 @@
-"""Statistics over seeds."""
+"""Statistics: intervals, paired tests and their correction. Arrays and frames in, numbers out.
+
+What each of them is for, and what it assumes, is in docs/statistics.md.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+LEVEL = 0.05
+_DECIMALS = 6  # rates are stored in single precision: below this, differences are rounding errors
 
 
 def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
@@ -27,3 +33,180 @@ def summarise(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         low, high = t_interval(values.to_numpy())
         records.append((*key, values.mean(), low, high, len(values)))
     return pd.DataFrame(records, columns=[*by, "mean", "low", "high", "seeds"])
+
+
+def binomial_interval(
+    successes: np.ndarray | int, n: np.ndarray | int, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exact (Clopper–Pearson) interval of a probability, from k successes in n independent trials.
+
+    Its ends are the α/2 quantile of Beta(k, n − k + 1) and the 1 − α/2 quantile of
+    Beta(k + 1, n − k), with 0 and 1 where k is 0 or n (Clopper & Pearson 1934). That is what
+    ``scipy.stats.binomtest(k, n).proportion_ci()`` solves for one k; this is for arrays too.
+
+    Args:
+        successes: k, whole numbers from 0 to n.
+        n: Trials, at least 1.
+        confidence: 1 − α.
+
+    Returns:
+        Low and high ends, shares in [0, 1].
+
+    Raises:
+        ValueError: k is not a whole number from 0 to n, or n is 0.
+    """
+    k, n = np.asarray(successes, float), np.asarray(n, float)
+    if np.any((k < 0) | (k > n) | (n < 1) | (k != np.round(k)) | (n != np.round(n))):
+        raise ValueError("successes must be whole numbers from 0 to n, and n at least 1")
+    tail = (1 - confidence) / 2
+    with np.errstate(invalid="ignore"):
+        low = np.where(k == 0, 0.0, stats.beta.ppf(tail, k, n - k + 1))
+        high = np.where(k == n, 1.0, stats.beta.ppf(1 - tail, k + 1, n - k))
+    return low, high
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values adjusted for their number by Holm's step-down method (Holm 1979).
+
+    The i-th smallest of m p-values is multiplied by m − i + 1; an adjusted value is never below a
+    smaller p-value's, nor above 1. NaN (no test was possible) stays NaN and does not count in m.
+    """
+    p = np.asarray(p, float)
+    adjusted = np.full(len(p), np.nan)
+    order = [k for k in np.argsort(p, kind="stable") if not np.isnan(p[k])]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return adjusted
+
+
+def smallest_wilcoxon_p(pairs: int) -> float:
+    """The least two-sided p that the exact signed-rank test of so many pairs can give: 2 / 2ⁿ."""
+    return min(1.0, 2.0 ** (1 - pairs))
+
+
+def paired_differences(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """``values − reference``; equal infinities differ by 0, and rounding errors are cut off."""
+    with np.errstate(invalid="ignore"):
+        differences = np.where(values == reference, 0.0, values - reference)
+    return np.round(differences, _DECIMALS)
+
+
+def wilcoxon_holm(wide: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Every method against a reference, paired: differences, signed-rank tests, Holm's correction.
+
+    Differences of 0 are left out of the test (Wilcoxon's own way). The p-value is exact without
+    ties up to 50 pairs and with ties up to 13, otherwise from the normal approximation
+    (``scipy.stats.wilcoxon``). Where even the least p possible, 2 / 2ⁿ, is not below .05 (n < 6
+    non-zero differences), there is no p-value and ``remark`` says so.
+
+    Args:
+        wide: A row per pair (seed, or cell), a column per method; NaN where it was not run.
+        reference: The column that the others are compared with.
+
+    Returns:
+        One row per other column, in their order: ``method``, ``difference`` (mean of
+        method − reference), ``low`` and ``high`` (95 % t-interval of it over the pairs), ``n``
+        (pairs), ``p`` (two-sided), ``p_holm`` (over the rows that have a p), ``remark``.
+    """
+    rows = []
+    for method in wide.columns.drop(reference, errors="ignore"):
+        if reference not in wide:
+            rows.append((method, np.nan, np.nan, np.nan, 0, np.nan, f"{reference} was not run"))
+            continue
+        pairs = wide[[method, reference]].dropna().to_numpy(float)
+        differences = paired_differences(pairs[:, 0], pairs[:, 1])
+        finite = np.isfinite(differences).all()
+        low, high = t_interval(differences) if finite else (np.nan, np.nan)
+        remarks = [] if finite else ["infinite difference: no interval"]
+        if len(differences) == 1:
+            remarks.append("n = 1: no interval")
+        nonzero = differences[differences != 0]
+        p = np.nan
+        if smallest_wilcoxon_p(len(nonzero)) < LEVEL:
+            p = stats.wilcoxon(nonzero).pvalue
+        elif len(differences) and not len(nonzero):
+            remarks.append("no pair differs")
+        else:
+            remarks.append(
+                f"n too small: {len(nonzero)} of the 6 differing pairs that a test needs"
+            )
+        mean = differences.mean() if len(differences) else np.nan
+        rows.append((method, mean, low, high, len(differences), p, "; ".join(remarks)))
+    columns = ["method", "difference", "low", "high", "n", "p", "remark"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.insert(6, "p_holm", holm(table["p"].to_numpy()))
+    return table
+
+
+def ks_efficacy(scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Two-sample Kolmogorov–Smirnov test of a method's efficacy scores against retraining's.
+
+    Args:
+        scores, reference: One score per seed each; infinite ones are allowed.
+
+    Returns:
+        The statistic max |F₁ − F₂|, and its two-sided p-value (exact for these sizes), which is
+        NaN where even samples that do not overlap could not give p < .05 (fewer than 4 seeds
+        each: the least p is 2 / C(n + m, n)). Both are NaN without scores.
+    """
+    scores, reference = (np.asarray(x, float) for x in (scores, reference))
+    scores, reference = scores[~np.isnan(scores)], reference[~np.isnan(reference)]
+    if not len(scores) or not len(reference):
+        return np.nan, np.nan
+    result = stats.ks_2samp(scores, reference)
+    least = stats.ks_2samp(np.zeros(len(scores)), np.ones(len(reference))).pvalue
+    return float(result.statistic), float(result.pvalue) if least < LEVEL else np.nan
+
+
+def mcnemar_range(before: int, after: int, n: int) -> tuple[float, float]:
+    """Least and greatest p of the exact McNemar test that two paired counts leave possible.
+
+    The test needs the numbers x and y of images that changed one way and the other; of two counts
+    only x − y = before − after is known. Every y that fits gives a two-sided binomial p of x among
+    x + y at ½.
+
+    Args:
+        before, after: Successes among the same n images.
+        n: Images.
+    """
+    possible = [
+        (before - after + y, y)
+        for y in range(min(after, n - before) + 1)
+        if 0 <= before - after + y <= before
+    ]
+    p = [stats.binomtest(x, x + y).pvalue if x + y else 1.0 for x, y in possible]
+    return min(p), max(p)
+
+
+def low_power(table: pd.DataFrame, n: int = 40) -> pd.DataFrame:
+    """What two rates of n images each can tell: Table VI, whose entries are multiples of 1/40.
+
+    Args:
+        table: ``before`` and ``after`` in percent, and columns that name the row.
+        n: Images that each rate is of.
+
+    Returns:
+        The other columns; ``before`` and ``after`` as counts of n, each with its exact 95 %
+        interval in percent (``before_low`` …); ``fisher_p``, two-sided, as if the images were
+        different ones before and after, with ``fisher_p_holm`` over the rows; and ``mcnemar_least``
+        and ``mcnemar_greatest``, if they are the same images (:func:`mcnemar_range`).
+
+    Raises:
+        ValueError: A rate is not a multiple of 1/n.
+    """
+    counts = table[["before", "after"]] * n / 100
+    if (counts != counts.round()).any(axis=None):
+        raise ValueError(f"a rate is not a multiple of 1/{n}")
+    result = table.assign(**counts.astype(int))
+    for phase in ("before", "after"):
+        low, high = binomial_interval(result[phase], n)
+        result[f"{phase}_low"], result[f"{phase}_high"] = 100 * low, 100 * high
+    pairs = result[["before", "after"]].to_numpy().tolist()
+    fisher = [stats.fisher_exact([[b, n - b], [a, n - a]]).pvalue for b, a in pairs]
+    least, greatest = zip(*(mcnemar_range(b, a, n) for b, a in pairs), strict=True)
+    return result.assign(
+        fisher_p=fisher,
+        fisher_p_holm=holm(fisher),
+        mcnemar_least=least,
+        mcnemar_greatest=greatest,
+    )

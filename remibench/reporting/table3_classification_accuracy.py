@@ -2,11 +2,15 @@
 
 import pandas as pd
 
+from remibench.reporting.render import note as explain
+from remibench.reporting.render import pivot
 from remibench.reporting.results import Results
 
 TITLE = "Classification accuracy (%)"
 ROWS = ["dataset", "architecture", "forget_ratio", "subset"]
 DECIMALS = 1
+
+__all__ = ["TITLE", "build", "explain", "layout"]
 
 
 def build(results: Results) -> pd.DataFrame:
@@ -21,3 +25,8 @@ def build(results: Results) -> pd.DataFrame:
         published,
         on=["architecture", "forget_ratio", "method", "subset"],
     )
+
+
+def layout(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per cell and subset, one column per method."""
+    return pivot(table, ROWS, DECIMALS)

@@ -10,4 +10,5 @@ with job(snakemake):
     use_theme()
     module = import_module(f"remibench.reporting.{snakemake.params.module}")
     results = Results.read(**dict(snakemake.input.items()))
-    write_figure(module.draw(results), **dict(snakemake.output.items()))
+    figure = module.draw(results, **snakemake.params.options)
+    write_figure(figure, **dict(snakemake.output.items()))

@@ -10,5 +10,5 @@ with job(snakemake):
     module = import_module(f"remibench.reporting.{snakemake.params.module}")
     results = Results.read(**dict(snakemake.input.items()))
     table = module.build(results)
-    layout = (module.TITLE, module.ROWS, module.DECIMALS)
-    write_table(table, results.remarks, *layout, **dict(snakemake.output.items()))
+    texts = (module.layout(table), module.TITLE, module.explain(table, results.remarks))
+    write_table(table, *texts, **dict(snakemake.output.items()))

@@ -1,0 +1,49 @@
+"""Figure 2: accuracy of membership fingerprinting and inference on the target models."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from remibench.reporting.panels import Bar, draw_bars
+from remibench.reporting.results import Results, count_seeds
+from remibench.reporting.statistics import summarise
+
+BARS = [  # colours that no method has; black-box access is hatched
+    Bar("mf_whitebox", "MF, white-box", "#aa4499"),
+    Bar("mf_blackbox", "MF, black-box", "#cc8fc2", "////"),
+    Bar("mia_whitebox", "MIA, white-box", "#7f7f2a"),
+    Bar("mia_blackbox", "MIA, black-box", "#b5b56b", "////"),
+]
+
+
+def values(results: Results) -> pd.DataFrame:
+    """Accuracy per attack and target model; ``bar`` is ``attack_access``."""
+    attacks = results.attacks
+    return attacks.assign(
+        bar=attacks["attack"] + "_" + attacks["access"], value=attacks["accuracy"].astype(float)
+    )[["dataset", "architecture", "seed", "bar", "value"]]
+
+
+def data(results: Results) -> pd.DataFrame:
+    """Mean, interval and number of seeds per target model's cell and attack."""
+    return summarise(values(results), ["dataset", "architecture", "bar"])
+
+
+def draw(results: Results) -> Figure:
+    """One panel per dataset, one group per architecture."""
+    table = data(results)
+
+    def title(dataset: str) -> str:
+        return f"{dataset}, n = {count_seeds(table.loc[table['dataset'] == dataset, 'seeds'])}"
+
+    return draw_bars(
+        table,
+        values(results),
+        BARS,
+        results.names,
+        results.architectures,
+        ylabel="Accuracy of the membership model",
+        title=title,
+        chance=0.5,
+    )

@@ -1,0 +1,84 @@
+"""Figures 3, 7–9, and 10–13: MIA on the forget set before and after unlearning.
+
+Figure 3 is white-box membership inference at a forget ratio of 25 %, Figures 7–9 are the same at
+other ratios, Figures 10–13 the same with black-box inference.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from remibench.reporting.effectiveness import effectiveness
+from remibench.reporting.panels import Bar, draw_bars
+from remibench.reporting.results import CELL, COLORS, METHODS, Results, count_seeds, percent
+from remibench.reporting.statistics import summarise
+
+ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}
+SHOWN = ["original", "fisher", "remi_whitebox", "remi_blackbox", "retrain"]
+
+
+def values(results: Results, ratio: float, access: str) -> pd.DataFrame:
+    """MIA accuracy on the forget set per cell, method and seed at one ratio."""
+    rows = results.metric(f"mia_{access}_rate")
+    rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == "forget")]
+    return rows.assign(bar=rows["method"])
+
+
+def data(results: Results, ratio: float = 0.25, access: str = "whitebox") -> pd.DataFrame:
+    """Mean, interval and seeds per cell and method, with two numbers to compare with.
+
+    ``reference`` is the mean rate of the same models on unseen test images, ``paper`` is that of
+    Table IV (white-box; the paper has no numbers of black-box inference).
+    """
+    rows = results.metric(f"mia_{access}_rate")
+    rows = rows[rows["forget_ratio"] == ratio]
+    table = summarise(rows[rows["subset"] == "forget"], CELL)
+    test = summarise(rows[rows["subset"] == "test"], CELL)[[*CELL, "mean"]]
+    table = table.merge(test.rename(columns={"mean": "reference"}), how="left", on=CELL)
+    phases = {"before": "original", "after": "remi_whitebox"}
+    published = results.published["table4_whitebox_mia_accuracy"]
+    published = published.assign(
+        method=published["phase"].map(phases), paper=published["mia_accuracy"]
+    )
+    if access != "whitebox":
+        published = published.head(0)
+    table = results.with_published(table, published, on=CELL[1:])
+    return table.assign(bar=table["method"])
+
+
+def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Figure:
+    """One panel per dataset, one group per architecture, one bar per method.
+
+    A tick on every bar marks the same model's rate on unseen test images: a method that lowers both
+    alike has moved the model rather than forgotten an image.
+    """
+    rows = values(results, ratio, access)
+    return draw_bars(
+        data(results, ratio, access),
+        rows,
+        [Bar(method, METHODS[method], COLORS[method]) for method in SHOWN],
+        results.names,
+        results.architectures,
+        ylabel=f"{ACCESS[access]} MIA accuracy on $D_f$\n(share called members)",
+        title=lambda dataset: _title(results, rows, dataset, ratio, access),
+    )
+
+
+def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, access: str) -> str:
+    mine = rows[rows["dataset"] == dataset]
+    if mine.empty:
+        return f"{dataset}, {percent(ratio)} forgotten: not run"
+    counts = mine.groupby(CELL)["seed"].nunique()
+    title = f"{dataset}, {percent(ratio)} forgotten, n = {count_seeds(counts)}"
+    if access != "whitebox":
+        return title
+    ours = effectiveness(mine)["value"].dropna()
+    word = "not defined" if {"fisher", "remi_whitebox"} <= set(mine["method"]) else "not run"
+    title += f"\nproportional effectiveness {word if ours.empty else f'{ours.mean():.0%}'}"
+    name = results.datasets.set_index("dataset")["paper_dataset"].get(dataset)
+    published = results.published["figure3_proportional_effectiveness"]
+    paper = published[(published["dataset"] == name) & (published["forget_ratio"] == ratio)]
+    if len(paper):
+        title += f" (paper {paper['proportional_effectiveness_pct'].iloc[0]:.0f}%)"
+    return title

@@ -1,0 +1,84 @@
+"""Figure 4: distribution of efficacy scores on the forget set, by method and forget ratio."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from remibench.reporting.panels import FEW_SEEDS, cell_title, labels_of, legend, page, say_not_run
+from remibench.reporting.results import COLORS, METHODS, Results, percent
+
+AXES = ["dataset", "architecture", "forget_ratio", "method", "seed"]
+
+
+def data(results: Results) -> pd.DataFrame:
+    """One efficacy score per cell, method and seed."""
+    return results.metric("efficacy")[[*AXES, "value"]]
+
+
+def draw(results: Results) -> Figure:
+    """One panel per dataset and architecture; a box of every method's seeds at every ratio."""
+    table = data(results)
+    datasets, architectures, ratios = results.names, results.architectures, results.ratios
+    height = 2.2 if len(architectures) == 1 else 1.6
+    figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
+    groups = dict(list(table.groupby(AXES[:2])))
+    for line, dataset in enumerate(datasets):
+        for column, architecture in enumerate(architectures):
+            axis = axes[line, column]
+            axis.set_yscale("log")
+            axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
+            axis.set_xlim(-0.5, len(ratios) - 0.5)
+            cell = groups.get((dataset, architecture))
+            if cell is None:
+                cell_title(axis, dataset, architecture, [])
+                say_not_run(axis)
+                continue
+            counts = cell.groupby(AXES[:-1])["seed"].nunique()
+            cell_title(axis, dataset, architecture, counts)
+            for place in range(1, len(ratios)):
+                axis.axvline(place - 0.5, color="0.88", linewidth=0.6, zorder=0)
+            _boxes(axis, cell, ratios, results.methods)
+    label = plt.rcParams["axes.labelsize"]
+    figure.supylabel("Efficacy score on $D_f$ (log scale)", fontsize=label)
+    figure.supxlabel("Share of the training set forgotten", fontsize=label)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[method]) for method in METHODS]
+    legend(figure, handles, labels_of(METHODS, results.methods))
+    return figure
+
+
+def _boxes(axis: plt.Axes, cell: pd.DataFrame, ratios: list[float], methods: list[str]) -> None:
+    width = 0.84 / len(methods)
+    scores = dict(list(cell.groupby(["forget_ratio", "method"])["value"]))
+    for place, ratio in enumerate(ratios):
+        for position, method in enumerate(methods):
+            at = place + (position - (len(methods) - 1) / 2) * width
+            values = scores.get((ratio, method), pd.Series(dtype=float))
+            drawn = np.isfinite(values) & (values > 0)
+            word = "" if drawn.all() else f"{(~drawn).sum()} of {len(values)} are 0 or infinite"
+            values = values[drawn]
+            if word or not len(values):
+                axis.text(
+                    at, 0.03, word or "not run", transform=axis.get_xaxis_transform(),
+                    rotation=90, ha="center", va="bottom", color="0.35", fontsize="x-small",
+                )  # fmt: skip
+            if not len(values):
+                continue
+            color = {"color": COLORS[method], "linewidth": 0.8}
+            axis.boxplot(
+                values,
+                positions=[at],
+                widths=0.75 * width,
+                manage_ticks=False,
+                patch_artist=True,
+                showfliers=len(values) > FEW_SEEDS,
+                boxprops={"facecolor": f"{COLORS[method]}40", **color},
+                medianprops={"color": COLORS[method], "linewidth": 1.4},
+                whiskerprops=color,
+                capprops=color,
+                flierprops={"marker": ".", "ms": 2, "mec": COLORS[method], "mfc": COLORS[method]},
+            )
+            if len(values) <= FEW_SEEDS:
+                axis.plot([at] * len(values), values, "o", color=COLORS[method], ms=2)

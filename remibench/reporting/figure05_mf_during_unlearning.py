@@ -1,0 +1,36 @@
+"""Figure 5: white-box MF on the forget set during unlearning, by forget ratio."""
+
+from __future__ import annotations
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from remibench.reporting.panels import Curve, draw_curves
+from remibench.reporting.results import Results, percent
+
+COLUMNS = ["dataset", "architecture", "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample"]
+
+
+def data(results: Results) -> pd.DataFrame:
+    """MF rates after every epoch of every white-box-guided run; ``curve`` is the forget ratio."""
+    rows = results.histories[results.histories["method"] == "remi_whitebox"]
+    return rows.assign(curve=rows["forget_ratio"]).reindex(columns=COLUMNS)
+
+
+def draw(results: Results) -> Figure:
+    """One panel per dataset and architecture, one curve per forget ratio."""
+    ratios = results.ratios
+    colors = sns.color_palette("viridis", 10).as_hex()  # without yellow, which white swallows
+    places = [round(8 * k / max(len(ratios) - 1, 1)) for k in range(len(ratios))]
+    return draw_curves(
+        data(results),
+        [
+            Curve(ratio, f"{percent(ratio)} forgotten", colors[place])
+            for ratio, place in zip(ratios, places, strict=True)
+        ],
+        results.names,
+        results.architectures,
+        ylabel="White-box MF accuracy on $D_f$\n(share called members)",
+        xlabel="Epoch of ReMI (passes over $D_f$)",
+    )

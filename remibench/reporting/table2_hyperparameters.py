@@ -1,0 +1,77 @@
+"""Table II: the hyper-parameters that every unlearning method was run with."""
+
+import pandas as pd
+
+from remibench.reporting.render import spread
+from remibench.reporting.results import METHODS, Results, percent
+
+TITLE = "Hyper-parameters of unlearning"
+ROWS = ["method", "parameter", "dataset", "architecture"]
+PUBLISHED = ["learning_rate", "lambda2"]
+ALL = "all"
+
+
+def build(results: Results) -> pd.DataFrame:
+    """One row per method, parameter and cell, with the paper's rate and λ2 of ReMI.
+
+    Methods with parameters that were not run have one row, without parameter and value.
+    """
+    used = results.hyperparameters
+    missing = [m for m in METHODS if m not in {"original", "retrain", *used["method"]}]
+    absent = pd.DataFrame({"method": missing}, columns=used.columns)
+    table = pd.concat([used, absent], ignore_index=True) if len(used) else absent
+    paper = results.published["table2_hyperparameters"].melt(
+        id_vars=["dataset", "architecture", "forget_ratio"],
+        value_vars=PUBLISHED,
+        var_name="parameter",
+        value_name="paper",
+    )
+    names = results.datasets.set_index("dataset")["paper_dataset"]
+    keys = ["paper_dataset", "architecture", "forget_ratio", "parameter"]
+    keyed = table.assign(paper_dataset=table["dataset"].map(names)).astype(
+        {"forget_ratio": float, "architecture": object, "parameter": object}
+    )
+    joined = keyed.merge(paper.rename(columns={"dataset": "paper_dataset"}), how="left", on=keys)
+    joined.loc[~joined["method"].str.startswith("remi"), "paper"] = float("nan")
+    return joined.drop(columns="paper_dataset")
+
+
+def layout(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per method, parameter and cell, one column per ratio; one for all, where equal."""
+    run = table[table["parameter"].notna()]
+    text = run.assign(text=[_cell(row.value, row.paper) for row in run.itertuples()])
+    text["forget_ratio"] = [percent(ratio) for ratio in run["forget_ratio"]]
+    ratios = [percent(ratio) for ratio in sorted(run["forget_ratio"].unique())]
+    lines = []
+    for (method, parameter), rows in text.groupby(["method", "parameter"], sort=False):
+        if rows.groupby("forget_ratio")["text"].nunique().max() == 1:
+            same = rows.drop_duplicates("forget_ratio").assign(dataset=ALL, architecture=ALL)
+        else:
+            same = rows
+        wide = spread(same, ROWS, "forget_ratio", ratios)
+        lines.append(wide.assign(method=METHODS[method], parameter=parameter.replace("_", " ")))
+    for method in table.loc[table["parameter"].isna(), "method"]:
+        words = ["–", "–", "–", *["not run"] * max(len(ratios), 1)]
+        columns = [*ROWS, *(ratios or ["all ratios"])]
+        lines.append(pd.DataFrame([[METHODS[method], *words]], columns=columns))
+    order = {label: place for place, label in enumerate(METHODS.values())}
+    return pd.concat(lines, ignore_index=True).sort_values(
+        "method", key=lambda labels: labels.map(order), kind="stable"
+    )
+
+
+def _cell(value: object, paper: float) -> str:
+    try:
+        text = f"{float(value):g}"
+    except ValueError:
+        text = str(value).replace("_", " ")
+    return text if pd.isna(paper) else f"{text} [{paper:g}]"
+
+
+def explain(_: pd.DataFrame, remarks: str) -> str:
+    """How to read the formatted table."""
+    return (
+        "By share of the training set forgotten. In brackets the paper's values of ReMI, which are "
+        "for the full data at 64×64 pixels; λ1 is 1 - λ2 (lambda2). “all” stands for every "
+        f"dataset and architecture of this tree. {remarks}"
+    )

@@ -1,0 +1,115 @@
+"""A made-up evaluation of any part of the paper's grid, in memory."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from remibench.reporting.results import METHODS, Results
+
+PAPER = Path(__file__).parents[1] / "paper"
+DATASETS = ("fmnist", "utkface", "stl10", "cifar10")
+ARCHITECTURES = ("cnn", "resnet18", "xception", "vgg19")
+RATIOS = (0.01, 0.1, 0.25, 0.5)
+RATES = {
+    "original": 0.95,
+    "retrain": 0.4,
+    "fisher": 0.8,
+    "remi_whitebox": 0.3,
+    "remi_blackbox": 0.6,
+}
+SECONDS = {"retrain": 900, "fisher": 40, "remi_whitebox": 200, "remi_blackbox": 100}
+EFFICACY = {"original": 3, "retrain": 0, "fisher": 2, "remi_whitebox": -1, "remi_blackbox": 1}
+AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
+
+
+def published():
+    return {path.stem: pd.read_csv(path) for path in PAPER.glob("*.csv")}
+
+
+def synthetic_results(
+    datasets=DATASETS, architectures=ARCHITECTURES, seeds=20, ratios=RATIOS, methods=tuple(METHODS)
+):
+    """Plausible numbers for every cell; the same for the same arguments."""
+    rng = np.random.default_rng(0)
+    rows, epochs, attacks, parameters = [], [], [], []
+    for dataset, architecture in product(datasets, architectures):
+        easy = 0.02 * (len(dataset) + len(architecture)) / 10
+        for seed in range(seeds):
+            for attack, access in product(("mf", "mia"), ("whitebox", "blackbox")):
+                accuracy = 0.62 + easy + 0.05 * (access == "whitebox") + rng.normal(0, 0.02)
+                attacks.append((dataset, architecture, seed, attack, access, accuracy))
+            for method, ratio in product(methods, ratios):
+                cell = (dataset, architecture, seed, method, ratio)
+                rate = np.clip(RATES[method] - easy + rng.normal(0, 0.04), 0, 1)
+                for subset, images, accuracy in (
+                    ("forget", round(1000 * ratio), 1 if method == "original" else 0.8),
+                    ("retain", round(1000 * (1 - ratio)), 0.99),
+                    ("test", 500, 0.7 + easy + rng.normal(0, 0.01)),
+                ):
+                    lower = {"forget": 0, "retain": 0.05, "test": 0.2}[subset]
+                    rows.append((*cell, subset, "accuracy", accuracy))
+                    rows.append((*cell, subset, "images", images))
+                    rows += [
+                        (*cell, subset, f"{attack}_{access}_rate", max(rate - lower, 0))
+                        for attack, access in product(("mf", "mia"), ("whitebox", "blackbox"))
+                    ]
+                score = EFFICACY[method] + rng.normal(0, 0.3)
+                rows.append((*cell, "forget", "efficacy", 10.0**score))
+                if method == "original":
+                    continue
+                seconds = SECONDS[method] * rng.uniform(0.5, 1.5)
+                rows.append((*cell, "", "seconds", seconds))
+                if method.startswith("remi"):
+                    rows.append((*cell, "", "seconds_attack_loss", 0.7 * seconds))
+                    end = int(rng.integers(5, 40)) + 20 * (method == "remi_blackbox")
+                    start = 0.75 + rng.normal(0, 0.03)
+                    for epoch in range(end + 1):
+                        left = 1 - epoch / end
+                        epochs.append((*cell, epoch, 0.5 + 0.5 * left, start - 0.25 * (1 - left)))
+        for ratio, method in product(ratios, methods):
+            names = {"learning_rate": 0.01, "lambda2": 0.98, "loss": "gaussian_kl"}
+            if method == "fisher":
+                names = {"alpha": 3e-6}
+            if method not in ("original", "retrain"):
+                parameters += [(dataset, architecture, ratio, method, *p) for p in names.items()]
+    return Results(
+        evaluation=pd.DataFrame(rows, columns=[*AXES, "subset", "metric", "value"]),
+        histories=pd.DataFrame(epochs, columns=[*AXES, "epoch", "mf_forget", "mf_out_of_sample"]),
+        datasets=pd.DataFrame(
+            {
+                "dataset": datasets,
+                "paper_dataset": [name.removesuffix("_embedded") for name in datasets],
+                "provenance": "invented",
+                "image_size": 32,
+                **dict.fromkeys(
+                    ("target_train", "target_test", "shadow_train", "shadow_test"), 1000
+                ),
+            }
+        ),
+        training=pd.DataFrame(
+            [
+                (d, a, s, "target", np.nan, 50, 0.01, 0)
+                for d, a, s in product(datasets, architectures, range(seeds))
+            ],
+            columns=[
+                "dataset",
+                "architecture",
+                "seed",
+                "model",
+                "forget_ratio",
+                "epochs",
+                "loss",
+                "stalled",
+            ],
+        ),
+        published=published(),
+        attacks=pd.DataFrame(
+            attacks, columns=["dataset", "architecture", "seed", "attack", "access", "accuracy"]
+        ),
+        hyperparameters=pd.DataFrame(
+            parameters,
+            columns=["dataset", "architecture", "forget_ratio", "method", "parameter", "value"],
+        ),
+    )

@@ -1,0 +1,60 @@
+"""The published numbers beside ours, and every method tested against retraining."""
+
+
+rule scorecard:
+    input:
+        **GATHERED,
+        hyperparameters="<results>/hyperparameters.csv",
+    output:
+        csv="<results>/scorecard/scorecard.csv",
+        tex="<results>/scorecard/scorecard.tex",
+        html=report(
+            "<results>/scorecard/scorecard.html",
+            caption="../report/scorecard.rst",
+            category="Scorecard",
+            labels={"scorecard": "every published number beside ours"},
+        ),
+        counts=report(
+            "<results>/scorecard/counts.csv",
+            caption="../report/scorecard_counts.rst",
+            category="Scorecard",
+            labels={"scorecard": "verdicts per table"},
+        ),
+        svg=report(
+            "<results>/scorecard/heatmap.svg",
+            caption="../report/scorecard_heatmap.rst",
+            category="Scorecard",
+            labels={"scorecard": "heat map"},
+        ),
+        png="<results>/scorecard/heatmap.png",
+    log:
+        "<results>/logs/scorecard.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        code=code("scorecard.py"),
+    script:
+        "../scripts/scorecard.py"
+
+
+rule compare_methods:
+    input:
+        **GATHERED,
+    output:
+        comparisons=report(
+            "<results>/statistics/comparisons.csv",
+            caption="../report/scorecard_comparisons.rst",
+            category="Scorecard",
+            labels={"scorecard": "methods against retraining"},
+        ),
+        rates="<results>/statistics/rates.csv",
+    log:
+        "<results>/logs/compare_methods.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        code=code("compare_methods.py"),
+    script:
+        "../scripts/compare_methods.py"
