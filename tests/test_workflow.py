@@ -294,7 +294,7 @@ def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, t
             digests = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, other)}
             assert len(digests) == 1, path
             compared += 1
-        elif path.suffix == ".csv":
+        elif path.suffix == ".csv" and path.stem != "table5_latency":
             first, second = (_without_timings(pd.read_csv(p)) for p in (path, other))
             pd.testing.assert_frame_equal(first, second, check_exact=True)
             compared += 1
@@ -305,6 +305,8 @@ def _without_timings(table):
     table = table[[column for column in table if not column.startswith("seconds")]]
     if "metric" in table:
         table = table[~table["metric"].str.startswith("seconds")]
+    if "verdict" in table:  # the scorecard
+        table = table[table["table"] != "Table V"]
     return table.reset_index(drop=True)
 
 
