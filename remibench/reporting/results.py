@@ -192,6 +192,7 @@ class Results:
         if table.empty:
             return table.assign(paper=np.nan, difference=np.nan)
         names = self.datasets.set_index("dataset")["paper_dataset"]
+        names = names.astype(object).fillna("")  # a column of none at all would be of floats
         keyed = table.assign(paper_dataset=table["dataset"].map(names))
         renamed = published.rename(columns={"dataset": "paper_dataset"})
         joined = keyed.merge(
