@@ -5,7 +5,7 @@ RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run plan env test bench lint format lock schema clean
+.PHONY: help run plan env test bench lint format docs lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   time the hot paths against plain reference code"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
+	@echo "make docs    build the documentation into site/, offline; a warning is an error"
 	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
 	@echo "make clean   remove results of the default grid, caches and .venv"
 
@@ -60,15 +61,22 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
+# The second line: what is built asks nobody else for a font, script or image.
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@! grep --recursive --extended-regexp --include='*.html' --include='*.css' \
+	    '(src="|url\(|<link[^>]* href=")https?:' site
+
 # Needs uv on the PATH. The lock files hold for every platform and Python 3.11+.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
     --no-emit-index-url pyproject.toml
 lock:
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) --output-file requirements-dev.lock --extra dev --constraint requirements.lock
+	$(LOCK) --output-file requirements-dev.lock --extra dev --extra docs \
+	    --constraint requirements.lock
 
 schema: .venv/.run
 	$(BIN)/python -m remibench.config > workflow/schemas/config.schema.json
 
 clean:
-	rm -rf $(RESULTS) .venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(RESULTS) site .venv .pytest_cache .ruff_cache build *.egg-info

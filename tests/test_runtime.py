@@ -132,7 +132,9 @@ def test_the_conda_environment_mirrors_pyproject():
 def test_the_lock_pins_torch_and_agrees_with_the_development_lock():
     lock = (ROOT / "requirements.lock").read_text().splitlines()
     assert {"torch==2.14.1", "torchvision==0.29.1"} <= set(lock)
-    assert set(lock) <= set((ROOT / "requirements-dev.lock").read_text().splitlines())
+    development = (ROOT / "requirements-dev.lock").read_text().splitlines()
+    pins, others = ({line.partition(" ;")[0] for line in each} for each in (lock, development))
+    assert pins <= others  # markers may differ: colorama is for Windows alone until mkdocs asks
     assert not any("://" in line for line in lock)
 
 

@@ -1,0 +1,44 @@
+"""Retrain the last layer alone, on the retain set (EU-k with k = 1, Goel et al. 2022)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from remibench.seeding import derive_seed
+from remibench.training import History, fit, predict
+from remibench.unlearning import UnlearningTask
+
+
+def unlearn(task: UnlearningTask, *, epochs: int, learning_rate: float) -> History:
+    """Forget the last layer, and fit a new one to the features of the retain set.
+
+    The backbone stays as it is: what it has learned of the forget set remains.
+
+    Args:
+        task: The unlearning task.
+        epochs: Passes over the retain set.
+        learning_rate: Of SGD with momentum .9.
+    """
+    head = task.model.head
+    with torch.random.fork_rng(devices=[]):  # the global generator is left alone
+        torch.manual_seed(derive_seed(task.seed, "initialisation"))
+        head.load_state_dict(nn.Linear(head.in_features, head.out_features).state_dict())
+    hidden = predict(task.model, task.images[task.retain])[1].float()
+    labels = task.labels[task.retain]
+
+    def batch_loss(batch: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(head(hidden[batch]), labels[batch])
+
+    return fit(
+        head,
+        torch.optim.SGD(head.parameters(), lr=learning_rate, momentum=0.9),
+        batch_loss,
+        len(labels),
+        what="head_retrain",
+        epochs=epochs,
+        batch_size=task.training["batch_size"],
+        seed=task.seed,
+        progress=task.progress,
+    )
