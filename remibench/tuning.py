@@ -122,7 +122,7 @@ def describe_choice(
         trials: Of :func:`judge_candidates`.
         chosen: Of :func:`choose_candidates`.
         published: ``paper/table2_hyperparameters.csv``.
-        names: The paper's name of each dataset, by ours; missing for what is not the paper's.
+        names: The paper's name of each dataset, by ours (:attr:`Results.paper_names`).
 
     Returns:
         ``chosen`` with ``paper`` (empty where the paper has no value) and ``gap_unchanged`` (of the

@@ -1,8 +1,11 @@
 """The search for hyper-parameters: candidates, the gap to retraining, and what is written back."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import yaml
+from synthetic import synthetic_results
 from test_config import ROOT, default, merge
 
 from remibench.config import load_config
@@ -99,7 +102,9 @@ def test_what_was_found_stands_beside_the_papers_value(evaluation):
     lines = format_choice(table)
     assert lines["parameters"].tolist() == ["alpha 1e-06", "learning_rate 0.01 [0.01]"]
     assert lines["forget ratio"].tolist() == ["10%", "10%"]
-    other = describe_choice(trials, chosen, published, pd.Series({"fmnist": None}))
+    datasets = pd.DataFrame({"dataset": ["fmnist"], "paper_dataset": [float("nan")]})  # as read
+    strangers = replace(synthetic_results(seeds=1), datasets=datasets).paper_names
+    other = describe_choice(trials, chosen, published, strangers)
     assert other["paper"].isna().all()  # stand-ins are not the paper's data
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.reporting.panels import Bar, draw_bars
-from remibench.reporting.results import Results, count_seeds
+from remibench.reporting.results import Results
 from remibench.reporting.statistics import summarise
 
 BARS = [  # colours that no method has; black-box access is hatched
@@ -32,18 +32,12 @@ def data(results: Results) -> pd.DataFrame:
 
 def draw(results: Results) -> Figure:
     """One panel per dataset, one group per architecture."""
-    table = data(results)
-
-    def title(dataset: str) -> str:
-        return f"{dataset}, n = {count_seeds(table.loc[table['dataset'] == dataset, 'seeds'])}"
-
     return draw_bars(
-        table,
+        data(results),
         values(results),
         BARS,
         results.names,
         results.architectures,
         ylabel="Accuracy of the membership model",
-        title=title,
         chance=0.5,
     )

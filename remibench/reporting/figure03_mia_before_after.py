@@ -76,7 +76,7 @@ def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, acc
     ours = effectiveness(mine)["value"].dropna()
     word = "not defined" if {"fisher", "remi_whitebox"} <= set(mine["method"]) else "not run"
     title += f"\nproportional effectiveness {word if ours.empty else f'{ours.mean():.0%}'}"
-    name = results.datasets.set_index("dataset")["paper_dataset"].get(dataset)
+    name = results.paper_names.get(dataset)
     published = results.published["figure3_proportional_effectiveness"]
     paper = published[(published["dataset"] == name) & (published["forget_ratio"] == ratio)]
     if len(paper):

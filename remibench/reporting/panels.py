@@ -12,6 +12,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from remibench.reporting.results import count_seeds
+
 COLUMN = 3.5  # inches: one column of a two-column page
 PAGE = 7.0  # both
 PAPER = "#d55e00"  # the paper's numbers; no method has this colour
@@ -83,7 +85,7 @@ def draw_bars(
     architectures: Sequence[str],
     *,
     ylabel: str,
-    title: Callable[[str], str],
+    title: Callable[[str], str] | None = None,
     top: float = 1.0,
     chance: float | None = None,
 ) -> Figure:
@@ -96,7 +98,7 @@ def draw_bars(
         bars: In the order of display. Those that no row has are named in the legend alone.
         datasets, architectures: The cells of the tree; those without rows say "not run".
         ylabel: With unit.
-        title: Of a dataset's panel.
+        title: Of a dataset's panel; its name and number of seeds if None.
         top: The largest possible value.
         chance: Where a level is drawn.
     """
@@ -129,7 +131,8 @@ def draw_bars(
         axis.set_xlim(-0.5, len(architectures) - 0.5)
         axis.set_ylim(0, 1.04 * top)
         axis.tick_params(axis="x", length=0)
-        axis.set_title(title(dataset))
+        mine = table.loc[table["dataset"] == dataset, "seeds"]
+        axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(mine)}")
     for axis in axes.flat[len(datasets) :]:
         axis.set_axis_off()
     figure.supylabel(ylabel, fontsize=plt.rcParams["axes.labelsize"])

@@ -104,6 +104,12 @@ class Results:
         return list(dict.fromkeys([*self.datasets["dataset"], *self.evaluation["dataset"]]))
 
     @property
+    def paper_names(self) -> pd.Series:
+        """The paper's name of each dataset, by ours; "" for what is none of the paper's."""
+        names = self.datasets.set_index("dataset")["paper_dataset"]
+        return names.astype(object).fillna("")  # a column of none at all is read as numbers
+
+    @property
     def architectures(self) -> list[str]:
         """The architectures of this tree, in the order of its config."""
         return list(dict.fromkeys(self.evaluation["architecture"]))
@@ -191,9 +197,7 @@ class Results:
         """
         if table.empty:
             return table.assign(paper=np.nan, difference=np.nan)
-        names = self.datasets.set_index("dataset")["paper_dataset"]
-        names = names.astype(object).fillna("")  # a column of none at all would be of floats
-        keyed = table.assign(paper_dataset=table["dataset"].map(names))
+        keyed = table.assign(paper_dataset=table["dataset"].map(self.paper_names))
         renamed = published.rename(columns={"dataset": "paper_dataset"})
         joined = keyed.merge(
             renamed[["paper_dataset", *on, "paper"]], how="left", on=["paper_dataset", *on]

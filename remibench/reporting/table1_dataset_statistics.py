@@ -40,7 +40,7 @@ def build(results: Results) -> pd.DataFrame:
     forget = range_.reindex(forget).reset_index().assign(part="forget")
     table = pd.concat([pd.DataFrame(rows), forget], ignore_index=True)
     paper = results.published["table1_dataset_statistics"].set_index("dataset")
-    names = results.datasets.set_index("dataset")["paper_dataset"]
+    names = results.paper_names
     table["paper"] = [
         _published(paper, names.get(row.dataset), row.part, row.forget_ratio)
         for row in table.itertuples()

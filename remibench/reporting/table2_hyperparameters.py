@@ -26,9 +26,8 @@ def build(results: Results) -> pd.DataFrame:
         var_name="parameter",
         value_name="paper",
     )
-    names = results.datasets.set_index("dataset")["paper_dataset"].astype(object).fillna("")
     keys = ["paper_dataset", "architecture", "forget_ratio", "parameter"]
-    keyed = table.assign(paper_dataset=table["dataset"].map(names)).astype(
+    keyed = table.assign(paper_dataset=table["dataset"].map(results.paper_names)).astype(
         {"forget_ratio": float, "architecture": object, "parameter": object}
     )
     joined = keyed.merge(paper.rename(columns={"dataset": "paper_dataset"}), how="left", on=keys)

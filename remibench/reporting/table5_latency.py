@@ -39,9 +39,8 @@ def build(results: Results) -> pd.DataFrame:
     )
     paper = paper.rename(columns={"paper": "mean", "paper_attack_loss": "attack_loss"})
     paper = _with_speedup(paper[[*CELL, "mean", "attack_loss"]])
-    names = results.datasets.set_index("dataset")["paper_dataset"].astype(object).fillna("")
     table = _with_speedup(table)
-    table["paper_dataset"] = table["dataset"].map(names).astype(object)
+    table["paper_dataset"] = table["dataset"].map(results.paper_names).astype(object)
     numbers = ["mean", "attack_loss", "attack_loss_share", "speedup", "speedup_median"]
     columns = {name: f"paper_{name}" for name in numbers} | {"mean": "paper"}
     renamed = paper.rename(columns=columns | {"dataset": "paper_dataset"})

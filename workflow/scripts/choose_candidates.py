@@ -23,9 +23,8 @@ with job(snakemake):
     base = pd.read_csv(given.pop("hyperparameters"))
     results = Results.read(**given)
     chosen = choose_candidates(trials)
-    names = results.datasets.set_index("dataset")["paper_dataset"]
     published = results.published["table2_hyperparameters"]
-    table = describe_choice(trials, chosen, published, names)
+    table = describe_choice(trials, chosen, published, results.paper_names)
     write_csv(output.trials, trials)
     write_csv(output.csv, table)
     paths = dict(zip(snakemake.params.searched, output.values, strict=True))
