@@ -5,13 +5,13 @@ RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run plan env test bench lint format docs lock schema clean
+.PHONY: help run plan env test test-slurm bench lint format docs lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
 	@echo "make plan    what CONFIG=config/paper.yaml would take: jobs, disk space, hours"
-	@echo "make test    run the tests"
-	@echo "make bench   time the hot paths against plain reference code"
+	@echo "make test    run the tests                            make test-slurm   those that start a SLURM"
+	@echo "make bench   time the hot paths against plain reference code, after make run"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
 	@echo "make docs    build the documentation into site/, offline; a warning is an error"
@@ -21,8 +21,9 @@ help:
 # A live display where there is a terminal, Snakemake's plain log where there is none.
 run: env
 	@if [ -t 1 ]; then $(BIN)/snakemake --logger rich; else $(BIN)/snakemake; fi
-	@if [ ! -e $(RESULTS)/report.html ] || [ -n "$$(find $(RESULTS)/*.* $(RESULTS)/tables \
-	    $(RESULTS)/figures workflow/report -newer $(RESULTS)/report.html -print -quit)" ]; then \
+	@if [ ! -e $(RESULTS)/report.html ] || [ -n "$$(find $(RESULTS)/*.* \
+	    $(addprefix $(RESULTS)/,tables figures overview scorecard statistics) workflow/report \
+	    -newer $(RESULTS)/report.html -print -quit)" ]; then \
 	    $(BIN)/snakemake --report $(RESULTS)/report.html; fi
 	@printf '\n%s\n' "$$(cat $(RESULTS)/summary.txt)"
 	@printf '\nTables:  %s\nFigures: %s\nReport:  %s\n' \
@@ -47,8 +48,12 @@ env: .venv/.run
 test: .venv/.dev
 	$(BIN)/python -m pytest
 
+test-slurm: .venv/.dev
+	$(BIN)/python -m pytest -m slurm tests/slurm
+
 bench: .venv/.run
-	$(BIN)/python benchmarks/hot_paths.py
+	$(BIN)/python -m benchmarks > $(RESULTS)/benchmarks/hot_paths.md
+	@cat $(RESULTS)/benchmarks/hot_paths.md
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -71,9 +76,8 @@ docs: .venv/.dev
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
     --no-emit-index-url pyproject.toml
 lock:
-	$(LOCK) --output-file requirements.lock
-	$(LOCK) --output-file requirements-dev.lock --extra dev --extra docs \
-	    --constraint requirements.lock
+	$(LOCK) --output-file requirements-dev.lock --extra dev --extra docs
+	$(LOCK) --output-file requirements.lock --constraint requirements-dev.lock
 
 schema: .venv/.run
 	$(BIN)/python -m remibench.config > workflow/schemas/config.schema.json

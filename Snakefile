@@ -6,6 +6,9 @@ min_version("9.27")
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -25,5 +28,6 @@ rule all:
         "<results>/summary.txt",
         expand("<results>/tables/{table}.csv", table=TABLES),
         expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        expand("<results>/overview/{page}.html", page=PAGES),
         "<results>/scorecard/scorecard.csv",
         "<results>/statistics/comparisons.csv",

@@ -1,150 +1,203 @@
-"""Time the hot paths against plain reference code, both in this run, and print the ratios.
-
-Run with ``make bench``. Sizes are the paper's (64×64, CNN if not said) on one thread, random
-images, fewer of them for the larger architectures. Each row is the median of several repeats of
-fast and reference in turn, so that a drifting machine does not favour one of them.
-"""
+"""Single hot paths on one thread against plain reference code, at the paper's sizes."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import nn
-from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-from remibench.attacks.features import model_features
-from remibench.attacks.whitebox import RankOneConvolution
-from remibench.models import ModelSpec, build_model
+from benchmarks.timing import compare, ratio_row, table
+from remibench.attacks.features import membership_features, model_features
+from remibench.attacks.whitebox import WhiteBoxAttack
+from remibench.models import Classifier, ModelSpec, build_model
 from remibench.per_sample import second_moments, squared_norms
-from remibench.runtime import keep_freed_pages
+from remibench.training import fit
+from remibench.unlearning import UnlearningTask, remi
+from tests import reference
 
-IMAGES, REPEATS = 128, 3
-LARGER = {"resnet18": 64, "xception": 32, "vgg19": 16}  # images for each
+SPEC = ModelSpec("cnn", 1, 64, 10, (0.13,), (0.31,))
+REMI = {
+    "loss": "gaussian_kl",
+    "std_floor": 0.2,
+    "learning_rate": 0.0,  # every call finds the same model
+    "lambda2": 0.98,
+    "max_epochs": 1,
+    "batch_size": 64,
+    "classification_batch_size": 256,
+    "classification_data": "train",
+}
+BACKWARD_IMAGES = {"cnn": 256, "resnet18": 128, "xception": 64, "vgg19": 64}
 
 
-def main() -> None:
-    """Print one row per path: seconds of both sides and their ratio."""
-    torch.set_num_threads(1)
-    keep_freed_pages()
-    spec = ModelSpec("cnn", 1, 64, 10, (0.13,), (0.31,))
-    model = build_model(spec, seed=0).eval()
+class Unwatched(UnlearningTask):
+    """Steps of ReMI and nothing else: the stopping rule is never asked."""
+
+    def snapshot(self) -> dict[str, float]:
+        """Rates with which ReMI goes on."""
+        return {"mf_forget": 1.0, "mf_out_of_sample": 0.0}
+
+
+def random_images(count: int, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Uint8 images (N, 1, S, S) and labels (N,)."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (IMAGES, 1, 64, 64), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(10, (IMAGES,), generator=generator)
-    error = torch.randn(2560, 10, generator=generator)
-    hidden = torch.randn(2560, 512, generator=generator)
-    fast_convolution, plain_convolution = RankOneConvolution(5), nn.Conv2d(1, 1, 5, padding=2)
-
-    print(f"{'path':42s} {'ours (s)':>10s} {'reference (s)':>14s} {'ratio':>7s}")
-    report(
-        "white-box features / retained batch graph",
-        lambda: model_features(model, images, labels),
-        lambda: retained_graph(model, images, labels),
-    )
-    report(
-        "white-box features / one sample at a time",
-        lambda: model_features(model, images, labels),
-        lambda: one_at_a_time(model, images, labels),
-    )
-    report(
-        "rank-one convolution / Conv2d on images",
-        lambda: step(fast_convolution, error, hidden),
-        lambda: step(plain_convolution, (error[:, :, None] * hidden[:, None])[:, None]),
-    )
-    report(
-        "Fisher diagonal / one sample at a time",
-        lambda: second_moments(model, images, labels),
-        lambda: one_at_a_time(model, images, labels),
-    )
-    report(
-        "Fisher diagonal / vmap(grad)",
-        lambda: second_moments(model, images, labels),
-        lambda: vmapped(model, images[:32], labels[:32]),
-        reference_share=32 / IMAGES,
-    )
-    report(
-        "Fisher diagonal / ordinary backward",
-        lambda: second_moments(model, images, labels),
-        lambda: ordinary_backward(model, images, labels),
-    )
-    report(
-        "efficacy / ordinary backward",
-        lambda: squared_norms(model, images, labels),
-        lambda: ordinary_backward(model, images, labels),
-    )
-    for architecture, count in LARGER.items():
-        larger = build_model(replace(spec, architecture=architecture), seed=0).eval()
-        for name, measure in (("Fisher diagonal", second_moments), ("efficacy", squared_norms)):
-            report(
-                f"{name} / ordinary backward, {architecture}",
-                partial(measure, larger, images[:count], labels[:count]),
-                partial(ordinary_backward, larger, images[:count], labels[:count]),
-            )
+    images = torch.randint(256, (count, 1, size, size), dtype=torch.uint8, generator=generator)
+    return images, torch.randint(10, (count,), generator=generator)
 
 
-def report(name: str, fast: Callable, reference: Callable, reference_share: float = 1.0) -> None:
-    """Time both in turn; ``reference_share`` is the share of the work that the reference did."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    fast()
-    for _ in range(REPEATS):
-        for function, values in zip((fast, reference), seconds, strict=True):
-            started = time.perf_counter()
-            function()
-            values.append(time.perf_counter() - started)
-    ours, theirs = statistics.median(seconds[0]), statistics.median(seconds[1]) / reference_share
-    print(f"{name:42s} {ours:10.4f} {theirs:14.4f} {theirs / ours:6.1f}×")
-
-
-def step(convolution: nn.Module, *inputs: torch.Tensor) -> None:
-    """Forward and backward of a convolution."""
-    convolution(*inputs).square().mean().backward()
-
-
-def one_at_a_time(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """One forward and one backward pass per sample, squares summed."""
-    totals = [torch.zeros_like(parameter) for parameter in model.parameters()]
-    for image, label in zip(images.split(1), labels.split(1), strict=True):
-        loss = functional.cross_entropy(model(image), label)
-        for total, gradient in zip(
-            totals, torch.autograd.grad(loss, list(model.parameters())), strict=True
-        ):
-            total += gradient.square()
-
-
-def retained_graph(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """One backward pass per sample over the graph of batches of 64, as ML-Doctor does."""
-    for batch, targets in zip(images.split(64), labels.split(64), strict=True):
-        for loss in functional.cross_entropy(model(batch), targets, reduction="none"):
-            torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
-
-
-def vmapped(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """torch.func's per-sample gradients, squared and summed."""
-    parameters = {name: value.detach() for name, value in model.named_parameters()}
-
-    def log_likelihood(parameters: dict, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        logits = functional_call(model, parameters, image[None])
-        return logits.log_softmax(1)[0].gather(0, label[None])[0]
-
-    model.normalise = lambda batch: torch.addcmul(model._shift, batch.float(), model._scale)
-    gradients = vmap(grad(log_likelihood), in_dims=(None, 0, 0))(parameters, images, labels)
-    del model.normalise
-    for gradient in gradients.values():
-        gradient.square().sum(0)
-
-
-def ordinary_backward(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """Forward and backward over the same images, in the same batches of 64."""
+def backward(model: Classifier, images: torch.Tensor, labels: torch.Tensor) -> None:
+    """An ordinary forward and backward pass over the images, in batches of 64."""
     for batch, targets in zip(images.split(64), labels.split(64), strict=True):
         loss = functional.cross_entropy(model(batch), targets)
         torch.autograd.grad(loss, list(model.parameters()))
 
 
-if __name__ == "__main__":
-    main()
+def rows() -> Iterator[list[str]]:
+    """One row per path and reference."""
+    model = build_model(SPEC, seed=0).eval()
+    yield from feature_rows(model)
+    yield from per_sample_rows(model)
+    yield from attack_rows()
+    yield from remi_rows(model)
+
+
+def feature_rows(model: Classifier) -> Iterator[list[str]]:
+    """White-box features, without a backward pass, against gradients of all parameters."""
+    images, labels = random_images(2560)
+    features = partial(model_features, model, images, labels, "fp32")
+    for name, function, count, target in (
+        ("one backward per sample, retained graph", "gradients_over_a_retained_graph", 128, 100),
+        ("one sample at a time", "gradients_one_at_a_time", 256, 5),
+    ):
+        gradients = getattr(reference, function)
+        plain = partial(consume, gradients, model, images[:count], labels[:count])
+        timed = compare(features, plain, count / len(labels))
+        yield ratio_row(f"white-box features, 2,560 images / {name}", timed, target)
+
+
+def per_sample_rows(model: Classifier) -> Iterator[list[str]]:
+    """Sums and norms of squared per-sample gradients."""
+    images, labels = random_images(128)
+    for name, ours in (("Fisher diagonal", second_moments), ("efficacy", squared_norms)):
+        fast = partial(ours, model, images, labels)
+        for label, plain, count, target in (
+            ("retained graph", squares_over_a_retained_graph, 64, 40),
+            ("one sample at a time", squares_one_at_a_time, 128, 3),
+            ("vmap(grad)", squares_by_vmap, 32, 15),
+        ):
+            slow = partial(plain, model, images[:count], labels[:count])
+            timed = compare(fast, slow, count / len(labels))
+            yield ratio_row(f"{name}, CNN / {label}", timed, target)
+    for architecture, count in BACKWARD_IMAGES.items():
+        network = build_model(replace(SPEC, architecture=architecture), seed=0).eval()
+        inputs = random_images(count)
+        for name, ours, most in (
+            ("Fisher diagonal", second_moments, 1.6),
+            ("efficacy", squared_norms, 1.4),
+        ):
+            timed = compare(partial(ours, network, *inputs), partial(backward, network, *inputs))
+            row = f"{name}, {architecture} / one ordinary backward (at most {most}× as long)"
+            yield ratio_row(row, timed, round(1 / most, 3))
+
+
+def attack_rows() -> Iterator[list[str]]:
+    """One epoch of the white-box membership model."""
+    count = 3200
+    generator = torch.Generator().manual_seed(0)
+    features = membership_features(
+        3 * torch.randn(count, 10, generator=generator),
+        torch.randn(count, 512, generator=generator).relu(),
+        random_images(count, 1)[1],
+    )
+    membership = torch.arange(count) % 2
+    attack = WhiteBoxAttack(10, 512)
+    plain = reference.MaterialisedNetwork(attack.network).train()
+    optimizers = [torch.optim.Adam(m.parameters(), lr=1e-5, fused=True) for m in (attack, plain)]
+
+    def batch_loss(batch: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(attack.network(features.take(batch)), membership[batch])
+
+    settings = {"what": "", "epochs": 1, "batch_size": 64, "seed": 0}
+    timed = compare(
+        lambda: fit(attack, optimizers[0], batch_loss, count, **settings),
+        lambda: reference.attack_epoch(
+            plain, features, membership, torch.randperm(count), 64, optimizers[1]
+        ),
+    )
+    yield ratio_row("attack training, 3,200 samples / images of gradients", timed, 4)
+
+
+def remi_rows(model: Classifier) -> Iterator[list[str]]:
+    """Steps of ReMI: 64 forget, 64 out-of-sample and 256 classification images."""
+    images, labels = random_images(1024)
+    forget, outside, rest = torch.arange(256), torch.arange(960, 1024), torch.arange(256, 960)
+    guide = WhiteBoxAttack(10, 512).eval().requires_grad_(requires_grad=False)
+    task = Unwatched(
+        model=model,
+        spec=SPEC,
+        images=images,
+        labels=labels,
+        forget=forget,
+        retain=rest,
+        out_of_sample=outside,
+        guide=guide,
+        training={"momentum": 0.9, "weight_decay": 5e-4, "precision": "bf16"},
+        training_seed=0,
+        seed=0,
+    )
+    histories = []
+    plain = reference.MaterialisedNetwork(guide.network).eval()
+    timed = compare(
+        lambda: histories.append(remi.unlearn(task, **REMI)),
+        lambda: reference.remi_gradient(
+            model,
+            plain,
+            (images[:64], labels[:64]),
+            (images[960:], labels[960:]),
+            (images[256:512], labels[256:512]),
+            lambda2=0.98,
+            std_floor=0.2,
+        ),
+        share=0.25,
+        repeats=3,
+    )
+    yield ratio_row("ReMI, four steps / double backward through gradients", timed, 10)
+    last = [history[-1] for history in histories[1:]]
+    shares = [record["seconds"] / record["seconds_attack_loss"] for record in last]
+    parts = tuple([record[key] for record in last] for key in ("seconds_attack_loss", "seconds"))
+    yield ratio_row("ReMI: the attack loss / the whole step", (*parts, shares), 2)
+
+
+def consume(gradients, *inputs: object) -> None:
+    """Run an iterator of gradients to its end."""
+    for _ in gradients(*inputs):
+        pass
+
+
+def squares_over_a_retained_graph(model: Classifier, *data: torch.Tensor) -> None:
+    """Σ g² from the gradients of a loop over a retained graph."""
+    reference.sum_of_squares(model, reference.gradients_over_a_retained_graph(model, *data))
+
+
+def squares_one_at_a_time(model: Classifier, *data: torch.Tensor) -> None:
+    """Σ g² from the gradients of one sample at a time."""
+    reference.sum_of_squares(model, reference.gradients_one_at_a_time(model, *data))
+
+
+def squares_by_vmap(model: Classifier, *data: torch.Tensor) -> None:
+    """Σ g² from torch.func's per-sample gradients."""
+    for gradient in reference.gradients_by_vmap(model, *data).values():
+        gradient.square().sum(0)
+
+
+def section() -> str:
+    """The table."""
+    return table(
+        "Hot paths",
+        ["path / reference", "ours (s)", "reference (s)", "ratio", "at least", "met"],
+        rows(),
+        "One thread, 64×64 images, CNN if not said, fp32 (ReMI bf16). Median (least–greatest) of "
+        "pairs of calls in turn. A reference that does a share of the images counts for all.",
+    )

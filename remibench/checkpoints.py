@@ -1,31 +1,50 @@
 """Reading and writing artifacts: nothing half-written, nothing unpickled, clear errors.
 
 Models are safetensors files with one JSON header, arrays are npy/npz without pickle, tables are
-CSV, records are JSON. Every writer goes through :func:`atomic_path`.
+CSV, records are JSON. Every writer goes through :func:`atomic_path`. Binary files hold a CRC-32
+that every reader checks: in the header of safetensors, behind the array in npy, and in npz zip's
+own. Text files, which are small, are only checked for being whole and well-formed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import hashlib
+import io
 import json
+import logging
 import os
+import shlex
 import tempfile
 import time
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from remibench.errors import DivergedError, RemibenchError
+from remibench.errors import DivergedError, RemibenchError, TerminatedError
 
-if TYPE_CHECKING:  # numpy-only jobs never import torch
+if TYPE_CHECKING:  # many jobs never import these
+    import pandas as pd
     import torch
 
+logger = logging.getLogger("remibench")
+
 _HEADER = "remibench"  # a single metadata key: safetensors does not keep the order of several
+_NPY_END = b"CRC-32: "  # behind the array, where numpy does not look; 8 hexadecimal digits follow
+_NPY_END_SIZE = len(_NPY_END) + 8
+_CHUNK = 2**24  # bytes that a checksum reads at once
+
+
+def _unreadable(path: str | Path, reason: object) -> RemibenchError:
+    return RemibenchError(
+        f"cannot read {path}: {reason}; `rm {shlex.quote(str(path))}` and run the same snakemake "
+        "command again, which makes it anew"
+    )
 
 
 @contextlib.contextmanager
@@ -65,12 +84,24 @@ def atomic_path(
             temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what :func:`atomic_path` left beside ``path`` in a process that was killed.
+
+    To be called by the only process that writes ``path``.
+    """
+    path = Path(path)
+    name = f".{glob.escape(path.stem)}.????????{glob.escape(path.suffix)}"  # as mkstemp's
+    for leftover in path.parent.glob(name):
+        leftover.unlink(missing_ok=True)
+
+
 def save_tensors(
     path: str | Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]
 ) -> None:
     """Write named tensors and a JSON header (what the tensors are) to a safetensors file.
 
-    The same tensors and header give the same bytes.
+    The same tensors and header give the same bytes. The format has no checksum: the header gets
+    one, ``crc32``, of itself and of the tensors.
 
     Raises:
         DivergedError: A tensor is not finite: whatever made it diverged in its last step.
@@ -83,9 +114,23 @@ def save_tensors(
     from safetensors.torch import save
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(contiguous, metadata={_HEADER: json.dumps(header, sort_keys=True)})
+    sealed = {**header, "crc32": _tensors_crc32(contiguous, header)}
+    # Keys keep their order: that of a history's records is the order of its columns.
+    data = save(contiguous, metadata={_HEADER: json.dumps(sealed)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _tensors_crc32(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> str:
+    import torch
+
+    checksum = zlib.crc32(json.dumps(header).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        what = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+        checksum = zlib.crc32(what.encode(), checksum)
+        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), checksum)
+    return f"{checksum:08x}"
 
 
 def load_tensors(
@@ -97,32 +142,29 @@ def load_tensors(
         The tensors on the CPU, and the whole header.
 
     Raises:
-        RemibenchError: The file is missing, corrupt, truncated, not of this project, or its header
-            differs from ``expected``; the message names the file, what was expected and found.
+        RemibenchError: The file is missing, damaged, not of this project, or its header differs
+            from ``expected``; the message names the file, what was expected and found.
     """
     from safetensors import SafetensorError, safe_open
 
-    remedy = "delete it and run snakemake again to make it anew"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file") from error
     except (SafetensorError, OSError, ValueError) as error:
-        reason = (
-            "no such file" if not Path(path).exists() else f"not a whole safetensors file ({error})"
-        )
-        raise RemibenchError(f"cannot read checkpoint {path}: {reason}; {remedy}") from error
+        raise _unreadable(path, f"not a whole safetensors file ({error})") from error
     try:
         header = json.loads(metadata[_HEADER])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise RemibenchError(
-            f"checkpoint {path} was not written by remibench (no `{_HEADER}` header); {remedy}"
-        ) from error
+        stated = header.pop("crc32")
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise _unreadable(path, f"not written by remibench (no `{_HEADER}` header)") from error
+    if stated != (found := _tensors_crc32(tensors, header)):
+        raise _unreadable(path, f"damaged (CRC-32 {found}, expected {stated})")
     for key, value in expected.items():
         if header.get(key) != value:
-            raise RemibenchError(
-                f"checkpoint {path} holds {key}={header.get(key)!r}, expected {value!r}; {remedy}"
-            )
+            raise _unreadable(path, f"it holds {key}={header.get(key)!r}, expected {value!r}")
     return tensors, header
 
 
@@ -142,33 +184,57 @@ def fill_module(
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
-            raise RemibenchError(
-                f"checkpoint {path}: tensor {name!r} has shape {found.get(name, 'missing')}, "
-                f"expected {wanted.get(name, 'no such tensor')}; it belongs to another "
-                "architecture, image size or number of classes"
+            raise _unreadable(
+                path,
+                f"tensor {name!r} has shape {found.get(name, 'missing')}, expected "
+                f"{wanted.get(name, 'no such tensor')}: another architecture, image size or number "
+                "of classes",
             )
     copies = {name: tensors[name].to(tensor.dtype, copy=True) for name, tensor in own.items()}
     module.load_state_dict(copies, assign=True)
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
-    """Write one array as npy, without pickle."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+    """Write one array as npy, without pickle, and a checksum behind it."""
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        seal_array(temporary)
+
+
+def seal_array(path: Path) -> None:
+    """Append the checksum that :func:`load_array` checks to a finished npy file."""
+    with path.open("r+b") as file:
+        checksum = _file_crc32(file, path.stat().st_size)
+        file.write(_NPY_END + checksum)
+
+
+def _file_crc32(file: BinaryIO, size: int) -> bytes:
+    """CRC-32 of the next ``size`` bytes, as 8 hexadecimal digits."""
+    checksum = 0
+    while size and (chunk := file.read(min(size, _CHUNK))):
+        checksum = zlib.crc32(chunk, checksum)
+        size -= len(chunk)
+    return b"%08x" % checksum
 
 
 def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
-    """Read one npy array, memory-mapped if asked for.
+    """Read one npy array, memory-mapped if asked for, after checking its checksum.
 
     Raises:
-        RemibenchError: The file is missing, truncated, or would need unpickling.
+        RemibenchError: The file is missing, damaged, or would need unpickling.
     """
     try:
+        with Path(path).open("rb") as file:
+            found = _file_crc32(file, Path(path).stat().st_size - _NPY_END_SIZE)
+            stated = file.read()
+        if stated != _NPY_END + found:
+            raise ValueError(f"damaged, or not written by remibench; CRC-32 {found.decode()}")
         return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RemibenchError(
-            f"cannot read array {path}: {error}; delete it and run snakemake again to make it anew"
-        ) from error
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, f"not a whole npy file ({error})") from error
 
 
 def load_images(
@@ -197,10 +263,10 @@ def load_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RemibenchError(
-            f"cannot read {path}: {error}; delete it and run snakemake again to make it anew"
-        ) from error
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(path, f"not a whole JSON file ({error})") from error
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -216,12 +282,15 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         RemibenchError: The file is missing, damaged, or would need unpickling.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RemibenchError(
-            f"cannot read arrays {path}: {error}; delete it and run snakemake again to make it anew"
-        ) from error
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something else than arrays")
+        return arrays
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file") from error
+    except Exception as error:  # zipfile believes lengths and methods that a damaged file states
+        raise _unreadable(path, f"not a whole npz file ({error})") from error
 
 
 def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -234,6 +303,34 @@ def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, max(rows, key=len).keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def load_table(path: str | Path, text: Collection[str] = ()) -> pd.DataFrame:
+    """Read a CSV of which every column holds numbers or nothing, but those named in ``text``.
+
+    Raises:
+        RemibenchError: The file is missing, cut off, or holds something else.
+    """
+    import pandas as pd
+
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+        if not content.endswith("\n"):
+            raise ValueError("its last line is cut off")
+        lengths = {len(row) for row in csv.reader(io.StringIO(content, newline=""), strict=True)}
+        if len(lengths) > 1:
+            raise ValueError(f"its lines have {min(lengths)} to {max(lengths)} values")
+        table = pd.read_csv(io.StringIO(content))
+        for column in table.columns.difference(list(text)):
+            try:
+                table[column] = pd.to_numeric(table[column])
+            except ValueError as error:
+                raise ValueError(f"column {column!r}: {error}") from error
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(path, f"not a whole table ({error})") from error
+    return table
 
 
 def sha256(path: str | Path) -> str:
@@ -256,12 +353,23 @@ class EpochCheckpoint:
         every_seconds: Save at most this often; a run shorter than this never writes.
     """
 
-    def __init__(self, directory: str | Path, key: Any, every_seconds: float = 60.0) -> None:
+    def __init__(self, directory: str | Path, key: Any, every_seconds: float) -> None:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         self.path = Path(directory) / f"{digest[:32]}.safetensors"
         self._expected = {"kind": "epoch checkpoint", "key": digest}
         self._every_seconds = every_seconds
         self._last = time.monotonic()
+        self._epochs_began = self._terminating = False
+
+    def terminate(self) -> None:
+        """End the job: at the end of the epoch, once it is saved, or now if there is none.
+
+        Raises:
+            TerminatedError: There are no epochs, or none yet.
+        """
+        if not self._epochs_began:
+            raise TerminatedError("stopped by SIGTERM; run the same command again")
+        self._terminating = True
 
     def save(
         self,
@@ -269,8 +377,12 @@ class EpochCheckpoint:
         optimizer: torch.optim.Optimizer,
         history: list[dict[str, float]],
     ) -> None:
-        """Save the state after an epoch, unless the last save was moments ago."""
-        if time.monotonic() - self._last < self._every_seconds:
+        """Save the state after an epoch, unless the last save was moments ago.
+
+        Raises:
+            TerminatedError: :meth:`terminate` was called; the state is saved.
+        """
+        if time.monotonic() - self._last < self._every_seconds and not self._terminating:
             return
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         state = optimizer.state_dict()["state"]
@@ -278,18 +390,29 @@ class EpochCheckpoint:
             tensors |= {f"optimizer.{parameter}.{name}": value for name, value in values.items()}
         save_tensors(self.path, tensors, {**self._expected, "history": history})
         self._last = time.monotonic()
+        if self._terminating:
+            raise TerminatedError(
+                f"stopped by SIGTERM after epoch {history[-1]['epoch']}, which is saved; run the "
+                "same command again to go on from there"
+            )
 
     def restore(
         self, model: torch.nn.Module, optimizer: torch.optim.Optimizer
     ) -> list[dict[str, float]]:
-        """Load the saved state, if there is one, and return the history of the finished epochs."""
+        """Load the saved state, if there is one, and return the history of the finished epochs.
+
+        Called before the first epoch.
+        """
         import torch
 
+        self._epochs_began = True
+        remove_leftovers(self.path)
         if not self.path.exists():
             return []
         try:
             tensors, header = load_tensors(self.path, self._expected)
         except RemibenchError:  # an unreadable progress file costs time, not correctness
+            logger.warning("progress file %s is damaged: starting anew", self.path)
             self.path.unlink()
             return []
         model.load_state_dict(
@@ -306,6 +429,7 @@ class EpochCheckpoint:
                 states.setdefault(int(index), {})[field] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states, "param_groups": groups})
+        logger.info("resumed after epoch %d", header["history"][-1]["epoch"])
         return header["history"]
 
     def delete(self) -> None:

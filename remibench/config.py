@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import difflib
 import itertools
@@ -266,6 +267,18 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
     return cells
 
 
+def _min_image_size(architecture: str) -> int:
+    """Read ``MIN_IMAGE_SIZE`` of an architecture from its file: to import it takes seconds."""
+    source = Path(__file__).parent / "models" / f"{architecture}.py"
+    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.Assign([ast.Name("MIN_IMAGE_SIZE")], ast.Constant(int(size))) | ast.AnnAssign(
+                ast.Name("MIN_IMAGE_SIZE"), _, ast.Constant(int(size))
+            ):
+                return size
+    return 1
+
+
 def _known(value: str, choices: list[str]) -> str:
     if value not in choices:
         raise ValueError(f"unknown name {value!r}; {_suggest(value, choices)}")
@@ -281,7 +294,12 @@ def _suggest(value: str, choices: list[str]) -> str:
 class Config(Closed):
     """The whole configuration of a results tree."""
 
-    results: str = Field("results", min_length=1, description="Folder of this config's artifacts.")
+    results: str = Field(
+        "results",
+        min_length=1,
+        pattern=r"^[^{}<>]*$",  # Snakemake's own signs
+        description="Folder of this config's artifacts.",
+    )
     datasets: list[str] = Field(min_length=1, description="Modules of remibench/data.")
     architectures: list[str] = Field(min_length=1, description="Modules of remibench/models.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
@@ -299,6 +317,13 @@ class Config(Closed):
         description="Modules of remibench/metrics.",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
+    checkpoint_seconds: float = Field(
+        60,
+        ge=0,
+        allow_inf_nan=False,
+        description="Save the progress of trainings and unlearning at most this often, at the end "
+        "of an epoch; no result depends on it.",
+    )
     keep_unlearned: bool = Field(
         True,
         description="Keep the checkpoints of unlearned models; false deletes each of them once it "
@@ -375,6 +400,16 @@ class Config(Closed):
             raise ValueError("`metrics`: `tune` judges by accuracy and membership; list both")
         if self.tune and "retrain" not in self.methods:
             raise ValueError("`methods`: `tune` compares with retraining; list retrain")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Config:
+        for architecture in self.architectures:
+            if self.data.image_size < (smallest := _min_image_size(architecture)):
+                raise ValueError(
+                    f"`data.image_size`: {self.data.image_size} is too small for architecture "
+                    f"{architecture}; it needs at least {smallest}"
+                )
         return self
 
     def candidates(self, method: str) -> list[str]:

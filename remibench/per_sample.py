@@ -6,12 +6,13 @@ layer's input a it gives each sample's weight gradient g_n, hence:
 
 - linear layer: g_n = δ_n a_nᵀ, so Σ_n g_n² = (δ²)ᵀ a² and ‖g_n‖² = ‖δ_n‖² ‖a_n‖²;
 - convolution: g_n = δ_n U_nᵀ with U = unfold(a), one small matrix product per sample, then squared
-  and summed; for norms the Gram form Σ_{tt'} (U_nᵀU_n)(δ_nᵀδ_n) where it is cheaper; with a single
-  output position it is a linear layer;
+  and summed; with few output positions t Σ_tt' (δ_t δ_t')ᵀ (U_t U_t') over all samples at once; for
+  norms the Gram form Σ_tt' (U_nᵀU_n)(δ_nᵀδ_n) where it is cheaper;
 - depthwise convolution: g_n is no larger than a_n, so it is made; samples become further channels;
 - batch-norm: g_n = Σ_t δ_nt â_nt with the normalised input â; every bias: g_n = Σ_t δ_nt.
 
-No path holds N × |w| gradients: batches are cut so that a convolution's products fit ``BUFFER``.
+No path holds N × |w| gradients: batches, and on a CPU a convolution's output channels too, are cut
+so that the products are squared and summed while they are in the cache.
 What has no exact formula here is refused, never approximated; that includes weights that are used
 twice, and anything that makes samples interact.
 """
@@ -27,7 +28,12 @@ from torch import nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 
-BUFFER = 2**25  # floats held at once for a layer's per-sample products (128 MiB)
+from remibench.layers import Convolution
+
+FEW = 4  # output positions up to which all pairs of them are cheaper than every sample's gradient
+# Output positions from which, on a CPU, oneDNN's weight gradient of one image is faster than
+# unfolding it.
+DIRECT = 256
 
 
 def second_moments(
@@ -190,15 +196,25 @@ class _Linear:
 class _Convolution:
     @staticmethod
     def square_sums(layer, inputs, deltas) -> dict[str, torch.Tensor]:
-        if deltas[0, 0].numel() == 1:
-            squares = _Linear.square_sums(
-                layer, _unfold(layer, inputs).flatten(1), deltas.flatten(1)
+        weight = torch.zeros_like(layer.weight, memory_format=torch.contiguous_format)
+        sums, positions = weight.flatten(1), deltas[0, 0].numel()
+        if positions <= FEW:
+            delta, unfolded = (
+                factor.permute(2, 0, 1).contiguous()
+                for factor in (deltas.flatten(2), _unfold(layer, inputs))
             )
-            return {**squares, "weight": squares["weight"].view_as(layer.weight)}
-        weight = torch.zeros(layer.out_channels, layer.weight[0].numel(), device=inputs.device)
-        for unfolded, delta in _unfolded(layer, inputs, deltas):
-            weight += torch.bmm(delta, unfolded.transpose(1, 2)).square_().sum(0)
-        squares = {"weight": weight.view_as(layer.weight)}
+            for shift in range(positions):
+                left, right = (
+                    (factor[shift:] * factor[: positions - shift]).flatten(0, 1)
+                    for factor in (delta, unfolded)
+                )
+                sums.addmm_(left.T, right, alpha=2 if shift else 1)
+            sums.clamp_(min=0)  # rounding can take a sum of squares below zero
+        else:
+            for _, rows, gradients in _convolution_gradients(layer, inputs, deltas):
+                for gradient in gradients:
+                    sums[rows].addcmul_(gradient, gradient)
+        squares = {"weight": weight}
         if layer.bias is not None:
             squares["bias"] = deltas.sum((2, 3)).square().sum(0)
         return squares
@@ -208,26 +224,63 @@ class _Convolution:
         positions = deltas[0, 0].numel()
         if positions == 1:
             return _Linear.norms(layer, _unfold(layer, inputs).flatten(1), deltas.flatten(1))
-        gram = 2 * positions**2 < layer.weight.numel()
-        norms = []
-        for unfolded, delta in _unfolded(layer, inputs, deltas):
-            if gram:
+        norms = inputs.new_zeros(len(inputs))
+        if 2 * positions**2 < layer.weight.numel():
+            floats = layer.weight[0].numel() * positions + 2 * positions**2
+            for samples in _slices(len(inputs), _held(inputs).unfolded // floats):
+                unfolded, delta = _unfold(layer, inputs[samples]), deltas[samples].flatten(2)
                 left = torch.bmm(unfolded.transpose(1, 2), unfolded)
-                norms.append((left * torch.bmm(delta.transpose(1, 2), delta)).sum((1, 2)))
-            else:
-                norms.append(torch.bmm(delta, unfolded.transpose(1, 2)).square_().sum((1, 2)))
-        total = torch.cat(norms)
-        return total if layer.bias is None else total + deltas.sum((2, 3)).square().sum(1)
+                norms[samples] = (left * torch.bmm(delta.transpose(1, 2), delta)).sum((1, 2))
+        else:
+            for samples, _, gradients in _convolution_gradients(layer, inputs, deltas):
+                norms[samples] += gradients.square().sum((1, 2))
+        return norms if layer.bias is None else norms + deltas.sum((2, 3)).square().sum(1)
 
 
-def _unfolded(layer, inputs, deltas) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield U (n, P, T) and δ (n, O, T) for chunks of samples that fit the buffer."""
+class _Held(NamedTuple):
+    """Floats held at once: of inputs unfolded, and of their products, read while in the cache."""
+
+    unfolded: int
+    products: int
+
+
+def _held(tensor: torch.Tensor) -> _Held:
+    return _Held(2**20, 2**18) if tensor.device.type == "cpu" else _Held(2**25, 2**25)
+
+
+def _convolution_gradients(layer, inputs, deltas) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    """Yield (samples, rows, gradients of these samples in these rows of the O×P weight)."""
+    channels, patch = layer.out_channels, layer.weight[0].numel()
     positions = deltas[0, 0].numel()
-    patch = layer.weight[0].numel()
-    floats = patch * positions + max(layer.weight.numel(), positions**2 * 2)
-    chunk = max(1, BUFFER // floats)
-    for part, delta in zip(inputs.split(chunk), deltas.split(chunk), strict=True):
-        yield _unfold(layer, part), delta.flatten(2)
+    held = _held(inputs)
+    if inputs.device.type == "cpu" and patch > layer.in_channels and positions >= DIRECT:
+        for samples in _slices(len(inputs), 1):
+            gradient = torch.nn.grad.conv2d_weight(
+                inputs[samples],
+                layer.weight.shape,
+                deltas[samples],
+                layer.stride,
+                layer.padding,
+                layer.dilation,
+            )
+            yield samples, slice(None), gradient.flatten(1)[None]
+        return
+    together = held.products // layer.weight.numel()
+    for chunk in _slices(len(inputs), held.unfolded // (patch * positions)):
+        unfolded = _unfold(layer, inputs[chunk]).transpose(1, 2)
+        delta = deltas[chunk].flatten(2)
+        for rows in _slices(channels, held.products // patch):
+            for part in _slices(len(delta), together):
+                samples = slice(chunk.start + part.start, chunk.start + part.stop)
+                yield samples, rows, torch.bmm(delta[part, rows], unfolded[part])
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    """Cut ``range(count)`` into equal pieces of at most ``size``, or of one if that is less."""
+    pieces = -(-count // max(1, size))
+    size = -(-count // pieces)
+    for start in range(0, count, size):
+        yield slice(start, min(count, start + size))
 
 
 def _unfold(layer, inputs) -> torch.Tensor:
@@ -289,7 +342,11 @@ def _formula(name: str, layer: nn.Module) -> type[_Linear | _Convolution | _Expl
         return _Linear
     if kind is nn.BatchNorm2d:
         return _BatchNorm
-    if kind is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+    if (
+        kind in (nn.Conv2d, Convolution)
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+    ):
         if layer.groups == 1:
             return _Convolution
         if layer.groups == layer.in_channels:

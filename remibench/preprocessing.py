@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from remibench.checkpoints import atomic_path, save_array, save_json, sha256
+from remibench.checkpoints import atomic_path, save_array, save_json, seal_array, sha256
 from remibench.data import RawDataset
 from remibench.errors import RemibenchError
 
@@ -52,17 +52,19 @@ def prepare_dataset(
     count = 0
     # Written with plain writes: on a full disk a memory map would end the process by SIGBUS.
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    with atomic_path(images_path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for count, image in enumerate(itertools.islice(_readable(raw.images), limit), 1):
-            if count > len(labels):
-                break
-            file.write(resize_image(image, channels, image_size, count - 1).tobytes())
+    with atomic_path(images_path) as temporary:
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for count, image in enumerate(itertools.islice(_readable(raw.images), limit), 1):
+                if count > len(labels):
+                    break
+                file.write(resize_image(image, channels, image_size, count - 1).tobytes())
         if count != len(labels):
             raise RemibenchError(
                 f"{'more than ' if count > len(labels) else ''}{min(count, len(labels))} images "
                 f"but {len(labels)} labels; an image or label file is incomplete"
             )
+        seal_array(temporary)
     save_array(labels_path, labels.astype(np.int64))
     save_json(
         metadata_path,

@@ -8,14 +8,15 @@ import inspect
 import logging
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remibench.checkpoints import EpochCheckpoint, sha256
-from remibench.errors import RemibenchError
+from remibench.checkpoints import EpochCheckpoint, remove_leftovers, sha256
+from remibench.errors import RemibenchError, TerminatedError
 
 if TYPE_CHECKING:  # table and figure jobs never import torch
     import torch
@@ -31,7 +32,10 @@ def job(snakemake) -> Iterator[None]:
 
     The log file gets everything, tracebacks included. The terminal gets one line when the job
     fails, and the process exits with status 1, so that Snakemake removes unfinished outputs.
+    SIGTERM, by which a batch system announces that it is about to kill, is such a failure: at once,
+    or after the running epoch in a job with a :func:`progress_checkpoint`.
     """
+    signal.signal(signal.SIGTERM, _terminate)
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
@@ -43,19 +47,26 @@ def job(snakemake) -> Iterator[None]:
     logging.captureWarnings(capture=True)
     started = time.perf_counter()
     try:
+        for output in snakemake.output:
+            remove_leftovers(output)
         if "torch" in sys.modules:
             _configure_torch(snakemake.threads)
         yield
-    except Exception as error:
+    except (Exception, TerminatedError) as error:
         logger.exception("rule %s failed", snakemake.rule)
-        what = (
-            str(error) if isinstance(error, RemibenchError) else f"{type(error).__name__}: {error}"
-        )
+        what = " ".join(str(error).split())
+        if not isinstance(error, RemibenchError | TerminatedError):
+            what = f"{type(error).__name__}: {what}"
         print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
         sys.exit(1)
     logger.info(
         "done in %.2f s, peak memory %.0f MiB", time.perf_counter() - started, peak_memory() / 2**20
     )
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems repeat it
+    raise TerminatedError("stopped by SIGTERM; run the same command again")
 
 
 def peak_memory() -> int:
@@ -72,14 +83,26 @@ def peak_memory() -> int:
 
 
 def progress_checkpoint(snakemake) -> EpochCheckpoint:
-    """Where a job keeps its epochs: keyed by its rule, wildcards, parameters and input contents."""
+    """Where a job keeps its epochs: keyed by its rule, wildcards, parameters and input contents.
+
+    From here on SIGTERM ends the job after its epoch.
+    """
     inputs = {
         name: sha256(path)
         for name, path in snakemake.input.items()
         if path and name != "images"  # large, and the metadata holds its checksum
     }
     key = [snakemake.rule, dict(snakemake.wildcards), dict(snakemake.params), inputs]
-    return EpochCheckpoint(snakemake.params.progress, key)
+    # Not a parameter: how often progress is saved is no reason to train anew.
+    every_seconds = snakemake.config["checkpoint_seconds"]
+    progress = EpochCheckpoint(snakemake.params.progress, key, every_seconds)
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems repeat it
+        progress.terminate()
+
+    signal.signal(signal.SIGTERM, terminate)
+    return progress
 
 
 def _configure_torch(threads: int) -> None:
@@ -120,14 +143,24 @@ def keep_freed_pages() -> None:
     mallopt(_M_TOP_PAD, 64 * 2**20)
 
 
-def select_device(name: str) -> torch.device:
+def select_device(name: str, vram_mb: int = 0) -> torch.device:
     """Return the configured device, or say why it cannot be had.
+
+    On a machine with several GPUs this waits for one with room and sees that one alone.
+
+    Args:
+        name: ``cpu`` or ``cuda``.
+        vram_mb: Memory that the job needs on a GPU, in MB.
 
     Raises:
         RemibenchError: ``cuda`` was asked for and no CUDA device is visible.
     """
     import torch
 
+    if name == "cuda":
+        from remibench.devices import assign_gpu
+
+        assign_gpu(vram_mb)
     if name == "cuda" and not torch.cuda.is_available():
         raise RemibenchError(
             "device: 'cuda' was asked for, but no CUDA device is visible; "
@@ -136,6 +169,7 @@ def select_device(name: str) -> torch.device:
     if name == "cuda":  # on the CPU all operations in use are deterministic, and this costs 2 s
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(mode=True)
+        torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; training asks for bf16
     return torch.device(name)
 
 

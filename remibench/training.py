@@ -174,14 +174,28 @@ def label_entropy(labels: torch.Tensor) -> float:
     return torch.special.entr(shares).sum().item()
 
 
+def penultimate_features(model, images: torch.Tensor, precision: str) -> torch.Tensor:
+    """Float32 inputs (N, H) of the last layer for uint8 images, differentiable in the weights.
+
+    At ``bf16`` they are computed in mixed precision and rounded.
+    """
+    with autocast(images.device, precision):
+        features = model.features(images)
+    return features.float()
+
+
 @torch.no_grad()
 def predict(
-    model, images: torch.Tensor, batch_size: int = 256
+    model, images: torch.Tensor, precision: str, batch_size: int = 256
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return float32 logits (N, classes) and penultimate features (N, H) of uint8 images."""
+    """Return float32 logits (N, classes) and penultimate features (N, H) of uint8 images.
+
+    The last layer is single precision, whatever ``precision`` the features have: bf16 has three
+    digits, too few for the loss of an image that was memorised.
+    """
     pairs = []
     for batch in images.split(batch_size):
-        features = model.features(batch)
+        features = penultimate_features(model, batch, precision)
         pairs.append((model.head(features), features))
     logits, features = zip(*pairs, strict=True)
     return torch.cat(logits), torch.cat(features)

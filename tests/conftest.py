@@ -1,9 +1,11 @@
-"""Small models and data that the unit tests share."""
+"""What tests share: small models and data, and a run of the smoke grid."""
 
+import shutil
 import subprocess
 
 import pytest
 import torch
+from smoke import ROOT, copy_repository, snakemake
 
 from remibench.models import ModelSpec, build_model
 
@@ -40,3 +42,23 @@ def small_disk(tmp_path):
         pytest.skip("mounting a tmpfs is not permitted here")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A copy of the repository in which the smoke grid has run once, on one core."""
+    folder = copy_repository(tmp_path_factory.mktemp("finished"))
+    snakemake(folder, "--cores", "1")
+    return folder
+
+
+@pytest.fixture
+def project(finished):
+    """The finished copy; its sources and config are restored afterwards."""
+    yield finished
+    for name in ("config", "config.yaml", "remibench"):
+        source = ROOT / name
+        for path in [source] if source.is_file() else source.rglob("*"):
+            copy = finished / path.relative_to(ROOT)
+            if copy.is_file() and copy.read_bytes() != path.read_bytes():
+                shutil.copy2(path, copy)

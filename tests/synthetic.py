@@ -12,15 +12,27 @@ PAPER = Path(__file__).parents[1] / "paper"
 DATASETS = ("fmnist", "utkface", "stl10", "cifar10")
 ARCHITECTURES = ("cnn", "resnet18", "xception", "vgg19")
 RATIOS = (0.01, 0.1, 0.25, 0.5)
-RATES = {
+# Of methods that are added to METHODS: what stands first.
+RATES = dict.fromkeys(METHODS, 0.7) | {
     "original": 0.95,
     "retrain": 0.4,
     "fisher": 0.8,
     "remi_whitebox": 0.3,
     "remi_blackbox": 0.6,
 }
-SECONDS = {"retrain": 900, "fisher": 40, "remi_whitebox": 200, "remi_blackbox": 100}
-EFFICACY = {"original": 3, "retrain": 0, "fisher": 2, "remi_whitebox": -1, "remi_blackbox": 1}
+SECONDS = dict.fromkeys(METHODS, 60) | {
+    "retrain": 900,
+    "fisher": 40,
+    "remi_whitebox": 200,
+    "remi_blackbox": 100,
+}
+EFFICACY = dict.fromkeys(METHODS, 1.5) | {
+    "original": 3,
+    "retrain": 0,
+    "fisher": 2,
+    "remi_whitebox": -1,
+    "remi_blackbox": 1,
+}
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
 
 
@@ -39,7 +51,8 @@ def synthetic_results(
         for seed in range(seeds):
             for attack, access in product(("mf", "mia"), ("whitebox", "blackbox")):
                 accuracy = 0.62 + easy + 0.05 * (access == "whitebox") + rng.normal(0, 0.02)
-                attacks.append((dataset, architecture, seed, attack, access, accuracy))
+                measured = (accuracy, accuracy + 0.05, 1.5 * accuracy - 0.5, 1000, 1000, 0.9)
+                attacks.append((dataset, architecture, seed, attack, access, *measured))
             for method, ratio in product(methods, ratios):
                 cell = (dataset, architecture, seed, method, ratio)
                 rate = np.clip(RATES[method] - easy + rng.normal(0, 0.04), 0, 1)
@@ -51,10 +64,15 @@ def synthetic_results(
                     lower = {"forget": 0, "retain": 0.05, "test": 0.2}[subset]
                     rows.append((*cell, subset, "accuracy", accuracy))
                     rows.append((*cell, subset, "images", images))
+                    rows.append((*cell, subset, "loss", 3 * (1 - accuracy)))
                     rows += [
                         (*cell, subset, f"{attack}_{access}_rate", max(rate - lower, 0))
                         for attack, access in product(("mf", "mia"), ("whitebox", "blackbox"))
                     ]
+                rows += [
+                    (*cell, "forget", f"{attack}_{access}_auc", rate)
+                    for attack, access in product(("mf", "mia"), ("whitebox", "blackbox"))
+                ]
                 score = EFFICACY[method] + rng.normal(0, 0.3)
                 rows.append((*cell, "forget", "efficacy", 10.0**score))
                 if method == "original":
@@ -83,15 +101,22 @@ def synthetic_results(
                 "paper_dataset": [name.removesuffix("_embedded") for name in datasets],
                 "provenance": "invented",
                 "image_size": 32,
+                "classes": 10,
                 **dict.fromkeys(
                     ("target_train", "target_test", "shadow_train", "shadow_test"), 1000
                 ),
+                **dict.fromkeys(("out_of_sample", "test", "mf_members", "mf_holdout"), 500),
             }
         ),
         training=pd.DataFrame(
             [
-                (d, a, s, "target", np.nan, 50, 0.01, 0)
+                (d, a, s, *model, 50, 0.01, 0)
                 for d, a, s in product(datasets, architectures, range(seeds))
+                for model in [
+                    ("target", np.nan),
+                    ("shadow", np.nan),
+                    *(("retrain", ratio) for ratio in ratios if "retrain" in methods),
+                ]
             ],
             columns=[
                 "dataset",
@@ -106,10 +131,40 @@ def synthetic_results(
         ),
         published=published(),
         attacks=pd.DataFrame(
-            attacks, columns=["dataset", "architecture", "seed", "attack", "access", "accuracy"]
+            attacks,
+            columns=[
+                *AXES[:3],
+                *("attack", "access", "accuracy", "auc", "fpr", "members", "nonmembers", "tpr"),
+            ],
         ),
         hyperparameters=pd.DataFrame(
             parameters,
             columns=["dataset", "architecture", "forget_ratio", "method", "parameter", "value"],
         ),
     )
+
+
+def synthetic_metadata(results):
+    """Each dataset's metadata, as `prepare_dataset` would write it."""
+    record = {
+        "class_names": [f"class {k}" for k in range(10)],
+        "images": 4000,
+        "images_sha256": "0" * 64,
+        "mean": [0.5],
+        "std": [0.5],
+        "skipped": {"unreadable": ["a.jpg", "b.jpg"]},
+        "sources": {"images.gz": "1" * 64, "labels.gz": "2" * 64},
+    }
+    return dict.fromkeys(results.names, record)
+
+
+def synthetic_curves(results, epochs=50, stalled=()):
+    """Training histories of every target and shadow; those in ``stalled`` learn nothing."""
+    rows = []
+    cells = results.evaluation[AXES[:3]].drop_duplicates().itertuples(index=False)
+    for cell, model in product(cells, ("target", "shadow")):
+        lost = (*cell, model) in stalled
+        for epoch in range(1, epochs + 1):
+            loss = 2.3 if lost else 2.3 * 0.9 ** (epoch + cell[2] % 5)
+            rows.append((*cell, model, epoch, loss, int(lost)))
+    return pd.DataFrame(rows, columns=[*AXES[:3], "model", "epoch", "loss", "stalled"])

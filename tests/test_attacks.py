@@ -24,7 +24,7 @@ def random_features(count, classes=4, width=16, seed=0, shift=0.0):
 
 def test_closed_form_gradient_equals_autograd_per_sample(model, data):
     images, labels = data
-    features = model_features(model, images, labels)
+    features = model_features(model, images, labels, "fp32")
     for sample in range(len(labels)):
         model.zero_grad()
         loss = functional.cross_entropy(model(images[sample : sample + 1]), labels[sample, None])

@@ -1,12 +1,9 @@
 """Reading and preparing images: real files in their real format, and what is refused."""
 
-import gzip
 import io
 import json
-import pickle
 import subprocess
 import sys
-import tarfile
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -26,7 +23,6 @@ from remibench.data import (
     DatasetInfo,
     LoadOptions,
     RawDataset,
-    cifar10,
     dataset_info,
     fmnist,
     load_dataset,
@@ -116,23 +112,6 @@ def test_what_is_amiss_with_the_images_is_in_their_provenance(tmp_path, raw):
     assert metadata["skipped"] == {"race 4": ["a.jpg"], "unreadable": ["b.jpg"]}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"labels": np.array([0, 1, 2, 3, 0, 1])}, "label 3 of image 3 is out of range 0…2"),
-        ({"labels": np.array([0, -1, 2, 0, 0, 1])}, "label -1 of image 1 is out of range"),
-        ({"images": [np.zeros((28, 28), np.float32)] * 6}, "image 0 is float32 of shape"),
-        ({"images": [np.zeros((28, 28, 3), np.uint8)] * 6}, "expected uint8 of shape"),
-        ({"images": np.zeros((5, 28, 28), np.uint8)}, "5 images but 6 labels"),
-        ({"images": np.zeros((7, 28, 28), np.uint8)}, "more than 6 images but 6 labels"),
-    ],
-)
-def test_bad_images_and_labels_are_refused_and_leave_no_file(tmp_path, raw, change, message):
-    with pytest.raises(RemibenchError, match=message):
-        prepare(replace(raw, **change), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_unreadable_image_is_not_mistaken_for_a_full_disk(tmp_path, raw):
     def stream():
         yield raw.images[0]
@@ -152,33 +131,6 @@ def test_idx_round_trip(tmp_path):
     array = np.random.default_rng(0).integers(0, 256, (3, 5, 7), dtype=np.uint8)
     write_idx(tmp_path / "a.gz", array)
     assert np.array_equal(read_idx(tmp_path / "a.gz", 3)[0], array)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read"),
-        (b"not gzip", "cannot be read as gzip"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abcde")[:-9], "cannot be read as gzip"),
-        (gzip.compress(b""), "not an idx file"),
-        (gzip.compress(b"\x00\x00\x0d\x01\x00\x00\x00\x01a"), "not an idx file"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abc"), "the file has only 3"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x02abc"), "the file has more"),
-    ],
-)
-def test_damaged_idx_files_are_refused_by_name(tmp_path, content, message):
-    path = tmp_path / "labels.gz"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(RemibenchError, match=message) as caught:
-        read_idx(path, 1)
-    assert str(path) in str(caught.value)
-
-
-def test_an_idx_file_that_is_not_the_published_one_is_refused(tmp_path):
-    write_idx(tmp_path / "a.gz", np.zeros(3, np.uint8))
-    with pytest.raises(RemibenchError, match="not the published file"):
-        read_idx(tmp_path / "a.gz", 1, checksum="0" * 64)
 
 
 @pytest.mark.parametrize("name", sorted(set(modules("data"))))
@@ -260,58 +212,6 @@ def test_cifar10_that_is_not_the_published_one_is_refused(tmp_path, write):
     write(tmp_path, standins.balanced(60))
     with pytest.raises(RemibenchError, match=r"cifar-10.*not the published file.*published_only"):
         load_dataset("cifar10", LoadOptions([tmp_path]))
-
-
-class Exploit:
-    """What an untrusted pickle could do."""
-
-    def __reduce__(self):
-        return (exec, ("open('exploited', 'w')",))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (pickle.dumps({b"data": Exploit(), b"labels": []}), "asks for builtins.exec.*do not trust"),
-        (b"not a pickle", "not a batch of CIFAR-10"),
-        (pickle.dumps({b"labels": []}), "not a batch of CIFAR-10"),
-        (standins.pickled_batch(np.zeros((2, 3072), np.uint8), [1, 2])[:-900], "not a batch"),
-        (standins.pickled_batch(np.zeros((2, 3072), np.uint8), [1]), "2 images but 1 labels"),
-        (standins.pickled_batch(np.zeros((2, 3072)), [1, 2]), "an array of b'f8', expected 'u1'"),
-        (standins.pickled_batch(np.zeros((2, 99), np.uint8), [1, 2]), r"an array of shape \(2, 99"),
-    ],
-)
-def test_a_bad_pickle_is_named_and_nothing_in_it_is_run(tmp_path, monkeypatch, content, message):
-    monkeypatch.chdir(tmp_path)
-    standins.write_cifar10_folder(tmp_path, standins.balanced(60))
-    (tmp_path / "cifar-10-batches-py" / "data_batch_2").write_bytes(content)
-    with pytest.raises(RemibenchError, match=f"data_batch_2: .*{message}"):
-        load("cifar10", tmp_path)
-    assert not Path("exploited").exists()
-
-
-def test_a_binary_batch_of_half_a_record_is_refused(tmp_path):
-    broken = {f"x/{name}.bin": bytes(3073 + 5) for name in cifar10.BATCHES}
-    standins.write_archive(tmp_path / "cifar-10-binary.tar.gz", broken)
-    with pytest.raises(
-        RemibenchError, match=r"data_batch_1.bin: 3078 bytes are not a whole number"
-    ):
-        load("cifar10", tmp_path)
-
-
-def test_an_array_whose_dtype_says_object_is_refused():
-    """Numpy would take its bytes for pointers, and follow them."""
-    content = standins.pickled_batch(np.zeros((1, 3072), np.uint8), [1])
-    name = b"T\x02\x00\x00\x00u1"
-    assert content.count(name) == 1
-    with pytest.raises(RemibenchError, match="an array of b'O8', expected 'u1'"):
-        cifar10.parse_pickle(content.replace(name, name[:-2] + b"O8"), "batch")
-
-
-def test_an_archive_without_a_batch_is_refused(tmp_path):
-    standins.write_archive(tmp_path / "cifar-10-python.tar.gz", {"x/readme.html": b""})
-    with pytest.raises(RemibenchError, match=r"python.tar.gz: data_batch_1 is missing"):
-        load("cifar10", tmp_path)
 
 
 def test_stl10_is_read_column_by_column_and_its_labels_start_at_zero(tmp_path):
@@ -488,21 +388,6 @@ def test_a_download_of_another_file_is_refused(tmp_path, server):
     with pytest.raises(RemibenchError, match="corrupted"):
         download(f"{address}file", "0" * 32, tmp_path / "data" / "file", "test")
     assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_an_archive_cannot_write_outside_its_folder(tmp_path):
-    path = tmp_path / "evil.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        for name in ("../../outside.jpg", "/var/outside.jpg"):
-            member = tarfile.TarInfo(name)
-            member.size = 4
-            archive.addfile(member, io.BytesIO(b"evil"))
-        link = tarfile.TarInfo("link.jpg")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-    unpack(path, tmp_path / "a" / "b" / "inside", lambda name: True)
-    assert [p.name for p in (tmp_path / "a").rglob("*") if p.is_file()] == ["outside.jpg"]
-    assert (tmp_path / "a" / "b" / "inside" / "outside.jpg").read_bytes() == b"evil"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one byte"])

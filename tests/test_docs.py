@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from test_workflow import copy_repository
+from smoke import copy_repository
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

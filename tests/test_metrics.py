@@ -12,7 +12,7 @@ from remibench.metrics import Evaluation, accuracy, cost, efficacy, membership
 @pytest.fixture
 def evaluation(model, data):
     images, labels = data
-    features = model_features(model, images, labels)
+    features = model_features(model, images, labels, "fp32")
     scores = torch.linspace(0, 1, 24)
     return Evaluation(
         model=model,

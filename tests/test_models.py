@@ -110,7 +110,9 @@ def test_too_small_images_are_refused_with_the_minimum_that_computes(architectur
     minimum = MINIMUM[architecture]
     assert forward_flops(spec_of(architecture, image_size=minimum)) > 0
     if minimum > 1:
-        message = f"{architecture} needs images of at least {minimum}×{minimum}, got {minimum - 1}"
+        message = (
+            f"{architecture} needs images of at least {minimum}×{minimum} pixels, got {minimum - 1}"
+        )
         with pytest.raises(RemibenchError, match=message):
             build_model(spec_of(architecture, image_size=minimum - 1))
 

@@ -125,6 +125,20 @@ def case(request, model, data):
     return request.getfixturevalue(request.param), images.float() / 255, labels
 
 
+@pytest.fixture(params=["one by one", "a CPU's", "a GPU's", "direct"])
+def cuts(request, monkeypatch):
+    """Every way of cutting a convolution's work, small as it is here."""
+    held = {"one by one": (1, 1), "a CPU's": (2**20, 2**18), "a GPU's": (2**25, 2**25)}
+    if request.param == "direct":
+        monkeypatch.setattr(per_sample, "DIRECT", 4)
+    else:
+        monkeypatch.setattr(per_sample, "DIRECT", 2**31)
+        monkeypatch.setattr(per_sample, "FEW", 1)
+        sizes = per_sample._Held(*held[request.param])
+        monkeypatch.setattr(per_sample, "_held", lambda _: sizes)
+
+
+@pytest.mark.usefixtures("cuts")
 @pytest.mark.parametrize("batch_size", [5, 64])
 def test_second_moments_equal_vmap_grad(case, batch_size):
     model, images, labels = case
@@ -134,9 +148,16 @@ def test_second_moments_equal_vmap_grad(case, batch_size):
         torch.testing.assert_close(ours[name], expected, rtol=1e-3, atol=1e-5 * expected.max())
 
 
-@pytest.mark.parametrize("buffer", [1, 2**25])
-def test_squared_norms_equal_vmap_grad(case, buffer, monkeypatch):
-    monkeypatch.setattr(per_sample, "BUFFER", buffer)  # 1: one sample at a time
+def test_sums_over_pairs_of_positions_are_not_negative():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(32, 32, 1, bias=False)
+    inputs = torch.randn(100, 32, 1, 1).expand(-1, -1, 1, 2)
+    deltas = torch.randn(100, 32, 1, 1) * torch.tensor([1.0, -1.0])  # every gradient is zero
+    assert (per_sample._Convolution.square_sums(layer, inputs, deltas)["weight"] >= 0).all()
+
+
+@pytest.mark.usefixtures("cuts")
+def test_squared_norms_equal_vmap_grad(case):
     model, images, labels = case
     gradients = oracle(model, images, labels).values()
     expected = sum(g.flatten(1).square().sum(1) for g in gradients)

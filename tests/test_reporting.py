@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 from matplotlib.testing.compare import compare_images
 from matplotlib.text import Text
+from pages import note, shown
 from scipy import stats
 from synthetic import published, synthetic_results
 
@@ -25,6 +28,7 @@ from remibench.reporting import figure04_efficacy as figure04
 from remibench.reporting import figure05_mf_during_unlearning as figure05
 from remibench.reporting import figure06_mf_by_guide as figure06
 from remibench.reporting import (
+    scorecard,
     table1_dataset_statistics,
     table2_hyperparameters,
     table3_classification_accuracy,
@@ -35,7 +39,8 @@ from remibench.reporting import (
 from remibench.reporting.effectiveness import proportional_effectiveness
 from remibench.reporting.gather import join_datasets, join_training
 from remibench.reporting.panels import carry_forward
-from remibench.reporting.render import format_cell, note, use_theme, write_figure, write_table
+from remibench.reporting.render import format_cell, use_theme, write_figure, write_table
+from remibench.reporting.render import note as explain
 from remibench.reporting.results import COLORS, METHODS, Results, count_seeds, percent
 from remibench.reporting.statistics import summarise, t_interval
 from remibench.reporting.summary import summarise_results
@@ -86,7 +91,7 @@ def make_results(seeds=3, methods=tuple(METHODS), ratios=(0.01, 0.1, 0.25, 0.5))
                 rows += [(*cell, "forget", "mf_whitebox_rate", rate)]
                 rows += [(*cell, "forget", "mf_blackbox_rate", rate / 2)]
                 if method != "original":
-                    rows += [(*cell, "", "seconds", SECONDS[method])]
+                    rows += [(*cell, "", "seconds", SECONDS.get(method, 3.0))]
                 if method.startswith("remi"):
                     rows += [(*cell, "", "seconds_attack_loss", 0.5)]
                     epochs += [(*cell, e, 1 - 0.3 * e, 0.5) for e in range(3)]
@@ -151,7 +156,7 @@ def test_one_seed_has_no_interval_and_says_so():
     summary = summarise(rows, ["cell"])
     assert summary[["low", "high"]].isna().all().all()
     assert format_cell(0.5, np.nan, np.nan, np.nan, 2) == "0.50"
-    assert "no interval" in note(summary, "")
+    assert "no interval" in explain(summary, "")
 
 
 def test_summaries_group_by_cell():
@@ -185,8 +190,32 @@ def test_table_3_has_the_papers_number_at_ten_percent_alone():
     assert table["mean"].max() == pytest.approx(91.0)  # percent
 
 
+TEX = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{array,booktabs,longtable}
+\usepackage[margin=1in]{geometry}
+\begin{document}
+\input{%s}
+\end{document}
+"""
+
+
+def compile_latex(path):
+    """Compile one table; the widest that sticks out of a line, in points."""
+    (path.parent / "page.tex").write_text(TEX % path.name)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    return max(map(float, re.findall(r"Overfull .hbox \((.+?)pt", done.stdout)), default=0)
+
+
 def make_table(name, results, folder):
-    """Build and write one table; its tidy rows and its HTML."""
+    """Build and write one table; its tidy rows, its page and its LaTeX."""
     module = import_module(f"remibench.reporting.{name}")
     table = module.build(results)
     texts = (module.layout(table), module.TITLE, module.explain(table, results.remarks))
@@ -213,10 +242,11 @@ def test_methods_that_were_not_run_say_so(tmp_path):
     wide = table4_whitebox_mia.layout(table)
     assert (wide["Fisher"] == "not run").all()
     assert wide.loc[0, "Before"] == "0.900 [1.000]"
-    assert "not run" in html
-    assert "Data: fmnist_embedded: invented, 32×32 pixels" in html
-    assert "method Fisher, ReMI (white-box), ReMI (black-box)" in html
-    assert "ratio 1%, 25%, 50%" in html
+    assert (shown(html)[["Fisher", "ReMI (black-box)"]] == "not run").all(axis=None)
+    assert "Data: fmnist_embedded: invented, 32×32 pixels" in note(html)
+    assert "method Fisher, ReMI (white-box), ReMI (black-box)" in note(html)
+    assert "ratio 1%, 25%, 50%" in note(html)
+    tex = tex.replace(r"\allowbreak ", "")
     assert r"fmnist\_embedded: invented, 32$\times$32 pixels" in tex
     assert r"fmnist\_embedded & cnn & 10\% & forget" in tex
 
@@ -398,6 +428,15 @@ def test_scores_that_a_logarithm_has_no_place_for_are_counted():
     assert "2 of 3 are 0 or infinite" in words(figure04.draw(results))
 
 
+def test_figure_4_says_so_where_efficacy_was_not_measured():
+    results = synthetic_results(("fmnist", "stl10"), ("cnn", "vgg19"), seeds=2)
+    rows = results.evaluation[results.evaluation["metric"] != "efficacy"]
+    figure = figure04.draw(replace(results, evaluation=rows))
+    assert words(figure).count("efficacy is not in metrics") == 4
+    assert "not run" not in words(figure)
+    check_layout(figure)
+
+
 def test_figure_5_draws_every_epoch_of_every_white_box_run():
     use_theme()
     axis = figure05.draw(make_results(seeds=2)).axes[0]
@@ -488,12 +527,27 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_path):
     table, html, tex = make_table(name, full, tmp_path)
-    assert "not run" not in html
+    cells = shown(html)
+    assert not cells.isin(["not run"]).any(axis=None)
     assert table["paper"].notna().any()
-    assert "cifar10" in html
-    assert ("longtable" in tex) == (html.count("<tr") > 41)
+    assert "cifar10" in cells["dataset"].to_numpy()
+    assert ("longtable" in tex) == (len(cells) > 40)
     _, html, _ = make_table(name, default, tmp_path)
-    assert "Of the paper's grid not run here: dataset utkface, stl10, cifar10" in html
+    assert "Of the paper's grid not run here: dataset utkface, stl10, cifar10" in note(html)
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive)")
+@pytest.mark.parametrize("name", [*TABLES, "scorecard"])
+def test_every_table_of_the_full_and_the_default_grid_fits_a_page(name, full, default, tmp_path):
+    for grid, results in {"full": full, "default": default}.items():
+        path = tmp_path / f"{grid}.tex"
+        if name == "scorecard":
+            names = ("csv", "html", "counts", "counts_html")
+            paths = {each: tmp_path / each for each in names}
+            scorecard.write(scorecard.build(results), results.remarks, tex=path, **paths)
+        else:
+            path.write_text(make_table(name, results, tmp_path)[2])
+        assert compile_latex(path) < 2
 
 
 @pytest.mark.parametrize(
@@ -533,7 +587,7 @@ def test_any_subset_of_the_grid_says_what_was_not_run(subset, tmp_path):
     for name in TABLES:
         _, html, _ = make_table(name, results, tmp_path)
         for method in missing:
-            assert METHODS[method] in re.search("not run here: (.*)", html)[1]
+            assert METHODS[method] in note(html).partition("not run here: ")[2]
 
 
 def test_a_panel_without_runs_says_so():

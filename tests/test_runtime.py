@@ -11,7 +11,7 @@ import yaml
 
 from remibench import provenance
 from remibench.errors import RemibenchError
-from remibench.runtime import Stopwatch, select_device
+from remibench.runtime import Stopwatch
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,8 +28,8 @@ def test_a_failed_job_prints_one_line_and_logs_the_traceback(tmp_path, error, li
 from types import SimpleNamespace
 from remibench.errors import RemibenchError
 from remibench.runtime import job
-log = SimpleNamespace(log=[{str(tmp_path / "a.log")!r}], rule="train_model", threads=1)
-with job(log):
+given = SimpleNamespace(log=[{str(tmp_path / "a.log")!r}], output=[], rule="train_model", threads=1)
+with job(given):
     raise {type(error).__name__}({str(error)!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -39,11 +39,33 @@ with job(log):
     assert "Traceback" in (tmp_path / "a.log").read_text()
 
 
-def test_cuda_without_a_device_is_one_clear_error(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RemibenchError, match="no CUDA device is visible; set `device: cpu`"):
-        select_device("cuda")
-    assert select_device("cpu") == torch.device("cpu")
+@pytest.mark.parametrize("began", [False, True])
+def test_sigterm_ends_a_job_that_has_no_epochs_to_save_at_once(tmp_path, began):
+    """With ``began``, it is one that will have epochs, but not yet."""
+    code = f"""
+import os, signal
+from types import SimpleNamespace
+from remibench.runtime import job, progress_checkpoint
+given = SimpleNamespace(
+    log=[{str(tmp_path / "a.log")!r}], output=[], input=dict(), wildcards=dict(), rule="fit_attack",
+    threads=1, params=type("Params", (dict,), dict(progress="p"))(),
+    config=dict(checkpoint_seconds=60),
+)
+with job(given):
+    if {began}:
+        progress_checkpoint(given)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except Exception:
+        pass  # what handles errors does not take it for one
+    print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    line = "rule fit_attack: stopped by SIGTERM; run the same command again (traceback: "
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
 
 
 def test_stopwatch_adds_up():

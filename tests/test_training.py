@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from remibench.checkpoints import EpochCheckpoint
-from remibench.errors import RemibenchError
+from remibench.errors import RemibenchError, TerminatedError
 from remibench.models import build_model
 from remibench.seeding import derive_seed
 from remibench.training import fit, fit_classifier, label_entropy, predict
@@ -104,11 +104,31 @@ def test_a_resumed_run_equals_the_uninterrupted_one(spec, data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_terminated_run_saves_its_epoch_and_equals_the_uninterrupted_one(spec, data, tmp_path):
+    whole = build_model(spec, seed=2)
+    train(whole, data, epochs=4)
+    progress = EpochCheckpoint(tmp_path, key={"seed": 5}, every_seconds=3600)
+    with pytest.raises(TerminatedError, match="stopped by SIGTERM; run"):
+        progress.terminate()  # no epoch has begun
+
+    class Signal(EpochCheckpoint):
+        def save(self, model, optimizer, history):
+            if len(history) == 2:
+                self.terminate()
+            super().save(model, optimizer, history)
+
+    with pytest.raises(TerminatedError, match="after epoch 2, which is saved; run the same"):
+        train(build_model(spec, seed=2), data, epochs=4, progress=Signal(tmp_path, "key", 3600))
+    resumed = build_model(spec, seed=77)
+    train(resumed, data, epochs=4, progress=EpochCheckpoint(tmp_path, "key", 3600))
+    assert states_equal(whole, resumed)
+
+
 def test_progress_of_another_job_or_a_damaged_file_is_not_used(model, data, tmp_path):
     saved = EpochCheckpoint(tmp_path, key="a", every_seconds=0)
     train(model, data, epochs=1, progress=saved)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    other = EpochCheckpoint(tmp_path, key="b")
+    other = EpochCheckpoint(tmp_path, key="b", every_seconds=0)
     assert other.restore(model, optimizer) == []
     saved.path.write_bytes(saved.path.read_bytes()[:100])
     assert saved.restore(model, optimizer) == []
@@ -129,7 +149,7 @@ def test_bf16_training_works_and_differs_only_by_rounding(spec, data):
 
 
 def test_predict_returns_the_head_of_its_features(model, data):
-    logits, features = predict(model, data[0], batch_size=7)
+    logits, features = predict(model, data[0], "fp32", batch_size=7)
     torch.testing.assert_close(model.head(features), logits)
     torch.testing.assert_close(model(data[0]), logits)
 

@@ -11,6 +11,7 @@ from test_config import ROOT, default, merge
 from remibench.config import load_config
 from remibench.errors import RemibenchError
 from remibench.reporting.gather import write_csv
+from remibench.reporting.render import write_formatted
 from remibench.splits import QUARTERS, split_dataset
 from remibench.tuning import (
     choose_candidates,
@@ -90,7 +91,7 @@ def test_the_nearest_candidate_of_every_method_is_chosen(evaluation):
     ]
 
 
-def test_what_was_found_stands_beside_the_papers_value(evaluation):
+def test_what_was_found_stands_beside_the_papers_value(evaluation, tmp_path):
     trials = judge_candidates(evaluation)
     published = pd.read_csv(ROOT / "paper/table2_hyperparameters.csv")
     chosen = choose_candidates(trials)
@@ -102,6 +103,10 @@ def test_what_was_found_stands_beside_the_papers_value(evaluation):
     lines = format_choice(table)
     assert lines["parameters"].tolist() == ["alpha 1e-06", "learning_rate 0.01 [0.01]"]
     assert lines["forget ratio"].tolist() == ["10%", "10%"]
+    paths = tmp_path / "found.tex", tmp_path / "found.html"
+    write_formatted(lines, "Parameters found", "", *paths)
+    for path in paths:
+        assert "0.01 [0.01]" in path.read_text().replace("~", " ")
     datasets = pd.DataFrame({"dataset": ["fmnist"], "paper_dataset": [float("nan")]})  # as read
     strangers = replace(synthetic_results(seeds=1), datasets=datasets).paper_names
     other = describe_choice(trials, chosen, published, strangers)

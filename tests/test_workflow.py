@@ -1,19 +1,11 @@
-"""The workflow through Snakemake itself: all stages, incremental re-runs, determinism, failures.
+"""The workflow through Snakemake itself: all stages, incremental re-runs, determinism, failures."""
 
-Every run happens in a copy of the repository, so that editing a module or a config is a real edit.
-The project is imported from the copy because Snakemake puts the Snakefile's folder on the path.
-"""
-
-import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,10 +13,10 @@ import pytest
 import standins
 import yaml
 from safetensors.numpy import load_file
+from smoke import ROOT, compare_results, configure, copy_repository, planned, results, snakemake
 
 from remibench.config import METHODS
 
-ROOT = Path(__file__).parents[1]
 REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation
     name
     for path in ("report", "scorecard")
@@ -36,88 +28,8 @@ REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every 
 }
 
 
-def copy_repository(folder):
-    """Copy what git tracks or would track."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
-    return folder
-
-
-def snakemake(folder, *arguments, check=True, config=("config/smoke.yaml",)):
-    """Run the smoke grid in a copy; return the completed process with joined output."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments, "--configfile", *config],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert not check or done.returncode == 0, done.stdout
-    return done
-
-
-def planned(folder, targets=(), **settings):
-    """The jobs that a dry-run would execute: rule and wildcards of each."""
-    output = snakemake(folder, *targets, "--dry-run", **settings).stdout
-    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", output, flags=re.MULTILINE)
-    listing = []
-    for rule, body in jobs:
-        found = re.search(r"wildcards: (.*)", body)
-        listing.append((rule, dict(re.findall(r"(\w+)=([^,\n]+)", found[1])) if found else {}))
-    if not listing:
-        assert "Nothing to be done" in output, output
-    return listing
-
-
 def rules(jobs):
     return Counter(rule for rule, _ in jobs)
-
-
-def configure(folder, **changes):
-    """Change the smoke preset of a copy, section by section."""
-    path = folder / "config" / "smoke.yaml"
-    config = yaml.safe_load(path.read_text())
-    for key, value in changes.items():
-        if isinstance(value, dict):
-            config[key] = config.get(key, {}) | value
-        else:
-            config[key] = value
-    path.write_text(yaml.safe_dump(config))
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A copy of the repository in which the smoke grid has run once, on one core."""
-    folder = copy_repository(tmp_path_factory.mktemp("finished"))
-    snakemake(folder, "--cores", "1")
-    return folder
-
-
-@pytest.fixture
-def project(finished):
-    """The finished copy; its sources and config are restored afterwards."""
-    yield finished
-    for name in ("config", "config.yaml", "remibench"):
-        source = ROOT / name
-        for path in [source] if source.is_file() else source.rglob("*"):
-            copy = finished / path.relative_to(ROOT)
-            if copy.is_file() and copy.read_bytes() != path.read_bytes():
-                shutil.copy2(path, copy)
-
-
-def results(folder):
-    return folder / "results-smoke"
 
 
 def test_every_stage_leaves_its_artifact(finished):
@@ -287,99 +199,7 @@ def test_editing_a_module_re_runs_its_dependants_alone(project, module, unaffect
 def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, tmp_path):
     again = copy_repository(tmp_path)
     snakemake(again, "--cores", "2")
-    compared = 0
-    for path in sorted(results(finished).rglob("*")):
-        other = results(again) / path.relative_to(results(finished))
-        if path.suffix in (".safetensors", ".npy", ".npz") or path.name == "scores.npy":
-            digests = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, other)}
-            assert len(digests) == 1, path
-            compared += 1
-        elif path.suffix == ".csv" and path.stem != "table5_latency":
-            first, second = (_without_timings(pd.read_csv(p)) for p in (path, other))
-            pd.testing.assert_frame_equal(first, second, check_exact=True)
-            compared += 1
-    assert compared > 40
-
-
-def _without_timings(table):
-    table = table[[column for column in table if not column.startswith("seconds")]]
-    if "metric" in table:
-        table = table[~table["metric"].str.startswith("seconds")]
-    if "verdict" in table:  # the scorecard
-        table = table[table["table"] != "Table V"]
-    return table.reset_index(drop=True)
-
-
-@pytest.mark.slow
-def test_a_killed_training_resumes_and_equals_the_undisturbed_one(project):
-    """Minutes: progress is saved once a minute. ``kill -9`` of the whole process group."""
-    target = "models/fmnist_embedded/cnn/0/target.safetensors"
-    epochs = ["--config", "training={'epochs': 1500}"]
-    undisturbed, killed = project / "results-undisturbed", project / "results-killed"
-    snakemake(project, f"{undisturbed.name}/{target}", *epochs, f"results={undisturbed.name}")
-    arguments = [f"{killed.name}/{target}", *epochs, f"results={killed.name}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/smoke.yaml"],
-        cwd=project,
-        env=os.environ | {"PYTHONPATH": str(project)},
-        start_new_session=True,
-    )
-    progress = killed / "progress"
-    while not list(progress.glob("*.safetensors")):
-        assert process.poll() is None, "the training ended before its progress was saved"
-        time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (killed / target).exists()
-    snakemake(project, "--unlock", *epochs, f"results={killed.name}")
-    snakemake(project, *arguments)
-    log = next((killed / "logs" / "train_model").rglob("target.log")).read_text()
-    first = int(re.search(r"epoch (\d+) of 1500", log)[1])
-    assert first > 1, "the training began again"
-    assert (killed / target).read_bytes() == (undisturbed / target).read_bytes()
-    assert list(progress.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("argument", "message"),
-    [
-        ("trainin={'epochs': 3}", "config: unknown key 'trainin' at the top level; did you mean"),
-        ("methods=[original,remi]", "config: `methods`: unknown name 'remi'; did you mean"),
-        (
-            "forget_ratios=[1.5]",
-            "config: `forget_ratios.0`: input should be less than 1; got '1.5'",
-        ),
-    ],
-)
-def test_a_config_error_is_one_line_without_traceback(project, argument, message):
-    done = snakemake(project, "--dry-run", "--config", argument, check=False)
-    assert done.returncode != 0
-    announcements, line = done.stdout.strip().rsplit("\n", 1)
-    assert line.startswith(message)
-    assert announcements.count("\n") == 1  # Snakemake names the profile and the config file
-
-
-def test_a_failing_rule_says_why_and_logs_the_traceback_and_leaves_no_output(project):
-    """A target checkpoint cut short, as by a full disk or an interrupted copy."""
-    tree, cell = results(project), "fmnist_embedded/cnn/0"
-    checkpoint = tree / f"models/{cell}/target.safetensors"
-    whole, evaluated = checkpoint.read_bytes(), tree / f"evaluation/{cell}/original.csv"
-    stamp = checkpoint.stat()
-    checkpoint.write_bytes(whole[:1000])
-    os.utime(checkpoint, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    try:
-        done = snakemake(project, "--forcerun", "evaluate", "--until", "evaluate", check=False)
-        assert done.returncode != 0
-        line = next(row for row in done.stdout.splitlines() if row.startswith("rule evaluate:"))
-        assert "cannot read checkpoint results-smoke/models" in line
-        assert "delete it and run snakemake again" in line
-        assert not evaluated.exists()
-        log = tree / f"logs/evaluate/{cell}/original.log"
-        assert "Traceback (most recent call last)" in log.read_text()
-    finally:
-        checkpoint.write_bytes(whole)
-        os.utime(checkpoint, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-        snakemake(project)
+    assert compare_results(results(finished), results(again)) > 40
 
 
 def test_a_class_too_small_for_a_ratio_is_named(project):
@@ -476,25 +296,16 @@ def test_candidates_are_searched_and_what_is_found_can_be_used(finished):
     assert "tune/fisher.csv has no row for fmnist_embedded, cnn, 0.25; add one" in failed.stdout
 
 
-def test_a_search_is_never_reported(finished):
-    done = snakemake(finished, "--dry-run", config=["config/tune.yaml"], check=False)
-    assert "config: `data.halves: tuning` is never reported; the target is tune" in done.stdout
-
-
-def test_where_the_files_lie_is_no_reason_to_prepare_them_anew(project):
-    configure(project, data={"search_path": ["elsewhere", "data"]})
+@pytest.mark.parametrize(
+    "change", [{"data": {"search_path": ["elsewhere", "data"]}}, {"checkpoint_seconds": 1}]
+)
+def test_where_files_lie_and_how_often_progress_is_saved_change_reports_alone(project, change):
+    configure(project, **change)
     assert set(rules(planned(project))) <= REPORTS
-
-
-def test_tune_without_candidates_says_what_to_do(finished):
-    done = snakemake(finished, "tune", "--dry-run", check=False)
-    assert "config: `tune` lists no candidates; lay config/tune.yaml over" in done.stdout
 
 
 PAIRS = {  # everything as small as it can be: does each pair go through all stages?
     "results": "results-pairs",
-    "datasets": ["fmnist_embedded", "utkface", "stl10", "cifar10"],
-    "architectures": ["cnn", "resnet18", "xception", "vgg19"],
     "seeds": [0],
     "forget_ratios": [0.1],
     "keep_unlearned": False,
@@ -512,31 +323,46 @@ PAIRS = {  # everything as small as it can be: does each pair go through all sta
 }
 
 
-def test_every_dataset_and_architecture_goes_through_all_stages(tmp_path):
+DATASETS = ["fmnist_embedded", "utkface", "stl10", "cifar10"]
+ARCHITECTURES = ["cnn", "resnet18", "xception", "vgg19"]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "architectures"),
+    [
+        pytest.param(DATASETS, ["cnn"], id="every dataset"),
+        pytest.param(["cifar10"], ARCHITECTURES, id="every architecture"),
+        pytest.param(DATASETS, ARCHITECTURES, id="every pair", marks=pytest.mark.slow),
+    ],
+)
+def test_every_dataset_and_architecture_goes_through_all_stages(tmp_path, datasets, architectures):
     """Real Fashion-MNIST images, and stand-ins for the rest in their real formats."""
     project = copy_repository(tmp_path)
     folder = project / "standins"
     standins.write_utkface_folder(folder, standins.balanced(240, 4))
     standins.write_stl10_folder(folder, standins.balanced(240))
     standins.write_cifar10_binary(folder, standins.balanced(240))
-    (project / "config" / "pairs.yaml").write_text(yaml.safe_dump(PAIRS))
+    grid = {**PAIRS, "datasets": datasets, "architectures": architectures}
+    (project / "config" / "pairs.yaml").write_text(yaml.safe_dump(grid))
     snakemake(project, "--cores", "2", config=["config/pairs.yaml"])
     tree = project / "results-pairs"
     table = pd.read_csv(tree / "evaluation.csv")
     cells = table[["dataset", "architecture", "method"]].drop_duplicates()
-    assert len(cells) == 4 * 4 * 5
+    pairs = len(datasets) * len(architectures)
+    assert len(cells) == pairs * 5
     for _, cell in table.groupby(["dataset", "architecture", "method"]):
         measured = set(cell["metric"])
         assert {"accuracy", "efficacy", "mia_whitebox_rate", "mia_blackbox_rate"} <= measured
-    assert len(pd.read_csv(tree / "training.csv")) == 4 * 4 * 3  # target, shadow, retrained
-    datasets = pd.read_csv(tree / "datasets.csv").set_index("dataset")
-    for name in ("utkface", "stl10", "cifar10"):  # stand-ins never pass for results
-        assert datasets.loc[name, "provenance"].endswith("NOT THE PUBLISHED FILES")
-        assert pd.isna(datasets.loc[name, "paper_dataset"])
+    assert len(pd.read_csv(tree / "training.csv")) == pairs * 3  # target, shadow, retrained
+    rows = pd.read_csv(tree / "datasets.csv").set_index("dataset")
+    for name in set(datasets) - {"fmnist_embedded"}:  # stand-ins never pass for results
+        assert rows.loc[name, "provenance"].endswith("NOT THE PUBLISHED FILES")
+        assert pd.isna(rows.loc[name, "paper_dataset"])
     table4 = pd.read_csv(tree / "tables/table4_whitebox_mia.csv")
-    assert set(table4[table4["paper"].notna()]["dataset"]) == {"fmnist_embedded"}
+    with_paper = set(table4[table4["paper"].notna()]["dataset"])
+    assert with_paper == set(datasets) & {"fmnist_embedded"}
     for page in (tree / "tables").glob("*.html"):
-        assert "no published checksum), 240 images, NOT THE PUBLISHED FILES" in page.read_text()
+        assert "NOT THE PUBLISHED FILES" in page.read_text()
     assert list(tree.glob("unlearned/**/*.safetensors")) == []
     assert planned(project, config=["config/pairs.yaml"]) == []
     shutil.rmtree(tree)  # gigabytes

@@ -67,7 +67,10 @@ def membership_features(
 
 
 def model_features(
-    model: Classifier, images: torch.Tensor, labels: torch.Tensor
+    model: Classifier, images: torch.Tensor, labels: torch.Tensor, precision: str
 ) -> MembershipFeatures:
-    """Attack features of uint8 images (N, C, S, S) under a model, without gradients."""
-    return membership_features(*predict(model, images), labels)
+    """Attack features of uint8 images (N, C, S, S) under a model, without gradients.
+
+    For ``precision`` see :func:`remibench.training.predict`.
+    """
+    return membership_features(*predict(model, images, precision), labels)

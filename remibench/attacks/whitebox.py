@@ -20,8 +20,9 @@ class RankOneConvolution(nn.Conv2d):
     """A 1→1 convolution of the image ``error ⊗ hidden`` that never forms the image.
 
     With kernel K of size k and zero padding (k−1)/2, the outer product's convolution is
-    out[c, j] = b + Σ_u error[c+u] · (Σ_v K[u, v] · hidden[j+v]): k one-dimensional convolutions of
-    ``hidden``, combined by k shifts of ``error``. The parameters are those of ``nn.Conv2d``.
+    out[c, j] = b + Σ_v (Σ_u error[c+u] · K[u, v]) · hidden[j+v]: a matrix product of k shifts of
+    ``error`` with K, and one with k shifts of ``hidden``. The parameters are those of
+    ``nn.Conv2d``.
     """
 
     def __init__(self, kernel_size: int) -> None:
@@ -30,11 +31,10 @@ class RankOneConvolution(nn.Conv2d):
     def forward(self, error: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """(N, C) and (N, H) → (N, 1, C, H)."""
         size, pad = self.kernel_size[0], self.padding[0]
-        rows = functional.conv1d(
-            hidden[:, None], self.weight.squeeze(0).transpose(0, 1), padding=pad
-        )
-        shifts = functional.pad(error, (pad, pad)).unfold(1, size, 1)  # (N, C, k)
-        return (shifts @ rows)[:, None] + self.bias
+        left, right = (
+            functional.pad(factor, (pad, pad)).unfold(1, size, 1) for factor in (error, hidden)
+        )  # (N, C, k), (N, H, k)
+        return ((left @ self.weight[0, 0]) @ right.mT)[:, None] + self.bias
 
 
 class WhiteBoxNetwork(nn.Module):
@@ -60,8 +60,8 @@ class WhiteBoxNetwork(nn.Module):
         self.convolution = RankOneConvolution(5)
         self.gradient = nn.Sequential(
             nn.BatchNorm2d(1),
+            nn.MaxPool2d(2),  # before the ReLU: the same function, of a quarter of the entries
             nn.ReLU(),
-            nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Dropout(dropout),
             nn.Linear((classes // 2) * (width // 2), 256),

@@ -21,6 +21,8 @@ from remibench.errors import RemibenchError
 logger = logging.getLogger("remibench")
 
 TIMEOUT = 60  # seconds without an answer before a download is given up
+MAX_BYTES = 2**28  # of one file or member that is read into memory; published ones have 2^26
+MAX_UNPACKED = 2**31  # bytes that are unpacked of one archive; the published ones have 2^29
 REMEDY = "free space on that disk, or put another folder first in `data.search_path`"
 
 
@@ -53,6 +55,19 @@ def download(url: str, md5: str, path: Path, what: str) -> None:
                 ) from error
     finally:
         socket.setdefaulttimeout(timeout)
+
+
+def check_size(size: int, name: str | Path) -> None:
+    """Refuse to read into memory what is larger than any published file.
+
+    Raises:
+        RemibenchError: There are more than ``MAX_BYTES``.
+    """
+    if size > MAX_BYTES:
+        raise RemibenchError(
+            f"{name}: {size:,} bytes, more than the {MAX_BYTES:,} of any published file; "
+            "fetch it again"
+        )
 
 
 def verify(path: Path, md5: str, published_only: bool) -> str:
@@ -119,7 +134,7 @@ def unpack(
     if folder.exists():
         raise RemibenchError(f"{folder} is there but not complete; remove it and run again")
     logger.info("unpacking %s", archive_path)
-    temporary = None
+    temporary, unpacked = None, 0
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -127,6 +142,12 @@ def unpack(
             for member in archive:
                 name = Path(member.name).name
                 if member.isfile() and wanted(name):
+                    unpacked += member.size
+                    if unpacked > MAX_UNPACKED:
+                        raise RemibenchError(
+                            f"{archive_path}: unpacks to more than {MAX_UNPACKED:,} bytes, which "
+                            "the published archive does not; fetch it again"
+                        )
                     member.name = name
                     archive.extract(member, temporary, filter="data")
         missing = [name for name in required if not (temporary / name).is_file()]

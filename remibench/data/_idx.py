@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from remibench.data._files import not_published
+from remibench.data._files import check_size, not_published
 from remibench.errors import RemibenchError
 
 _UINT8 = 8
@@ -39,6 +39,7 @@ def read_idx(path: Path, ndim: int, checksum: str | None = None) -> tuple[np.nda
                 )
             shape = tuple(int.from_bytes(header[4 + 4 * k : 8 + 4 * k], "big") for k in range(ndim))
             size = math.prod(shape)
+            check_size(size, path)  # a small file can decompress to any length
             data = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise RemibenchError(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from remibench.data import DatasetInfo, LoadOptions, RawDataset
-from remibench.data._files import download, find, open_archive, verify
+from remibench.data._files import check_size, download, find, open_archive, verify
 from remibench.errors import RemibenchError
 
 INFO = DatasetInfo(
@@ -103,6 +103,7 @@ def _find_archive(options: LoadOptions) -> tuple[Path, str]:
 
 def _from_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name in BATCHES:
+        check_size((folder / name).stat().st_size, folder / name)
         yield str(folder / name), (folder / name).read_bytes()
 
 
@@ -114,6 +115,7 @@ def _from_archive(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
         for member in archive:
             name = Path(member.name).name
             if member.isfile() and name in wanted:
+                check_size(member.size, f"{path}:{name}")
                 contents[name] = archive.extractfile(member).read()
     for name in wanted:
         if name not in contents:
@@ -187,8 +189,11 @@ class _PickledDtype:
         """Byte order and flags play no part in single bytes."""
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that makes plain containers and the two stand-ins above, and nothing else."""
+class _ArrayUnpickler(pickle._Unpickler):
+    """An unpickler that makes plain containers and the two stand-ins above, and nothing else.
+
+    Python's own: the one in C allocates whatever length and memory index the file states.
+    """
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         """Return the stand-in of one of the three names that a pickled array consists of."""

@@ -54,14 +54,14 @@ def load(options: LoadOptions) -> RawDataset:
     folder = find(names, "stl10", options.search_path) or _unpacked(options)
     paths = {name: folder / FOLDER / name for name in FILES}
     found = {name: verify(paths[name], md5, options.published_only) for name, md5 in FILES.items()}
-    labels = [np.fromfile(paths[f"{part}_y.bin"], np.uint8) for part in ("train", "test")]
-    for part, of_part in zip(("train", "test"), labels, strict=True):
-        size = paths[f"{part}_X.bin"].stat().st_size
-        if size != len(of_part) * PIXELS:
+    for part in ("train", "test"):
+        size, count = (paths[f"{part}_{axis}.bin"].stat().st_size for axis in "Xy")
+        if size != count * PIXELS:
             raise RemibenchError(
-                f"{paths[f'{part}_X.bin']}: {size} bytes, but {part}_y.bin has {len(of_part)} "
-                f"labels, so that {len(of_part) * PIXELS} are expected; fetch both again"
+                f"{paths[f'{part}_X.bin']}: {size} bytes, but {part}_y.bin has {count} "
+                f"labels, so that {count * PIXELS} are expected; fetch both again"
             )
+    labels = [np.fromfile(paths[f"{part}_y.bin"], np.uint8) for part in ("train", "test")]
     return RawDataset(
         info=INFO,
         images=_stream(paths["train_X.bin"], paths["test_X.bin"]),

@@ -31,6 +31,7 @@ ARCHIVE, FOLDER = "UTKFace.tar.gz", "UTKFace"
 # [age]_[gender]_[race]_[date and time].jpg[.chip.jpg]. Three names of the published archive have a
 # blank in, or lack, what separates the date from the suffix; their labels are whole.
 NAME = re.compile(r"\d{1,3}_[01]_([0-4])_\d+ ?\.?j?pg(\.chip\.jpg)?", re.IGNORECASE)
+MAX_PIXELS = 2**24  # an image of more, or a file of more bytes, is not decoded
 LISTED = 5  # names per reason in an error message; the metadata has them all
 UNREADABLE = "unreadable file"  # no published image is
 
@@ -112,7 +113,7 @@ def _inspect(folder: Path) -> _Faces:
             reason = f"race {found[1]}"
         else:
             try:
-                with Image.open(path) as image:
+                with _open(path) as image:
                     image.load()
                     sizes.add(image.size)
                 digest.update(f"\0{path.name}\0".encode())
@@ -125,6 +126,15 @@ def _inspect(folder: Path) -> _Faces:
     return _Faces(usable, skipped, sizes, digest.hexdigest())
 
 
+def _open(path: Path) -> Image.Image:
+    """Open a JPEG file; Pillow's other formats play no part, and some run other programs."""
+    image = Image.open(path, formats=["JPEG"])
+    if image.width * image.height > MAX_PIXELS or path.stat().st_size > MAX_PIXELS:
+        image.close()
+        raise ValueError(f"{path}: more than {MAX_PIXELS:,} pixels or bytes")
+    return image
+
+
 def _describe(skipped: Mapping[str, Sequence[str]]) -> str:
     reasons = [
         f"{len(names):,} with {reason} ({', '.join(names[:LISTED])}{', …' * (len(names) > LISTED)})"
@@ -135,5 +145,5 @@ def _describe(skipped: Mapping[str, Sequence[str]]) -> str:
 
 def _stream(folder: Path, names: Mapping[str, int]) -> Iterator[np.ndarray]:
     for name in names:
-        with Image.open(folder / name) as image:
+        with _open(folder / name) as image:
             yield np.asarray(image.convert("RGB"))

@@ -3,7 +3,8 @@
 An architecture is found by the name of its module, which is its name in the config. It provides
 everything up to the penultimate features; :class:`Classifier` adds what all share. It is also built
 on the meta device, to be filled from a checkpoint or only to be counted: its tensors are parameters
-and persistent buffers, and no value of them decides its shape.
+and persistent buffers, and no value of them decides its shape. The smallest side of an image that
+it computes on is its ``MIN_IMAGE_SIZE``, 1 where a module has none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch
 from torch import nn
 
 from remibench.checkpoints import fill_module, load_tensors, save_tensors
+from remibench.errors import RemibenchError
+from remibench.layers import use_fast_convolutions
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,14 @@ def load_model(path: str | Path, spec: ModelSpec, device: torch.device) -> Class
 
 def _assemble(spec: ModelSpec) -> Classifier:
     module = import_module(f"remibench.models.{spec.architecture}")
+    smallest = getattr(module, "MIN_IMAGE_SIZE", 1)
+    if spec.image_size < smallest:
+        raise RemibenchError(
+            f"architecture {spec.architecture} needs images of at least {smallest}×{smallest} "
+            f"pixels, got {spec.image_size}×{spec.image_size}; raise `data.image_size`"
+        )
     backbone, width = module.build_backbone(spec.channels, spec.image_size)
+    use_fast_convolutions(backbone)
     return Classifier(backbone, width, spec)
 
 

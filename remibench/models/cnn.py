@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from remibench.errors import RemibenchError
+MIN_IMAGE_SIZE = 22  # what three unpadded blocks leave at least one pixel of
 
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
@@ -12,9 +12,6 @@ def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
 
     Returns:
         The backbone and its feature width, 512.
-
-    Raises:
-        RemibenchError: The images are too small for three unpadded blocks.
     """
     layers: list[nn.Module] = []
     side, width = image_size, channels
@@ -22,7 +19,5 @@ def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
         # Pooling before the ReLU gives the same values and gradients from a quarter of the entries.
         layers += [nn.Conv2d(width, filters, kernel_size=3), nn.MaxPool2d(2), nn.ReLU()]
         side, width = (side - 2) // 2, filters
-    if side < 1:
-        raise RemibenchError(f"architecture cnn needs images of at least 22×22, got {image_size}")
     layers += [nn.Flatten(), nn.Linear(width * side * side, 512), nn.ReLU()]
     return nn.Sequential(*layers), 512

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import vgg19
 
-from remibench.errors import RemibenchError
+MIN_IMAGE_SIZE = 32  # for five poolings
 
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
@@ -21,12 +21,7 @@ def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
 
     Returns:
         The backbone and its feature width, 4096.
-
-    Raises:
-        RemibenchError: The images are too small for five poolings.
     """
-    if image_size < 32:
-        raise RemibenchError(f"architecture vgg19 needs images of at least 32×32, got {image_size}")
     network = vgg19(init_weights=False)
     if channels != 3:
         network.features[0] = nn.Conv2d(channels, 64, kernel_size=3, padding=1)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from remibench.errors import RemibenchError
+MIN_IMAGE_SIZE = 7  # for the two unpadded convolutions
 
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
@@ -15,14 +15,7 @@ def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
 
     Returns:
         The backbone and its feature width, 2048.
-
-    Raises:
-        RemibenchError: The images are too small for the two unpadded convolutions.
     """
-    if image_size < 7:
-        raise RemibenchError(
-            f"architecture xception needs images of at least 7×7, got {image_size}"
-        )
     layers: list[nn.Module] = []
     for width, filters, stride in ((channels, 32, 2), (32, 64, 1)):
         layers += [

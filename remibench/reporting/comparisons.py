@@ -8,9 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from remibench.reporting.interactive import ABSENT
+from remibench.reporting.render import readable
 from remibench.reporting.results import METHODS, Results
 from remibench.reporting.statistics import binomial_interval, holm, ks_efficacy, wilcoxon_holm
 
+TITLE = "Every method against retraining"
 REFERENCE = "retrain"
 QUANTITIES = [  # metric, subset
     ("mia_whitebox_rate", "forget"),
@@ -74,6 +77,23 @@ def build(results: Results) -> pd.DataFrame:
                 named = {"dataset": ALL, "architecture": ALL, "forget_ratio": ratio}
                 parts.append(table.assign(**named, **axes, pairs="cells"))
     return pd.concat(parts, ignore_index=True).reindex(columns=COLUMNS)
+
+
+def layout(table: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons under readable labels."""
+    labels = {"low": "95 % from", "high": "to", "p_holm": "p (Holm)"}
+    labels |= {"ks": "KS", "ks_p": "KS p", "ks_p_holm": "KS p (Holm)"}
+    return readable(table.assign(remark=table["remark"].replace("", ABSENT)), **labels)
+
+
+def explain(remarks: str) -> str:
+    """How to read the page."""
+    return (
+        "Difference: method − retraining, mean over pairs with its 95 % t-interval; p of the "
+        "signed-rank test, with Holm's correction over the methods of a cell and metric; of "
+        f"efficacy the Kolmogorov–Smirnov statistic, too. “{ABSENT}”: not tested, see the remark. "
+        f"From comparisons.csv. {remarks}"
+    )
 
 
 def build_rates(results: Results) -> pd.DataFrame:

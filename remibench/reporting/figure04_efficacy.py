@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from remibench.reporting.panels import FEW_SEEDS, cell_title, labels_of, legend, page, say_not_run
 from remibench.reporting.results import COLORS, METHODS, Results, percent
 
+NOT_MEASURED = "not measured\n(efficacy is not in metrics)"
 AXES = ["dataset", "architecture", "forget_ratio", "method", "seed"]
 
 
@@ -34,7 +35,7 @@ def draw(results: Results) -> Figure:
             cell = groups.get((dataset, architecture))
             if cell is None:
                 cell_title(axis, dataset, architecture, [])
-                say_not_run(axis)
+                say_not_run(axis, NOT_MEASURED if table.empty else "not run")
                 continue
             counts = cell.groupby(AXES[:-1])["seed"].nunique()
             cell_title(axis, dataset, architecture, counts)
@@ -44,6 +45,8 @@ def draw(results: Results) -> Figure:
     label = plt.rcParams["axes.labelsize"]
     figure.supylabel("Efficacy score on $D_f$ (log scale)", fontsize=label)
     figure.supxlabel("Share of the training set forgotten", fontsize=label)
+    if table.empty:  # the panels say so, and there is nothing to explain
+        return figure
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[method]) for method in METHODS]
     legend(figure, handles, labels_of(METHODS, results.methods))
     return figure

@@ -7,9 +7,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from remibench.checkpoints import atomic_path, load_arrays, load_json
+from remibench.checkpoints import atomic_path, load_arrays, load_json, load_table
 
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
+TEXT = {  # columns that hold no numbers
+    "dataset",
+    "architecture",
+    "method",
+    "subset",
+    "metric",
+    "attack",
+    "access",
+    "model",
+    "parameter",
+    "paper_dataset",
+    "provenance",
+}
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
@@ -20,7 +33,7 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
 
 def join_evaluations(paths: Sequence[str]) -> pd.DataFrame:
     """Join evaluation CSVs; the cell's axes are columns already."""
-    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    return pd.concat([load_table(path, TEXT) for path in paths], ignore_index=True)
 
 
 def join_attacks(paths: Sequence[str]) -> pd.DataFrame:
@@ -30,7 +43,7 @@ def join_attacks(paths: Sequence[str]) -> pd.DataFrame:
         *_, dataset, architecture, seed, name = Path(path).parts
         attack, access = name.removesuffix(".csv").split("_")
         axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed)}
-        tables.append(pd.read_csv(path).assign(**axes, attack=attack, access=access))
+        tables.append(load_table(path).assign(**axes, attack=attack, access=access))
     columns = ["dataset", "architecture", "seed", "attack", "access"]
     return _first(pd.concat(tables, ignore_index=True), columns)
 
@@ -47,7 +60,7 @@ def join_histories(paths: Sequence[str]) -> pd.DataFrame:
             "method": method,
         }
         ratio = float(name.removesuffix(".history.csv"))
-        tables.append(pd.read_csv(path).assign(**axes, forget_ratio=ratio))
+        tables.append(load_table(path).assign(**axes, forget_ratio=ratio))
     return _first(pd.concat(tables, ignore_index=True), [*AXES, "epoch"])
 
 
@@ -55,19 +68,15 @@ def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame
     """One row per training from scratch, with its last epoch's loss.
 
     Args:
-        paths: Histories of targets and shadows, ``…/dataset/architecture/seed/role.history.csv``.
+        paths: Histories of targets and shadows, of :func:`join_curves`.
         histories: Of :func:`join_histories`; the retrained models are among them.
 
     Returns:
         ``dataset``, ``architecture``, ``seed``, ``model`` (``target``, ``shadow`` or ``retrain``),
         ``forget_ratio`` (of retraining), ``epochs``, ``loss``, ``stalled`` (0 or 1).
     """
-    rows = []
-    for path in paths:
-        *_, dataset, architecture, seed, name = Path(path).parts
-        axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed)}
-        last = pd.read_csv(path).iloc[-1]
-        rows.append({**axes, "model": name.removesuffix(".history.csv"), **last})
+    runs = join_curves(paths).groupby([*AXES[:3], "model"], sort=False)
+    rows = runs.tail(1).to_dict("records")
     if "stalled" in histories:
         retrained = histories[histories["stalled"].notna()]
         last = retrained.sort_values("epoch", kind="stable").groupby(AXES, sort=False).tail(1)
@@ -75,6 +84,22 @@ def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame
     columns = ["dataset", "architecture", "seed", "model", "forget_ratio", "epoch", "loss"]
     table = pd.DataFrame(rows, columns=[*columns, "stalled"])
     return table.rename(columns={"epoch": "epochs"}).astype({"epochs": int, "stalled": int})
+
+
+def join_curves(paths: Sequence[str]) -> pd.DataFrame:
+    """Join training histories; axes from ``…/dataset/architecture/seed/role.history.csv``.
+
+    Returns:
+        ``dataset``, ``architecture``, ``seed``, ``model`` (``target`` or ``shadow``) and what
+        training recorded, one row per epoch: ``epoch``, ``loss``, ``stalled``, ….
+    """
+    tables = []
+    for path in paths:
+        *_, dataset, architecture, seed, name = Path(path).parts
+        axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed)}
+        axes["model"] = name.removesuffix(".history.csv")
+        tables.append(load_table(path).assign(**axes))
+    return _first(pd.concat(tables, ignore_index=True), [*AXES[:3], "model"])
 
 
 def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFrame:

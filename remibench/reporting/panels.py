@@ -67,9 +67,9 @@ def cell_title(axis: plt.Axes, dataset: str, architecture: str, counts: Sequence
     axis.set_title(title, fontsize=7.5 if room > 2 else None)
 
 
-def say_not_run(axis: plt.Axes) -> None:
+def say_not_run(axis: plt.Axes, why: str = "not run") -> None:
     """Write into an empty panel why it is empty."""
-    axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", va="center", color="0.35")
+    axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", va="center", color="0.35")
 
 
 def labels_of(keys: Mapping[str, str], run: Sequence[str]) -> list[str]:

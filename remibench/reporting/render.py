@@ -9,24 +9,16 @@ import pandas as pd
 
 from remibench.checkpoints import atomic_path
 from remibench.reporting.gather import write_csv
+from remibench.reporting.interactive import page
 from remibench.reporting.results import METHODS, count_seeds, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LETTERS = 120  # in a line of a LaTeX table
 LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
-
-_HTML = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3em .8em; border-bottom: 1px solid #ddd; text-align: left; }}
-td {{ white-space: nowrap; }}
-thead th {{ border-bottom: 2px solid #222; }}
-</style></head><body><h1>{title}</h1><p>{note}</p>
-{table}
-</body></html>
-"""
+LATEX = str.maketrans({sign: f"\\{sign}" for sign in "%_&#$"})
+SYMBOLS = str.maketrans({"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "λ": r"$\lambda$"})
 
 
 def format_cell(mean: float, low: float, high: float, paper: float, decimals: int) -> str:
@@ -66,6 +58,19 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     numbers = table[["mean", "low", "high", "paper"]].itertuples(index=False)
     text = table.assign(text=[format_cell(*number, decimals) for number in numbers])
     return spread(text, rows, "method", list(METHODS)).rename(columns=METHODS)
+
+
+def readable(table: pd.DataFrame, **labels: str) -> pd.DataFrame:
+    """Columns under their labels, axes first; ratios as percentages, methods by their labels."""
+    axes = ["dataset", "architecture", "model", "method", "forget_ratio", "seed"]
+    axes = [axis for axis in axes if axis in table]
+    table = table[axes + [column for column in table if column not in axes]]
+    if "forget_ratio" in table:
+        ratios = table["forget_ratio"].map(percent, na_action="ignore")
+        table = table.assign(forget_ratio=ratios.astype(object))
+    if "method" in table:
+        table = table.assign(method=table["method"].map(METHODS))
+    return table.rename(columns={"forget_ratio": "forget ratio", **labels})
 
 
 def means(table: pd.DataFrame) -> str:
@@ -109,20 +114,52 @@ def write_formatted(
     wide: pd.DataFrame, title: str, explanation: str, tex: Path, html: Path
 ) -> None:
     """Write a table of formatted cells as LaTeX and HTML, with title and explanation."""
-    caption = f"{title}. {explanation}".replace("%", r"\%").replace("_", r"\_")
     with atomic_path(tex) as temporary:
-        escaped = wide.style.hide(axis="index").format(escape="latex")
-        escaped = escaped.format_index(escape="latex", axis=1)
-        environment = "longtable" if len(wide) > LINES_PER_PAGE else None
-        latex = escaped.to_latex(hrules=True, caption=caption, environment=environment)
-        temporary.write_text(
-            latex.replace("±", r"$\pm$").replace("×", r"$\times$"), encoding="utf-8"
-        )
-    with atomic_path(html) as temporary:
-        body = wide.to_html(index=False, border=0)
-        temporary.write_text(
-            _HTML.format(title=title, note=explanation, table=body), encoding="utf-8"
-        )
+        temporary.write_text(_to_latex(wide, f"{title}. {explanation}"), encoding="utf-8")
+    write_page(html, wide, title, explanation)
+
+
+def _to_latex(wide: pd.DataFrame, caption: str) -> str:
+    """A table as wide as the page, in small type; over several pages if it is long.
+
+    Needs the packages array, booktabs and longtable, and 6.5 inches. Every column has room for its
+    longest word and, as far as the page has, for its longest text; others are broken into lines.
+    """
+    texts = {label: [label, *wide[label].astype(str)] for label in wide}
+    least = [
+        1 + max(len(word) for text in column for word in _words(text)) for column in texts.values()
+    ]
+    whole = [1 + max(map(len, column)) for column in texts.values()]
+    spare = max(0, min(1, (LETTERS - sum(least)) / max(1, sum(whole) - sum(least))))
+    letters = [few + spare * (many - few) for few, many in zip(least, whole, strict=True)]
+    share = [count / sum(letters) for count in letters]
+    ragged = r">{\raggedright\arraybackslash}"
+    columns = [rf"{ragged}p{{\dimexpr {part:.4f}\linewidth-2\tabcolsep\relax}}" for part in share]
+    styled = wide.style.hide(axis="index").format(escape="latex")
+    latex = styled.format_index(escape="latex", axis=1).to_latex(
+        caption=caption.translate(LATEX),
+        column_format="".join(columns),
+        environment="longtable" if len(wide) > LINES_PER_PAGE else "table*",
+        hrules=True,
+    )
+    size = r"\scriptsize\setlength{\tabcolsep}{2pt}"
+    if len(wide) > LINES_PER_PAGE:
+        latex = f"\\begingroup{size}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n{latex}\\endgroup\n"
+    else:  # a float is set in the size of the page
+        latex = latex.replace("\\begin{table*}", f"\\begin{{table*}}{size}")
+    latex = latex.replace(" ± ", "~±~").replace(r"\_", r"\_\allowbreak ")
+    return latex.translate(SYMBOLS)
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(" ± ", "±±±±").split(" ")  # as wide as four digits
+
+
+def write_page(path: str | Path, table: pd.DataFrame, title: str, explanation: str) -> None:
+    """Write a table as a page that can be sorted and searched, see :func:`interactive.page`."""
+    with atomic_path(path) as temporary:
+        text = page(table, title, explanation, Path(path).stem)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def use_theme() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from remibench.checkpoints import load_table
+from remibench.reporting.gather import TEXT
 from remibench.reporting.statistics import summarise
 
 METHODS = {  # name in config and CSV → label in tables and figures, in the order of display
@@ -84,12 +86,16 @@ class Results:
         """Read the CSV files; the last two where the rule has them."""
         optional = {"attacks": attacks, "hyperparameters": hyperparameters}
         return cls(
-            evaluation=pd.read_csv(evaluation),
-            histories=pd.read_csv(histories),
-            datasets=pd.read_csv(datasets),
-            training=pd.read_csv(training),
+            evaluation=load_table(evaluation, TEXT),
+            histories=load_table(histories, TEXT),
+            datasets=load_table(datasets, TEXT),
+            training=load_table(training, TEXT),
             published={Path(path).stem: pd.read_csv(path) for path in published},
-            **{name: pd.read_csv(path) for name, path in optional.items() if path},
+            **{
+                name: load_table(path, TEXT | {"value"})  # some parameters are words
+                for name, path in optional.items()
+                if path
+            },
         )
 
     @property
@@ -163,17 +169,31 @@ class Results:
         return " ".join(sentence for sentence in sentences if sentence)
 
     @property
+    def endings(self) -> pd.DataFrame:
+        """The last epoch of every unlearning run, and whether ReMI met its stopping rule.
+
+        Returns:
+            A row per run, of ``histories``' columns; ``met`` is 1 where the guide's rate on the
+            forget set is at most that on out-of-sample images, 0 where it is above (the run ended
+            at ``max_epochs``), NaN where the method has no such rule.
+        """
+        last = self.histories.sort_values("epoch", kind="stable")
+        last = last.groupby([*CELL, "seed"], sort=False).tail(1)
+        last = last.reindex(columns=[*dict.fromkeys([*last, "mf_forget", "mf_out_of_sample"])])
+        met = (last["mf_forget"] <= last["mf_out_of_sample"]).astype(float)
+        return last.assign(met=met.where(last["mf_forget"].notna()))
+
+    @property
     def stopping(self) -> str:
         """How many ReMI runs met their stopping rule; the others ended at ``max_epochs``."""
-        phrases = []
-        for method, label in METHODS.items():
-            rows = self.histories[self.histories["method"] == method]
-            if "mf_forget" not in rows or rows["mf_forget"].isna().all():
-                continue
-            last = rows.sort_values("epoch").groupby([*CELL[:3], "seed"]).tail(1)
-            met = (last["mf_forget"] <= last["mf_out_of_sample"]).sum()
-            phrases.append(f"{label} met its stopping rule in {met} of {len(last)} runs")
-        return "; ".join(phrases)
+        ended = self.endings.dropna(subset=["met"]).groupby("method")["met"]
+        counts = ended.agg(["sum", "size"]).astype(int)
+        return "; ".join(
+            f"{label} met its stopping rule in {counts.loc[method, 'sum']} of "
+            f"{counts.loc[method, 'size']} runs"
+            for method, label in METHODS.items()
+            if method in counts.index
+        )
 
     def metric(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
         """All values of a metric, times ``scale``: one row per cell, seed and subset."""

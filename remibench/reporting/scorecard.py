@@ -26,8 +26,9 @@ import numpy as np
 import pandas as pd
 
 from remibench.reporting.gather import write_csv
+from remibench.reporting.interactive import ABSENT
 from remibench.reporting.published import COMPARED, KEY, WHOLE
-from remibench.reporting.render import write_formatted
+from remibench.reporting.render import write_formatted, write_page
 from remibench.reporting.results import Results, percent
 from remibench.reporting.statistics import summarise
 
@@ -205,11 +206,19 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write(
-    table: pd.DataFrame, remarks: str, *, csv: Path, tex: Path, html: Path, counts: Path
+    table: pd.DataFrame,
+    remarks: str,
+    *,
+    csv: Path,
+    tex: Path,
+    html: Path,
+    counts: Path,
+    counts_html: Path,
 ) -> None:
-    """Write the scorecard as tidy CSV (unrounded), LaTeX and HTML, and its counts as CSV."""
+    """Write the scorecard as tidy CSV (unrounded), LaTeX and page; its counts as CSV and page."""
     write_csv(csv, table)
     write_csv(counts, count(table))
+    write_page(counts_html, count(table), f"{TITLE}, verdicts per table", remarks)
     write_formatted(_format(table), TITLE, f"{note(table)} {remarks}", tex, html)
 
 
@@ -321,15 +330,15 @@ def _rounding(published: float, kind: Kind) -> float:
 
 
 def _format(table: pd.DataFrame) -> pd.DataFrame:
-    """The scorecard as text; what is not there is empty."""
+    """The scorecard as text; what is not there is a dash."""
     numbers = {"paper": "paper", "ours": "ours", "low": "95 % from", "high": "to"}
-    text = table[["table", "dataset", "architecture"]].copy()
-    text["forget ratio"] = table["forget_ratio"].map(percent, na_action="ignore").fillna("")
-    text[["quantity", "unit"]] = table[["quantity", "unit"]]
+    text = table[["table", "dataset", "architecture"]].replace("", ABSENT)
+    text["forget ratio"] = table["forget_ratio"].map(percent, na_action="ignore").fillna(ABSENT)
+    text[["quantity", "unit"]] = table[["quantity", "unit"]].replace("", ABSENT)
     for column, label in (numbers | {"difference": "difference"}).items():
         sign = "+" if column == "difference" else ""
         text[label] = [
-            f"{value:{sign}.{DECIMALS[unit]}f}" if pd.notna(value) else ""
+            f"{value:{sign}.{DECIMALS[unit]}f}" if pd.notna(value) else ABSENT
             for value, unit in zip(table[column], table["unit"], strict=True)
         ]
     return text.assign(seeds=table["seeds"].astype(str), verdict=table["verdict"])

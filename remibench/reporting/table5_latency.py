@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import format_cell, means
 from remibench.reporting.results import CELL, METHODS, Results, percent
 
@@ -71,20 +72,22 @@ def _with_speedup(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell, seconds of every method; for ReMI also loss and speed-up."""
+    """One line per cell, seconds of every method; for ReMI also L_G's part and speed-up."""
     axes = [list(dict.fromkeys(table.loc[table["dataset"] != ALL, name])) for name in AXES]
     cells = [*pd.MultiIndex.from_product(axes), (ALL, "", float("nan"))]
     numbers = {(*_key(row), row.method): row for row in table.itertuples()}
     lines = []
     for cell in cells:
         dataset, architecture, ratio = cell
-        words = ("mean of all cells", "", "") if dataset == ALL else (*cell[:2], percent(ratio))
+        words = (
+            ("mean of all cells", ABSENT, ABSENT) if dataset == ALL else (*cell[:2], percent(ratio))
+        )
         line = dict(zip(("dataset", "architecture", "forget ratio"), words, strict=True))
         for method in list(METHODS)[1:]:
             row = numbers.get((dataset, architecture, percent(ratio), method))
             line[f"{METHODS[method]} (s)"] = _seconds(row)
             if method.startswith("remi"):
-                line[f"of it membership loss ({_access(method)})"] = _part(row)
+                line[f"of it L_G ({_access(method)})"] = _part(row)
                 line[f"Speed-up ({_access(method)})"] = _speedup(row)
         lines.append(line)
     return pd.DataFrame(lines)
@@ -126,7 +129,7 @@ def _speedup(row: tuple | None) -> str:
 def explain(table: pd.DataFrame, remarks: str) -> str:
     """How to read the formatted table."""
     return (
-        f"{means(table)}. Speed-up: mean seconds of "
+        f"{means(table)}. L_G: ReMI's membership loss. Speed-up: mean seconds of "
         "retraining over the method's; in the last line the ratio of the means of all cells (one "
         "slow cell can decide it), then the median of the cells' ratios. In brackets the paper's "
         f"UTKFace numbers on its own machine; seconds of two machines do not compare. {remarks}"

@@ -16,11 +16,15 @@ from typing import Any
 
 import torch
 
-from remibench.attacks.features import MembershipFeatures, membership_features
+from remibench.attacks.features import (
+    MembershipFeatures,
+    membership_features,
+    model_features,
+)
 from remibench.checkpoints import EpochCheckpoint
 from remibench.errors import DivergedError
 from remibench.models import Classifier, ModelSpec
-from remibench.training import History, predict
+from remibench.training import History, penultimate_features
 
 logger = logging.getLogger("remibench")
 
@@ -57,27 +61,31 @@ class UnlearningTask:
     progress: EpochCheckpoint | None = None
 
     def features(self, positions: torch.Tensor) -> MembershipFeatures:
-        """Attack features under the current model, differentiable in its weights."""
-        hidden = self.model.features(self.images[positions])
+        """Attack features under the current model, differentiable in its weights.
+
+        The same mixed precision as in :func:`remibench.training.predict`, whose features the guide
+        was fitted on.
+        """
+        images, precision = self.images[positions], self.training["precision"]
+        hidden = penultimate_features(self.model, images, precision)
         return membership_features(self.model.head(hidden), hidden, self.labels[positions])
 
     @torch.no_grad()
     def snapshot(self) -> dict[str, float]:
-        """Accuracies, and the guide's positive rates, under the current model.
+        """Accuracy and the guide's positive rate on forget set and out-of-sample images.
 
-        ``mf_forget`` and ``mf_out_of_sample`` are the shares that the guide calls members.
+        ``mf_forget`` and ``mf_out_of_sample`` are the shares that the guide calls members. The
+        retain set, by far the largest, decides nothing during unlearning and is left out.
         """
-        logits, hidden = predict(self.model, self.images)
-        correct = (logits.argmax(1) == self.labels).float()
-        record = {
-            "accuracy_forget": correct[self.forget].mean().item(),
-            "accuracy_retain": correct[self.retain].mean().item(),
-            "accuracy_out_of_sample": correct[self.out_of_sample].mean().item(),
-        }
-        if self.guide is not None:
-            member = self.guide(membership_features(logits, hidden, self.labels)) > 0.5
-            record["mf_forget"] = member[self.forget].float().mean().item()
-            record["mf_out_of_sample"] = member[self.out_of_sample].float().mean().item()
+        record = {}
+        for name in ("forget", "out_of_sample"):
+            positions = getattr(self, name)
+            images, labels = self.images[positions], self.labels[positions]
+            features = model_features(self.model, images, labels, self.training["precision"])
+            correct = features.logits.argmax(1) == labels
+            record[f"accuracy_{name}"] = correct.float().mean().item()
+            if self.guide is not None:
+                record[f"mf_{name}"] = (self.guide(features) > 0.5).float().mean().item()
         return record
 
 

@@ -98,11 +98,9 @@ def unlearn(
         pool = torch.cat((task.forget, task.retain))
 
     def membership_loss(forget: torch.Tensor, out_of_sample: torch.Tensor) -> torch.Tensor:
-        with autocast(device, task.training["precision"]):
-            features = task.features(forget)
-            with torch.no_grad():
-                reference = task.features(out_of_sample)
-        scores, target = task.guide(features), task.guide(reference)
+        with torch.no_grad():
+            target = task.guide(task.features(out_of_sample))
+        scores = task.guide(task.features(forget))
         if loss == "bernoulli_kl":
             return bernoulli_kl(scores, target)
         return gaussian_kl(scores, target, std_floor)

@@ -18,9 +18,10 @@ rule fit_attack:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPU,
+        **needs("fit_attack"),
     params:
         fit=lambda w: getattr(getattr(cfg.attacks, w.attack), w.access).model_dump(),
+        precision=cfg.training.precision,
         device=cfg.device,
         progress=PROGRESS,
         code=lambda w: code(

@@ -1,17 +1,24 @@
 """The configuration, and what the rules share. No science here."""
 
 import sys
+from functools import partial
+from glob import glob
 from pathlib import Path
 
 from remibench.config import ACCESSES, METHODS, ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.provenance import code_digest
+from remibench.resources import job_resources
 
 try:
     cfg = load_config(config)
 except RemibenchError as error:
     sys.exit(str(error))
-config["data"] = cfg.data.model_dump()  # defaults resolved, for prepare_dataset
+if Path(cfg.results).is_file():
+    sys.exit(f"config: `results`: {cfg.results} is a file; move it or choose a folder")
+# What jobs read from the config itself, defaults resolved: no result depends on it.
+config["data"] = cfg.data.model_dump()
+config["checkpoint_seconds"] = cfg.checkpoint_seconds
 
 
 pathvars:
@@ -50,12 +57,22 @@ DATA = {
         "splits": "npz",
     }.items()
 }
+GATHERED = {  # what tables and figures are made of
+    "evaluation": "<results>/evaluation.csv",
+    "histories": "<results>/histories.csv",
+    "datasets": "<results>/datasets.csv",
+    "training": "<results>/training.csv",
+    "attacks": "<results>/attacks.csv",
+    "published": local(
+        sorted(glob("paper/*.csv", root_dir=workflow.basedir))
+    ),  # wherever results are stored
+}
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
 PROGRESS = f"{cfg.results}/progress"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
-GPU = 1 if cfg.device == "cuda" else 0
+needs = partial(job_resources, device=cfg.device)
 
 
 def entry(wildcards):

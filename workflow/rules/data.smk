@@ -7,8 +7,12 @@ rule prepare_dataset:
         "<results>/logs/prepare_dataset/{dataset}.log",
     benchmark:
         "<results>/benchmarks/prepare_dataset/{dataset}.tsv"
+    retries: 1  # a download may break off
+    localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("prepare_dataset"),
     params:
         published_only=cfg.data.published_only,
         skip_unusable=cfg.data.skip_unusable,
@@ -26,8 +30,11 @@ rule split_dataset:
         splits=DATA["splits"],
     log:
         "<results>/logs/split_dataset/{dataset}.log",
+    localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("split_dataset"),
     params:
         split_seed=cfg.data.split_seed,
         halves=cfg.data.halves,

@@ -32,10 +32,11 @@ rule evaluate:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPU,
+        **needs("evaluate"),
     params:
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
+        precision=cfg.training.precision,
         device=cfg.device,
         code=lambda w: code(
             "evaluate.py",
@@ -81,6 +82,8 @@ rule gather:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("gather"),
     params:
         code=code("gather.py"),
     script:
@@ -99,6 +102,8 @@ rule record_provenance:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("record_provenance"),
     params:
         config=cfg.model_dump(),
         hyperparameters=list(cfg.hyperparameters()),

@@ -13,9 +13,10 @@ rule score_members:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPU,
+        **needs("score_members"),
     params:
         device=cfg.device,
+        precision=cfg.training.precision,
         code=lambda w: code(
             "score_members.py", "attacks.whitebox", f"models.{w.architecture}"
         ),
@@ -39,6 +40,8 @@ rule select_forget_set:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("select_forget_set"),
     params:
         selection=cfg.forgetting.selection,
         split_seed=cfg.data.split_seed,

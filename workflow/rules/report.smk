@@ -1,18 +1,9 @@
 """Tables and figures: one rule each, from a module of remibench/reporting and a caption.
 
 The paper's appendix repeats figures at other forget ratios: the same module, other options.
+What a run consists of (datasets, models, attacks, …) are pages of one rule, `overview`.
 """
 
-from glob import glob
-
-GATHERED = {
-    "evaluation": "<results>/evaluation.csv",
-    "histories": "<results>/histories.csv",
-    "datasets": "<results>/datasets.csv",
-    "training": "<results>/training.csv",
-    "attacks": "<results>/attacks.csv",
-    "published": sorted(glob("paper/*.csv")),
-}
 TABLES = {  # name of the module and of the caption: title
     "table1_dataset_statistics": "I: data statistics",
     "table2_hyperparameters": "II: hyper-parameters",
@@ -25,15 +16,19 @@ TARGET, ATTACKS = "figure01_target_accuracy", "figure02_attack_accuracy"
 MIA, EFFICACY = "figure03_mia_before_after", "figure04_efficacy"
 MF, GUIDES = "figure05_mf_during_unlearning", "figure06_mf_by_guide"
 FIGURES = {  # name: module and caption, its options, title
-    "figure01_target_accuracy": (TARGET, {}, "1: accuracy of the targets"),
-    "figure02_attack_accuracy": (ATTACKS, {}, "2: accuracy of MF and MIA"),
-    "figure03_mia_before_after": (MIA, {"ratio": 0.25}, "3: MIA before and after, 25%"),
-    "figure04_efficacy": (EFFICACY, {}, "4: efficacy scores"),
-    "figure05_mf_during_unlearning": (MF, {}, "5: MF during ReMI"),
-    "figure06_mf_by_guide": (GUIDES, {"ratio": 0.25}, "6: MF by guide, 25%"),
-    "figure07_mia_before_after": (MIA, {"ratio": 0.5}, "7: MIA before and after, 50%"),
-    "figure08_mia_before_after": (MIA, {"ratio": 0.1}, "8: MIA before and after, 10%"),
-    "figure09_mia_before_after": (MIA, {"ratio": 0.01}, "9: MIA before and after, 1%"),
+    "figure01_target_accuracy": (TARGET, {}, "01: accuracy of the targets"),
+    "figure02_attack_accuracy": (ATTACKS, {}, "02: accuracy of MF and MIA"),
+    "figure03_mia_before_after": (
+        MIA,
+        {"ratio": 0.25},
+        "03: MIA before and after, 25%",
+    ),
+    "figure04_efficacy": (EFFICACY, {}, "04: efficacy scores"),
+    "figure05_mf_during_unlearning": (MF, {}, "05: MF during ReMI"),
+    "figure06_mf_by_guide": (GUIDES, {"ratio": 0.25}, "06: MF by guide, 25%"),
+    "figure07_mia_before_after": (MIA, {"ratio": 0.5}, "07: MIA before and after, 50%"),
+    "figure08_mia_before_after": (MIA, {"ratio": 0.1}, "08: MIA before and after, 10%"),
+    "figure09_mia_before_after": (MIA, {"ratio": 0.01}, "09: MIA before and after, 1%"),
     "figure10_blackbox_mia": (
         MIA,
         {"ratio": 0.01, "access": "blackbox"},
@@ -57,6 +52,17 @@ FIGURES = {  # name: module and caption, its options, title
     "figure14_mf_by_guide": (GUIDES, {"ratio": 0.01}, "14: MF by guide, 1%"),
     "figure15_mf_by_guide": (GUIDES, {"ratio": 0.1}, "15: MF by guide, 10%"),
     "figure16_mf_by_guide": (GUIDES, {"ratio": 0.5}, "16: MF by guide, 50%"),
+}
+PAGES = {  # name in remibench/reporting/overview.py and of the caption: category, title
+    "datasets": ("Datasets", "images and splits"),
+    "files": ("Datasets", "files and checksums"),
+    "trainings": ("Models", "trainings from scratch"),
+    "attacks": ("Attacks", "membership models on the targets"),
+    "runs": ("Unlearning", "every model"),
+    "evaluation": ("Unlearning", "all metrics, over seeds"),
+    "configuration": ("Run", "configuration"),
+    "hyperparameters": ("Run", "parameters of every cell"),
+    "provenance": ("Run", "provenance"),
 }
 
 
@@ -82,6 +88,8 @@ for table, title in TABLES.items():
         localrule: True
         conda:
             ENVIRONMENT
+        resources:
+            **needs(table),
         params:
             module=table,
             code=code("table.py", f"reporting.{table}"),
@@ -109,12 +117,55 @@ for figure, (module, options, title) in FIGURES.items():
         localrule: True
         conda:
             ENVIRONMENT
+        resources:
+            **needs(figure),
         params:
             module=module,
             options=options,
             code=code("figure.py", f"reporting.{module}"),
         script:
             "../scripts/figure.py"
+
+
+rule overview:
+    input:
+        **GATHERED,
+        hyperparameters="<results>/hyperparameters.csv",
+        config="<results>/config.yaml",
+        provenance="<results>/provenance.json",
+        metadata=expand(DATA["metadata"], dataset=cfg.datasets),
+        curves=cells(
+            "<results>/models/{dataset}/{architecture}/{seed}/{role}.history.csv",
+            role=["target", "shadow"],
+        ),
+    output:
+        **{
+            page: report(
+                f"<results>/overview/{page}.html",
+                caption=f"../report/overview_{page}.rst",
+                category=category,
+                labels={"item": title},
+            )
+            for page, (category, title) in PAGES.items()
+        },
+        svg=report(
+            "<results>/overview/training_curves.svg",
+            caption="../report/overview_training_curves.rst",
+            category="Models",
+            labels={"item": "training curves"},
+        ),
+        png="<results>/overview/training_curves.png",
+    log:
+        "<results>/logs/overview.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **needs("overview"),
+    params:
+        code=code("overview.py"),
+    script:
+        "../scripts/overview.py"
 
 
 rule summarise:
@@ -127,6 +178,8 @@ rule summarise:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("summarise"),
     params:
         code=code("summarise.py"),
     script:

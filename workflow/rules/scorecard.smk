@@ -14,8 +14,9 @@ rule scorecard:
             category="Scorecard",
             labels={"scorecard": "every published number beside ours"},
         ),
-        counts=report(
-            "<results>/scorecard/counts.csv",
+        counts="<results>/scorecard/counts.csv",
+        counts_html=report(
+            "<results>/scorecard/counts.html",
             caption="../report/scorecard_counts.rst",
             category="Scorecard",
             labels={"scorecard": "verdicts per table"},
@@ -32,6 +33,8 @@ rule scorecard:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("scorecard"),
     params:
         code=code("scorecard.py"),
     script:
@@ -42,8 +45,9 @@ rule compare_methods:
     input:
         **GATHERED,
     output:
-        comparisons=report(
-            "<results>/statistics/comparisons.csv",
+        comparisons="<results>/statistics/comparisons.csv",
+        html=report(
+            "<results>/statistics/comparisons.html",
             caption="../report/scorecard_comparisons.rst",
             category="Scorecard",
             labels={"scorecard": "methods against retraining"},
@@ -54,6 +58,8 @@ rule compare_methods:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("compare_methods"),
     params:
         code=code("compare_methods.py"),
     script:

@@ -12,7 +12,7 @@ rule train_model:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPU,
+        **needs("train_model"),
     params:
         training=cfg.training.model_dump(),
         device=cfg.device,

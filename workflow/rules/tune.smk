@@ -18,6 +18,8 @@ rule choose_candidates:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **needs("choose_candidates"),
     params:
         searched=cfg.searched(),
         code=code("choose_candidates.py"),

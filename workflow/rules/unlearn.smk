@@ -20,7 +20,7 @@ rule unlearn:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPU,
+        **needs("unlearn"),
     params:
         module=lambda w: entry(w).module,
         parameters=lambda w: cfg.unlearning.parameters(

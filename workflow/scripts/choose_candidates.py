@@ -1,10 +1,9 @@
 """Judge all candidates of a search against retraining, and write the best as a config overlay."""
 
-import pandas as pd
 import yaml
 
-from remibench.checkpoints import atomic_path
-from remibench.reporting.gather import join_evaluations, write_csv
+from remibench.checkpoints import atomic_path, load_table
+from remibench.reporting.gather import TEXT, join_evaluations, write_csv
 from remibench.reporting.render import write_formatted
 from remibench.reporting.results import Results
 from remibench.runtime import job
@@ -20,7 +19,7 @@ from remibench.tuning import (
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output
     trials = judge_candidates(join_evaluations(given.pop("candidates")))
-    base = pd.read_csv(given.pop("hyperparameters"))
+    base = load_table(given.pop("hyperparameters"), TEXT | {"value"})
     results = Results.read(**given)
     chosen = choose_candidates(trials)
     published = results.published["table2_hyperparameters"]

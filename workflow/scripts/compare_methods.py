@@ -1,11 +1,14 @@
 """Compare every method with retraining, and give single models' rates their intervals."""
 
-from remibench.reporting.comparisons import build, build_rates
+from remibench.reporting.comparisons import TITLE, build, build_rates, explain, layout
 from remibench.reporting.gather import write_csv
+from remibench.reporting.render import write_page
 from remibench.reporting.results import Results
 from remibench.runtime import job
 
 with job(snakemake):
     results = Results.read(**dict(snakemake.input.items()))
-    write_csv(snakemake.output.comparisons, build(results))
-    write_csv(snakemake.output.rates, build_rates(results))
+    output, table = snakemake.output, build(results)
+    write_csv(output.comparisons, table)
+    write_page(output.html, layout(table), TITLE, explain(results.remarks))
+    write_csv(output.rates, build_rates(results))

@@ -17,7 +17,7 @@ from remibench.splits import EVALUATED_ON
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
-    device = select_device(params.device)
+    device = select_device(params.device, snakemake.resources.vram_mb)
     roles = load_arrays(given.splits)
     train, test = (roles[role] for role in EVALUATED_ON)
     pool = np.concatenate((train, test))
@@ -25,12 +25,14 @@ with job(snakemake):
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
     attacks = {Path(path).stem: load_attack(path).to(device) for path in given.attacks}
     axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "method")}
-    rows = []
+    rows, loaded = [], None
     for ratio, forget_path, model_path, cost_path in zip(
         params.ratios, given.forget, cycle(given.models), given.costs or cycle([None]), strict=False
     ):
-        model = load_model(model_path, spec, device)
-        features = model_features(model, images, labels)
+        if model_path != loaded:
+            model, loaded = load_model(model_path, spec, device), model_path
+            features = model_features(model, images, labels, params.precision)
+            scores = {name: attack(features) for name, attack in attacks.items()}
         forget = load_array(forget_path)
         subsets = {
             "forget": forget,
@@ -43,7 +45,7 @@ with job(snakemake):
             labels=labels,
             subsets={name: torch.from_numpy(at).to(device) for name, at in subsets.items()},
             features=features,
-            scores={name: attack(features) for name, attack in attacks.items()},
+            scores=scores,
             cost=load_json(cost_path) if cost_path else {},
         )
         for metric in params.metrics:

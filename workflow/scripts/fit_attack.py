@@ -12,7 +12,7 @@ from remibench.splits import FITTED_ON, JUDGED_ON
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
-    device = select_device(params.device)
+    device = select_device(params.device, snakemake.resources.vram_mb)
     roles = load_arrays(given.splits)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
     fitted_on = load_model(given.fitted_on, spec, device)
@@ -20,7 +20,8 @@ with job(snakemake):
 
     def features(model, role):
         """Attack features of a role's images under a model."""
-        return model_features(model, *load_images(given.images, given.labels, roles[role], device))
+        images, labels = load_images(given.images, given.labels, roles[role], device)
+        return model_features(model, images, labels, params.precision)
 
     progress = progress_checkpoint(snakemake)
     attack, _ = import_module(f"remibench.attacks.{cell.access}").fit_attack(

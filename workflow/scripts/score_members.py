@@ -8,10 +8,11 @@ from remibench.runtime import job, select_device
 
 with job(snakemake):
     given = snakemake.input
-    device = select_device(snakemake.params.device)
+    device = select_device(snakemake.params.device, snakemake.resources.vram_mb)
     spec = ModelSpec.of(snakemake.wildcards.architecture, load_json(given.metadata))
     target = load_model(given.target, spec, device)
     indices = load_arrays(given.splits)["target_train"]
-    features = model_features(target, *load_images(given.images, given.labels, indices, device))
+    images, labels = load_images(given.images, given.labels, indices, device)
+    features = model_features(target, images, labels, snakemake.params.precision)
     scores = load_attack(given.attack).to(device)(features)
     save_array(snakemake.output.scores, scores.cpu().numpy())

@@ -8,7 +8,7 @@ from remibench.training import fit_classifier
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
-    device = select_device(params.device)
+    device = select_device(params.device, snakemake.resources.vram_mb)
     indices = load_arrays(given.splits)[f"{cell.role}_train"]
     images, labels = load_images(given.images, given.labels, indices, device)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))

@@ -22,8 +22,8 @@ from remibench.unlearning import UnlearningTask, run_method, unlearning_cost
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
-    started = time.perf_counter()
-    device = select_device(params.device)
+    device = select_device(params.device, snakemake.resources.vram_mb)
+    started = time.perf_counter()  # not before: a job may wait for its GPU
     roles = load_arrays(given.splits)
     defender = np.concatenate([roles[role] for role in DEFENDER])
     training_images = len(roles["target_train"])

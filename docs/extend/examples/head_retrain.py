@@ -25,7 +25,8 @@ def unlearn(task: UnlearningTask, *, epochs: int, learning_rate: float) -> Histo
     with torch.random.fork_rng(devices=[]):  # the global generator is left alone
         torch.manual_seed(derive_seed(task.seed, "initialisation"))
         head.load_state_dict(nn.Linear(head.in_features, head.out_features).state_dict())
-    hidden = predict(task.model, task.images[task.retain])[1].float()
+    precision = task.training["precision"]
+    hidden = predict(task.model, task.images[task.retain], precision)[1]
     labels = task.labels[task.retain]
 
     def batch_loss(batch: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from remibench.unlearning import UnlearningTask, head_retrain
 def make_task(model, spec, data):
     images, labels = data
     positions = torch.arange(24).split([4, 12, 8])
-    training = {"batch_size": 8}
+    training = {"batch_size": 8, "precision": "fp32"}
     return UnlearningTask(model, spec, images, labels, *positions, None, training, 1, 2)
 
 

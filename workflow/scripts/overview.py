@@ -1,0 +1,27 @@
+"""Show what the run was made of and what came out of every part of it."""
+
+from pathlib import Path
+
+import yaml
+
+from remibench.checkpoints import load_json
+from remibench.reporting.gather import join_curves
+from remibench.reporting.overview import build
+from remibench.reporting.render import use_theme, write_figure, write_page
+from remibench.reporting.results import Results
+from remibench.reporting.training_curves import draw
+from remibench.runtime import job
+
+with job(snakemake):
+    use_theme()
+    given, paths = dict(snakemake.input.items()), dict(snakemake.output.items())
+    curves = join_curves(given.pop("curves"))
+    write_figure(draw(curves), svg=paths.pop("svg"), png=paths.pop("png"))
+    pages = build(
+        metadata={Path(path).parent.name: load_json(path) for path in given.pop("metadata")},
+        config=yaml.safe_load(Path(given.pop("config")).read_text(encoding="utf-8")),
+        provenance=load_json(given.pop("provenance")),
+        results=Results.read(**given),
+    )
+    for name, path in paths.items():
+        write_page(path, pages[name].table, pages[name].title, pages[name].note)
