@@ -9,7 +9,7 @@ import itertools
 import json
 import pkgutil
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -179,19 +179,37 @@ class Fisher(Tunable):
 class Remi(Tunable):
     """ReMI."""
 
-    loss: Literal["gaussian_kl", "bernoulli_kl"] = Field(
-        "gaussian_kl", description="Reading of L_G, see docs/protocol.md."
+    loss: Literal["gaussian_kl", "gaussian_bound", "bernoulli_kl", "paired_kl"] = Field(
+        "gaussian_kl", description="Reading of L_G, see docs/remi.md."
     )
-    std_floor: float = Field(
-        0.2, ge=0, allow_inf_nan=False, description="Added to both deviations in gaussian_kl."
+    scores: Literal["probability", "logit"] = Field(
+        "probability", description="What the Gaussian readings compare."
+    )
+    std_floor: PositiveFloat = Field(
+        0.2, description="Added to both deviations in gaussian_kl; the deviation in gaussian_bound."
+    )
+    direction: Literal["from_forget", "from_out_of_sample"] = Field(
+        "from_forget", description="First argument of the divergence."
+    )
+    out_of_sample_gradient: bool = Field(
+        False, description="Let gradients flow through the out-of-sample branch, too."
     )
     learning_rate: PositiveFloat = Field(1e-2, description="η of SGD.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
     lambda2: float = Field(0.98, gt=0, le=1, description="Weight of L_G; L_cls has 1 − λ2.")
-    max_epochs: Positive = Field(60, description="Passes over the forget set at most.")
+    max_epochs: Positive = Field(60, description="Epochs at most.")
+    epoch_over: Literal["forget", "retain"] = Field(
+        "forget", description="What an epoch is a pass over."
+    )
+    stop: Literal["matched", "never"] = Field(
+        "matched",
+        description="matched: once MF calls no larger share of D_f members than of out-of-sample "
+        "images; never: after max_epochs.",
+    )
     batch_size: Positive = Field(64, description="Forget images per step.")
     classification_batch_size: Positive = Field(256, description="Images in L_cls per step.")
-    classification_data: Literal["train", "retain"] = Field(
-        "train", description="Images of L_cls: all training images, or the retain set."
+    classification_data: Literal["train", "retain", "forget"] = Field(
+        "train", description="Images of L_cls: all training images, or those of one set."
     )
 
 
@@ -335,10 +353,11 @@ class Config(Closed):
     attacks: Attacks = Attacks()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
-    tune: dict[str, dict[str, list[Any]]] = Field(
+    tune: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
         {},
-        description="Candidates of `snakemake tune`, by method and parameter: all combinations of "
-        "the values listed, as many for every method (see config/tune.yaml).",
+        description="Candidates of `snakemake tune` and `study`, by method, as many for each: all "
+        "combinations of the values listed by parameter (see config/tune.yaml), or a list of "
+        "candidates, each with its values (see config/study_remi.yaml).",
     )
 
     @field_validator("datasets", "architectures", "metrics")
@@ -365,26 +384,28 @@ class Config(Closed):
 
     @field_validator("tune")
     @classmethod
-    def _tune(cls, grids: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+    def _tune(cls, searches: dict[str, Any]) -> dict[str, Any]:
         tunable = {
             name: field.annotation
             for name, field in Unlearning.model_fields.items()
             if issubclass(field.annotation, Tunable)
         }
-        checked: dict[str, dict[str, list[Any]]] = {}
-        for method, grid in grids.items():
+        checked = {}
+        for method, search in searches.items():
             section = tunable[_known(method, list(tunable))]
-            checked[method] = {}
-            for name, values in grid.items():
-                _known(name, [key for key in section.model_fields if key != "values_from"])
-                try:
-                    valid = [getattr(section.model_validate({name: v}), name) for v in values]
-                except ValidationError as error:
-                    problem = error.errors()[0]
-                    message = f"{method}.{name}: {problem['msg'].lower()}; got {problem['input']!r}"
-                    raise ValueError(message) from error
-                checked[method][name] = cls._unique(valid)
-        budgets = {m: len(_combinations(grid)) if grid else 0 for m, grid in checked.items()}
+            valid = partial(_valid, section, method)
+            if isinstance(search, dict):
+                checked[method] = {
+                    name: cls._unique([valid(name, value) for value in values])
+                    for name, values in search.items()
+                }
+            else:
+                checked[method] = cls._unique(
+                    [{name: valid(name, value) for name, value in each.items()} for each in search]
+                )
+            if not all(_combinations(checked[method])):
+                raise ValueError(f"{method}: a candidate without a value; give it at least one")
+        budgets = {m: len(_combinations(each)) if each else 0 for m, each in checked.items()}
         if len(set(budgets.values())) > 1 or 0 in budgets.values():
             raise ValueError(f"every method needs as many candidates as the others; got {budgets}")
         return checked
@@ -425,10 +446,11 @@ class Config(Closed):
         The others stay where they are, in the config.
         """
         searched = {}
-        for method, grid in self.tune.items():
+        for method, search in self.tune.items():
             section = getattr(self.unlearning, method)
             cells = _read_cells(section.values_from, type(section)) if section.values_from else {}
-            searched[method] = list(dict.fromkeys([*grid, *itertools.chain(*cells.values())]))
+            names = itertools.chain(*_combinations(search), *cells.values())
+            searched[method] = list(dict.fromkeys(names))
         return searched
 
     @model_validator(mode="after")
@@ -455,8 +477,23 @@ class Config(Closed):
                 yield {**record, "method": method, "parameter": name, "value": value}
 
 
-def _combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:
+    """A candidate's value of one parameter, as the section takes it."""
+    _known(name, [key for key in section.model_fields if key != "values_from"])
+    try:
+        return getattr(section.model_validate({name: value}), name)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = f"{method}.{name}: {problem['msg'].lower()}; got {problem['input']!r}"
+        raise ValueError(message) from error
+
+
+def _combinations(search: Mapping[str, list[Any]] | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(search, list):
+        return search
+    return [
+        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
+    ]
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:

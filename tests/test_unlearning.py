@@ -149,7 +149,29 @@ def test_gaussian_kl_equals_torch_distributions(floor):
     torch.testing.assert_close(remi.gaussian_kl(forget, out, floor), expected)
 
 
-@pytest.mark.parametrize("kl", [remi.bernoulli_kl, lambda a, b: remi.gaussian_kl(a, b, 0.2)])
+def test_paired_kl_equals_torch_distributions():
+    torch.manual_seed(0)
+    first, second = torch.rand(2, 20, dtype=torch.float64)
+    expected = kl_divergence(Bernoulli(first), Bernoulli(second)).mean()
+    torch.testing.assert_close(remi.paired_kl(first, second), expected)
+
+
+def test_the_gaussian_bound_is_the_mean_over_all_pairs_and_no_less_than_the_mixtures_divergence():
+    torch.manual_seed(0)
+    first, second = torch.rand(6, dtype=torch.float64), torch.rand(5, dtype=torch.float64) - 0.3
+    bound = remi.gaussian_bound(first, second, 0.3)
+    centres = [Normal(values[:, None], 0.3) for values in (first, second)]
+    pairs = kl_divergence(centres[0], Normal(second[None], 0.3))
+    torch.testing.assert_close(bound, pairs.mean())
+    grid = torch.linspace(-4, 5, 20_001, dtype=torch.float64)
+    p, q = (centre.log_prob(grid).exp().mean(0) for centre in centres)
+    mixtures = torch.trapezoid(p * (p / q).log(), grid)
+    assert 0 < mixtures < bound
+
+
+@pytest.mark.parametrize(
+    "kl", [remi.bernoulli_kl, remi.paired_kl, lambda a, b: remi.gaussian_kl(a, b, 0.2)]
+)
 def test_divergences_vanish_at_equality_and_stay_finite_at_certainty(kl):
     scores = torch.tensor([0.1, 0.6, 0.9])
     assert kl(scores, scores.clone()).abs().item() < 1e-6
@@ -160,11 +182,23 @@ def test_divergences_vanish_at_equality_and_stay_finite_at_certainty(kl):
     assert certain.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("loss", ["gaussian_kl", "bernoulli_kl"])
-@pytest.mark.parametrize("classification_data", ["train", "retain"])
-def test_remi_lowers_the_guides_rate_on_the_forget_set_and_stops(task, loss, classification_data):
-    changes = {"loss": loss, "classification_data": classification_data, "max_epochs": 60}
-    changes |= {"learning_rate": 0.1}
+READINGS = [
+    *({"loss": loss} for loss in ("gaussian_kl", "gaussian_bound", "bernoulli_kl", "paired_kl")),
+    *(
+        {"scores": "logit", "std_floor": 1.0, "loss": loss}
+        for loss in ("gaussian_kl", "gaussian_bound")
+    ),
+    {"direction": "from_out_of_sample"},
+    {"out_of_sample_gradient": True},
+    {"momentum": 0.0},
+    {"epoch_over": "retain"},
+    *({"classification_data": data} for data in ("retain", "forget")),
+]
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=str)
+def test_every_reading_lowers_the_guides_rate_on_the_forget_set_and_stops(task, reading):
+    changes = {"max_epochs": 60, "learning_rate": 0.1, **reading}
     history = remi.unlearn(task, **{**REMI, **changes})
     assert history[0]["mf_forget"] > history[0]["mf_out_of_sample"]
     assert history[-1]["mf_forget"] < history[0]["mf_forget"]
@@ -173,6 +207,68 @@ def test_remi_lowers_the_guides_rate_on_the_forget_set_and_stops(task, loss, cla
     if len(history) <= 60:
         assert history[-1]["mf_forget"] <= history[-1]["mf_out_of_sample"]
     assert not task.model.training
+
+
+def test_remi_goes_on_to_the_last_epoch_where_nothing_stops_it(task):
+    settings = {**REMI, "learning_rate": 0.1, "max_epochs": 40}
+    matched = remi.unlearn(replace(task, model=copy.deepcopy(task.model)), **settings)
+    assert len(remi.unlearn(task, **settings, stop="never")) == 41 > len(matched)
+
+
+@pytest.mark.parametrize(("over", "steps"), [("forget", 1), ("retain", 3)])
+def test_an_epoch_is_a_pass_over_the_forget_or_the_retain_set(task, monkeypatch, over, steps):
+    """Four forget images in batches of 4, or twelve retain images in batches of 5."""
+    taken = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *args: (taken.append(1), step(*args)))
+    settings = {**REMI, "max_epochs": 2, "stop": "never", "epoch_over": over}
+    remi.unlearn(task, **{**settings, "classification_batch_size": 5})
+    assert len(taken) == 2 * steps
+
+
+def test_direction_momentum_and_gradient_each_change_the_first_steps(task):
+    """Against SGD on the written-out loss; see the test below for the base reading."""
+    single = replace(
+        task, forget=task.forget[:2], retain=torch.tensor([4]), out_of_sample=task.out_of_sample[:1]
+    )
+    settings = {**REMI, "lambda2": 0.7, "max_epochs": 2, "learning_rate": 1e-3, "stop": "never"}
+    settings |= {"classification_data": "retain", "batch_size": 2}
+    for reading in (
+        {"direction": "from_out_of_sample"},
+        {"momentum": 0.0},
+        {"out_of_sample_gradient": True},
+        {"direction": "from_out_of_sample", "out_of_sample_gradient": True, "scores": "logit"},
+        {"loss": "paired_kl", "out_of_sample_gradient": True},
+        {"loss": "gaussian_bound", "scores": "logit"},
+    ):
+        each = replace(single, model=copy.deepcopy(task.model))
+        plain = replace(single, model=copy.deepcopy(task.model))
+        history = remi.unlearn(each, **{**settings, **reading})
+        optimizer = torch.optim.SGD(
+            plain.model.parameters(),
+            lr=1e-3,
+            momentum=reading.get("momentum", 0.9),
+            weight_decay=5e-4,
+        )
+        for record in history[1:]:
+            pair = [
+                LossGuide()(plain.features(at))
+                for at in (single.forget, single.out_of_sample.repeat(2))
+            ]
+            if not reading.get("out_of_sample_gradient"):
+                pair[1] = pair[1].detach()
+            if reading.get("scores") == "logit":
+                pair = [torch.logit(values) for values in pair]
+            if "direction" in reading:
+                pair.reverse()
+            kl = getattr(remi, reading.get("loss", "gaussian_kl"))
+            membership = kl(*pair) if kl is remi.paired_kl else kl(*pair, 0.2)
+            classification = plain.features(torch.tensor([4, 4])).loss.mean()
+            optimizer.zero_grad()
+            (0.7 * membership + 0.3 * classification).backward()
+            optimizer.step()
+            assert record["loss_membership"] == pytest.approx(membership.item(), rel=1e-3)
+        torch.testing.assert_close(weights(each.model), weights(plain.model), rtol=1e-4, atol=1e-6)
 
 
 def test_remi_does_nothing_when_the_guide_sees_no_difference(task):

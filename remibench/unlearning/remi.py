@@ -3,7 +3,7 @@
 It minimises λ1·L_cls + λ2·L_G with λ1 = 1 − λ2. L_cls is the cross-entropy on training images; L_G
 is a Kullback-Leibler divergence between what the MF model says of forget images and what it says
 of out-of-sample images. The evaluation section that this project reproduces gives no formula for
-L_G; the readings below are ours (``docs/protocol.md``).
+L_G; the readings below are ours, and docs/remi.md compares them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from torch.nn import functional
@@ -20,63 +22,107 @@ from remibench.runtime import Stopwatch, autocast
 from remibench.training import History, epoch_randomness
 from remibench.unlearning import UnlearningTask
 
+if TYPE_CHECKING:
+    from pydantic import Field
+
+    from remibench.parameters import Positive, PositiveFloat
+
 logger = logging.getLogger("remibench")
 
 
-def bernoulli_kl(forget: torch.Tensor, out_of_sample: torch.Tensor) -> torch.Tensor:
-    """KL(Bernoulli(mean of ``forget``) ‖ Bernoulli(mean of ``out_of_sample``)), in nats.
+def bernoulli_kl(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """KL(Bernoulli(mean of ``first``) ‖ Bernoulli(mean of ``second``)), in nats.
 
     Args:
-        forget, out_of_sample: (B,) membership probabilities.
+        first, second: (B,) membership probabilities.
     """
-    tiny = torch.finfo(forget.dtype).eps
-    p, q = (values.mean().clamp(tiny, 1 - tiny) for values in (forget, out_of_sample))
+    return _bernoulli(first.mean(), second.mean())
+
+
+def paired_kl(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Mean over i of KL(Bernoulli(first_i) ‖ Bernoulli(second_i)), in nats.
+
+    Args:
+        first, second: (B,) membership probabilities of unrelated images, paired by position.
+    """
+    return _bernoulli(first, second).mean()
+
+
+def _bernoulli(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    tiny = torch.finfo(first.dtype).eps
+    p, q = (values.clamp(tiny, 1 - tiny) for values in (first, second))
     return p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
 
 
-def gaussian_kl(
-    forget: torch.Tensor, out_of_sample: torch.Tensor, std_floor: float
-) -> torch.Tensor:
-    """KL(N(μ_f, σ_f² + floor²) ‖ N(μ_o, σ_o² + floor²)) of the two batches' moments, in nats.
+def gaussian_kl(first: torch.Tensor, second: torch.Tensor, std_floor: float) -> torch.Tensor:
+    """KL(N(μ₁, σ₁² + floor²) ‖ N(μ₂, σ₂² + floor²)) of the two batches' moments, in nats.
 
     Args:
-        forget, out_of_sample: (B,) membership probabilities.
+        first, second: (B,) scores.
         std_floor: Added to both standard deviations in quadrature. An attack's scores can have
             almost no spread, and without a floor the divergence and its gradient then explode.
     """
-    mean_f, mean_o = forget.mean(), out_of_sample.mean()
-    var_f, var_o = (values.var(correction=0) + std_floor**2 for values in (forget, out_of_sample))
-    return 0.5 * ((var_f + (mean_f - mean_o) ** 2) / var_o - 1 + (var_o / var_f).log())
+    mean_1, mean_2 = first.mean(), second.mean()
+    var_1, var_2 = (values.var(correction=0) + std_floor**2 for values in (first, second))
+    return 0.5 * ((var_1 + (mean_1 - mean_2) ** 2) / var_2 - 1 + (var_2 / var_1).log())
+
+
+def gaussian_bound(first: torch.Tensor, second: torch.Tensor, std: float) -> torch.Tensor:
+    """Upper bound of the KL between two mixtures of Gaussians centred at the scores, in nats.
+
+    The divergence is convex in both arguments, so that of (1/B) Σ_i N(first_i, s²) from
+    (1/B) Σ_j N(second_j, s²) is at most the mean over all pairs of (first_i − second_j)² / 2s²,
+    which is (σ₁² + σ₂² + (μ₁ − μ₂)²) / 2s². It is the same in both directions.
+
+    Args:
+        first, second: (B,) scores.
+        std: s.
+    """
+    spread = first.var(correction=0) + second.var(correction=0)
+    return (spread + (first.mean() - second.mean()) ** 2) / (2 * std**2)
 
 
 def unlearn(
     task: UnlearningTask,
     *,
-    loss: str,
-    std_floor: float,
-    learning_rate: float,
-    lambda2: float,
-    max_epochs: int,
-    batch_size: int,
-    classification_batch_size: int,
-    classification_data: str,
+    loss: Literal["gaussian_kl", "gaussian_bound", "bernoulli_kl", "paired_kl"] = "gaussian_kl",
+    scores: Literal["probability", "logit"] = "probability",
+    std_floor: PositiveFloat = 0.2,
+    direction: Literal["from_forget", "from_out_of_sample"] = "from_forget",
+    out_of_sample_gradient: bool = False,
+    learning_rate: PositiveFloat = 1e-2,
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
+    lambda2: Annotated[float, Field(gt=0, le=1)] = 0.98,
+    max_epochs: Positive = 60,
+    epoch_over: Literal["forget", "retain"] = "forget",
+    stop: Literal["matched", "never"] = "matched",
+    batch_size: Positive = 64,
+    classification_batch_size: Positive = 256,
+    classification_data: Literal["train", "retain", "forget"] = "train",
 ) -> History:
     """Unlearn until the MF model calls no larger share of D_f members than of out-of-sample images.
 
-    An epoch is one pass over D_f. The model stays in evaluation mode, so that batch statistics of
-    forget images do not leak into it and the loss sees what the attacker sees. Gradients flow
-    through the forget branch alone: the out-of-sample scores are the fixed point to reach.
+    The model stays in evaluation mode, so that batch statistics of forget images do not leak into
+    it and the loss sees what the attacker sees.
 
     Args:
         task: The unlearning task, with a guide.
-        loss: ``gaussian_kl`` or ``bernoulli_kl``.
-        std_floor: Of :func:`gaussian_kl`.
-        learning_rate: η of SGD with the target's momentum and weight decay.
+        loss: Reading of L_G, see docs/remi.md.
+        scores: What the Gaussian readings compare: probabilities of membership or their logits.
+        std_floor: Added to both deviations in gaussian_kl; the deviation in gaussian_bound.
+        direction: First argument of the divergence: forget set or out-of-sample images.
+        out_of_sample_gradient: Let gradients flow through the out-of-sample branch, too; otherwise
+            its scores are the fixed point to reach.
+        learning_rate: η of SGD, with the target's weight decay.
+        momentum: Of SGD.
         lambda2: Weight of L_G; L_cls has 1 − λ2.
         max_epochs: Stop here at the latest.
+        epoch_over: An epoch has as many steps as a pass over the forget set (in batches of
+            batch_size) or over the retain set (in batches of classification_batch_size).
+        stop: matched: as above; never: after max_epochs.
         batch_size: Forget images, and as many out-of-sample images, per step.
         classification_batch_size: Images in L_cls per step.
-        classification_data: ``train`` (forget and retain set) or ``retain``.
+        classification_data: Images of L_cls: forget and retain set, or one of them.
 
     Returns:
         One record per epoch, epoch 0 being the target model: ``loss_classification``,
@@ -89,21 +135,36 @@ def unlearn(
     optimizer = torch.optim.SGD(
         task.model.parameters(),
         lr=learning_rate,
-        momentum=task.training["momentum"],
+        momentum=momentum,
         weight_decay=task.training["weight_decay"],
         fused=True,
     )
-    pool = task.retain
-    if classification_data == "train":
-        pool = torch.cat((task.forget, task.retain))
+    pools = {
+        "train": torch.cat((task.forget, task.retain)),
+        "retain": task.retain,
+        "forget": task.forget,
+    }
+    pool = pools[classification_data]
 
     def membership_loss(forget: torch.Tensor, out_of_sample: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            target = task.guide(task.features(out_of_sample))
-        scores = task.guide(task.features(forget))
+        with torch.set_grad_enabled(out_of_sample_gradient):
+            other = task.guide(task.features(out_of_sample))
+        pair = (task.guide(task.features(forget)), other)
+        if direction == "from_out_of_sample":
+            pair = pair[::-1]
         if loss == "bernoulli_kl":
-            return bernoulli_kl(scores, target)
-        return gaussian_kl(scores, target, std_floor)
+            return bernoulli_kl(*pair)
+        if loss == "paired_kl":
+            return paired_kl(*pair)
+        if scores == "logit":
+            pair = [torch.logit(values, eps=1e-6) for values in pair]
+        return (gaussian_kl if loss == "gaussian_kl" else gaussian_bound)(*pair, std_floor)
+
+    def forget_batches() -> Sequence[torch.Tensor]:
+        if epoch_over == "forget":
+            return _shuffled(task.forget).split(batch_size)
+        steps = math.ceil(len(task.retain) / classification_batch_size)
+        return [_draw(task.forget, batch_size) for _ in range(steps)]
 
     def classification_loss(batch: torch.Tensor) -> torch.Tensor:
         with autocast(device, task.training["precision"]):
@@ -115,12 +176,14 @@ def unlearn(
         started = time.perf_counter()
         history = [{"epoch": 0, **task.snapshot(), "seconds_attack_loss": 0.0}]
         history[0]["seconds"] = time.perf_counter() - started
-    while len(history) <= max_epochs and history[-1]["mf_forget"] > history[-1]["mf_out_of_sample"]:
+    while len(history) <= max_epochs and (
+        stop == "never" or history[-1]["mf_forget"] > history[-1]["mf_out_of_sample"]
+    ):
         epoch, started = len(history), time.perf_counter()
         attack_loss = Stopwatch(device)
         totals = torch.zeros(2, device=device)
         with epoch_randomness(task.seed, epoch, device):
-            batches = _shuffled(task.forget).split(batch_size)
+            batches = forget_batches()
             for forget in batches:
                 optimizer.zero_grad(set_to_none=True)
                 with attack_loss:

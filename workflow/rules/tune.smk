@@ -27,6 +27,32 @@ rule choose_candidates:
         "../scripts/choose_candidates.py"
 
 
+rule judge_readings:
+    input:
+        **GATHERED,
+        candidates=candidates,
+    output:
+        csv="<results>/study/readings.csv",
+        tex="<results>/study/readings.tex",
+        html="<results>/study/readings.html",
+    log:
+        "<results>/logs/judge_readings.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **needs("judge_readings"),
+    params:
+        code=code("judge_readings.py"),
+    script:
+        "../scripts/judge_readings.py"
+
+
 rule tune:
     input:
         rules.choose_candidates.output,
+
+
+rule study:
+    input:
+        rules.judge_readings.output,

@@ -1,0 +1,17 @@
+"""Judge all readings of a method's loss against the paper and retraining."""
+
+from remibench.reporting.gather import join_evaluations, write_csv
+from remibench.reporting.render import write_formatted
+from remibench.reporting.results import Results
+from remibench.runtime import job
+from remibench.study import NOTE, format_readings, judge_readings
+
+with job(snakemake):
+    given, output = dict(snakemake.input.items()), snakemake.output
+    evaluation = join_evaluations(given.pop("candidates"))
+    results = Results.read(**given)
+    readings = judge_readings(evaluation, results.published, results.paper_names)
+    write_csv(output.csv, readings)
+    table = format_readings(readings, results.published, results.paper_names)
+    note = f"{NOTE} {results.remarks}"
+    write_formatted(table, "Readings of ReMI's loss", note, output.tex, output.html)
