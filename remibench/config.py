@@ -403,8 +403,8 @@ class Config(Closed):
                 checked[method] = cls._unique(
                     [{name: valid(name, value) for name, value in each.items()} for each in search]
                 )
-            if not all(_combinations(checked[method])):
-                raise ValueError(f"{method}: a candidate without a value; give it at least one")
+                if not all(checked[method]):
+                    raise ValueError(f"{method}: a candidate without a value; give it at least one")
         budgets = {m: len(_combinations(each)) if each else 0 for m, each in checked.items()}
         if len(set(budgets.values())) > 1 or 0 in budgets.values():
             raise ValueError(f"every method needs as many candidates as the others; got {budgets}")

@@ -265,9 +265,14 @@ def count_work(
         return 3 * flops * (train - forget)
     if module == "remi":
         given = params["parameters"]
-        steps = math.ceil(forget / given["batch_size"])
-        snapshot = train + roles["out_of_sample"]
-        epoch = 4 * forget + 3 * steps * given["classification_batch_size"] + snapshot
+        batch, others = given["batch_size"], given["classification_batch_size"]
+        steps, images = math.ceil(forget / batch), forget
+        if given["epoch_over"] == "retain":
+            steps = math.ceil((train - forget) / others)
+            images = steps * batch
+        out_of_sample = 3 if given["out_of_sample_gradient"] else 1
+        snapshot = forget + roles["out_of_sample"]
+        epoch = (3 + out_of_sample) * images + 3 * steps * others + snapshot
         return flops * (snapshot + epoch * (given["max_epochs"] if epochs is None else epochs))
     return None
 

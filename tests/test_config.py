@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from remibench.config import METHODS, Config, Unlearning, json_schema, load_config, modules
+from remibench.errors import RemibenchError
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,9 +25,49 @@ def merge(base, overlay):
     return base
 
 
+OVER_THE_PAPER = {"fmnist_cnn.yaml", "study_remi.yaml"}  # cells at the paper's size
+
+
 @pytest.mark.parametrize("preset", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
-def test_presets_are_valid_over_the_default(preset):
-    load_config(merge(default(), yaml.safe_load(preset.read_text())))
+def test_presets_are_valid_over_the_default_or_the_papers(preset):
+    config = default()
+    if preset.name in OVER_THE_PAPER:
+        config = merge(config, yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
+    load_config(merge(config, yaml.safe_load(preset.read_text())))
+
+
+def test_the_study_gives_every_reading_the_papers_rate_and_about_as_many_steps():
+    config = merge(default(), yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
+    cfg = load_config(merge(config, yaml.safe_load((ROOT / "config/study_remi.yaml").read_text())))
+    readings = cfg.candidates("remi_whitebox")
+    assert readings[0] == "remi_whitebox,loss=gaussian_kl"
+    for ratio in cfg.forget_ratios:
+        used = cfg.unlearning.parameters(readings[0], "fmnist", "cnn", ratio)
+        assert (used["learning_rate"], used["lambda2"]) == (0.01, 0.98)
+        assert 180 <= used["max_epochs"] * -(-17_500 * ratio // 64) <= 420
+        default_reading = cfg.unlearning.parameters("remi_whitebox", "fmnist", "cnn", ratio)
+        assert used == default_reading, "the base is the default, named"
+    assert cfg.unlearning.parameters(
+        "remi_whitebox,out_of_sample_gradient=True", "fmnist", "cnn", 0.1
+    )["out_of_sample_gradient"]
+
+
+@pytest.mark.parametrize(
+    ("search", "problem"),
+    [
+        ([{}], "a candidate without a value"),
+        ([], "as many candidates"),
+        ([{"loss": "gaussian"}], "remi_whitebox.loss"),
+        ([{"floor": 0.1}], "unknown name 'floor'"),
+        ([{"loss": "paired_kl"}, {"loss": "paired_kl"}], "listed twice"),
+    ],
+)
+def test_a_list_of_candidates_is_checked(search, problem):
+    config = merge(default(), yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
+    config = merge(config, yaml.safe_load((ROOT / "config/study_remi.yaml").read_text()))
+    config["tune"] = {"remi_whitebox": search}
+    with pytest.raises(RemibenchError, match=problem):
+        load_config(config)
 
 
 def test_the_default_is_the_grid_that_the_readme_promises():

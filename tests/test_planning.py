@@ -260,8 +260,8 @@ def test_remis_speed_comes_from_the_epochs_that_it_ran(tmp_path):
     cfg = config()
     cell = CELL | {"method": "remi_whitebox", "ratio": "0.1"}
     flops = forward_flops(ModelSpec("cnn", 1, 64, 10, (0.1307,), (0.3081,)))
-    # 100 forget images are 2 steps; 1,000 training and 500 out-of-sample images are looked at.
-    once, epoch = flops * 1500, flops * (4 * 100 + 3 * 2 * 256 + 1500)
+    # 100 forget images are 2 steps; they and 500 out-of-sample images are looked at.
+    once, epoch = flops * 600, flops * (4 * 100 + 3 * 2 * 256 + 600)
     params = training(50) | {
         "parameters": cfg.unlearning.parameters("remi_whitebox", "fmnist_embedded", "cnn", 0.1)
     }
@@ -274,7 +274,7 @@ def test_remis_speed_comes_from_the_epochs_that_it_ran(tmp_path):
     cost.write_text('{"epochs": 7}')
     projection = project(tmp_path, cfg, other)
     assert projection.quality == "scaled"
-    most = once + 60 * flops * (4 * 500 + 3 * 8 * 256 + 1500)
+    most = flops * 1000 + 60 * flops * (4 * 500 + 3 * 8 * 256 + 1000)
     assert projection.seconds == pytest.approx(STARTUP + 8 * RATE * most, rel=1e-3)
     assert project(tmp_path, cfg, Job("unlearn", cell, True)).quality == "measured"
 
