@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import hot_paths, scaling, training, workflow
+from benchmarks import hot_paths, scaling, seeds_together, training, workflow
 from remibench.runtime import exempt_optimizers_from_compiler, keep_freed_pages
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     exempt_optimizers_from_compiler()
     default_run = workflow.section()  # says at once if there was none
     print(f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}.", end="\n\n")
-    for module in (training, hot_paths, scaling):
+    for module in (training, hot_paths, seeds_together, scaling):
         print(module.section(), flush=True)
     print(default_run)
 
