@@ -45,6 +45,13 @@ METHODS = {
     "fisher": MethodEntry("fisher", None),
     "remi_whitebox": MethodEntry("remi", "whitebox"),
     "remi_blackbox": MethodEntry("remi", "blackbox"),
+    **{
+        name: MethodEntry(name, None)
+        for name in (
+            *("fine_tune", "neggrad_plus", "random_labels", "bad_teacher"),
+            *("scrub", "salun", "ssd"),
+        )
+    },
 }
 
 
@@ -213,6 +220,65 @@ class Remi(Tunable):
     )
 
 
+class FineTune(Tunable):
+    """Fine-tuning; defaults as published."""
+
+    learning_rate: PositiveFloat = Field(0.02, description="Of SGD.")
+    epochs: Positive = Field(5, description="Passes over the retain set.")
+
+
+class NegGradPlus(Tunable):
+    """NegGrad+; defaults as published."""
+
+    learning_rate: PositiveFloat = Field(0.01, description="Of SGD.")
+    alpha: float = Field(0.95, gt=0, lt=1, description="α, the weight of the retain set.")
+    epochs: Positive = Field(5, description="Passes over the retain set.")
+
+
+class RandomLabels(Tunable):
+    """Random labels; defaults as published."""
+
+    learning_rate: PositiveFloat = Field(1e-4, description="Of Adam.")
+    epochs: Positive = Field(3, description="Passes over the training set.")
+
+
+class BadTeacher(Tunable):
+    """Bad teacher; defaults as published."""
+
+    learning_rate: PositiveFloat = Field(1e-4, description="Of Adam.")
+    epochs: Positive = Field(1, description="Passes over forget set and share of the retain set.")
+    retain_share: float = Field(0.3, gt=0, le=1, description="Share of the retain set used.")
+    temperature: PositiveFloat = Field(1.0, description="Of teachers and student.")
+    batch_size: Positive = Field(256, description="Images per step.")
+
+
+class Scrub(Tunable):
+    """SCRUB; defaults as published for large data."""
+
+    learning_rate: PositiveFloat = Field(5e-4, description="Of SGD.")
+    alpha: float = Field(0.001, ge=0, allow_inf_nan=False, description="α, weight of KL on D_r.")
+    gamma: float = Field(0.99, ge=0, allow_inf_nan=False, description="γ, weight of L on D_r.")
+    temperature: PositiveFloat = Field(4.0, description="Of teacher and student in KL.")
+    max_steps: Positive = Field(2, description="Epochs that begin with a pass over D_f.")
+    epochs: Positive = Field(3, description="Passes over the retain set.")
+    batch_size: Positive = Field(64, description="Images per step.")
+
+
+class SalUn(Tunable):
+    """SalUn; defaults as published."""
+
+    learning_rate: PositiveFloat = Field(0.013, description="Of SGD.")
+    epochs: Positive = Field(10, description="Passes over the training set.")
+    share: float = Field(0.5, gt=0, le=1, description="Share of the weights that may change.")
+
+
+class SSD(Tunable):
+    """Selective synaptic dampening; defaults as published."""
+
+    alpha: PositiveFloat = Field(10.0, description="α, selects weights.")
+    dampening: PositiveFloat = Field(1.0, description="λ, dampens them.")
+
+
 class Unlearning(Closed):
     """Parameters of every unlearning method, by its name in ``methods``."""
 
@@ -220,6 +286,13 @@ class Unlearning(Closed):
     fisher: Fisher = Fisher()
     remi_whitebox: Remi = Remi()
     remi_blackbox: Remi = Remi()
+    fine_tune: FineTune = FineTune()
+    neggrad_plus: NegGradPlus = NegGradPlus()
+    random_labels: RandomLabels = RandomLabels()
+    bad_teacher: BadTeacher = BadTeacher()
+    scrub: Scrub = Scrub()
+    salun: SalUn = SalUn()
+    ssd: SSD = SSD()
 
     def parameters(
         self, method: str, dataset: str, architecture: str, forget_ratio: float

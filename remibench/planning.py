@@ -274,6 +274,22 @@ def count_work(
         snapshot = forget + roles["out_of_sample"]
         epoch = (3 + out_of_sample) * images + 3 * steps * others + snapshot
         return flops * (snapshot + epoch * (given["max_epochs"] if epochs is None else epochs))
+    if module in ("fine_tune", "neggrad_plus", "random_labels", "salun", "bad_teacher", "scrub"):
+        given = params["parameters"]
+        kept = given.get("retain_share", 1) * (train - forget)
+        forgotten = {
+            "fine_tune": 0,
+            "neggrad_plus": kept,  # as many, drawn anew
+            "scrub": forget * min(1, given.get("max_steps", 0) / given["epochs"]),
+        }.get(module, forget)
+        first = {
+            "bad_teacher": kept + forget,  # the teachers' outputs
+            "scrub": train,
+            "salun": 3 * forget,  # the mask
+        }.get(module, 0)
+        return flops * (first + 3 * (kept + forgotten) * given["epochs"])
+    if module == "ssd":
+        return 3 * flops * train
     return None
 
 
@@ -315,8 +331,12 @@ def describe_task(
         "images": images,
         "image_size": image_size,
     }
-    # Fisher forgetting computes in single precision whatever the training does.
-    precision = "" if kind == "unlearn fisher" else params.get("training", {}).get("precision", "")
+    # Second moments are computed in single precision whatever the training does.
+    precision = (
+        ""
+        if kind in ("unlearn fisher", "unlearn ssd")
+        else params.get("training", {}).get("precision", "")
+    )
     return Task(
         kind=kind,
         device=params.get("device", "cpu"),

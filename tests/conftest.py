@@ -6,6 +6,7 @@ import subprocess
 import pytest
 import torch
 from smoke import ROOT, copy_repository, snakemake
+from tasks import make_task
 
 from remibench.models import ModelSpec, build_model
 
@@ -30,6 +31,12 @@ def data():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (24, 1, 24, 24), dtype=torch.uint8, generator=generator)
     return images, torch.randint(4, (24,), generator=generator)
+
+
+@pytest.fixture
+def task(spec, data):
+    """A small unlearning task on a fitted target."""
+    return make_task(spec, data)
 
 
 @pytest.fixture

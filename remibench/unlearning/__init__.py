@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from remibench.attacks.features import (
     MembershipFeatures,
@@ -24,6 +25,8 @@ from remibench.attacks.features import (
 from remibench.checkpoints import EpochCheckpoint
 from remibench.errors import DivergedError
 from remibench.models import Classifier, ModelSpec
+from remibench.runtime import autocast
+from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features
 
 logger = logging.getLogger("remibench")
@@ -70,6 +73,17 @@ class UnlearningTask:
         hidden = penultimate_features(self.model, images, precision)
         return membership_features(self.model.head(hidden), hidden, self.labels[positions])
 
+    def logits(self, positions: torch.Tensor) -> torch.Tensor:
+        """Float32 logits (B, classes) of the current model, in the target's mixed precision."""
+        with autocast(self.images.device, self.training["precision"]):
+            logits = self.model(self.images[positions])
+        return logits.float()
+
+    def loss(self, positions: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Mean cross-entropy of the current model; with other ``labels`` (N,), where given."""
+        labels = self.labels if labels is None else labels
+        return functional.cross_entropy(self.logits(positions), labels[positions])
+
     @torch.no_grad()
     def snapshot(self) -> dict[str, float]:
         """Accuracy and the guide's positive rate on forget set and out-of-sample images.
@@ -87,6 +101,36 @@ class UnlearningTask:
             if self.guide is not None:
                 record[f"mf_{name}"] = (self.guide(features) > 0.5).float().mean().item()
         return record
+
+
+def sgd(task: UnlearningTask, learning_rate: float) -> torch.optim.SGD:
+    """SGD on the task's model with the target's momentum and weight decay."""
+    return torch.optim.SGD(
+        task.model.parameters(),
+        lr=learning_rate,
+        momentum=task.training["momentum"],
+        weight_decay=task.training["weight_decay"],
+        fused=True,
+    )
+
+
+def wrong_labels(task: UnlearningTask) -> torch.Tensor:
+    """The task's labels (N,), those of forget images replaced by any other class at random."""
+    generator = torch.Generator().manual_seed(derive_seed(task.seed, "wrong labels"))
+    shifts = torch.randint(1, task.spec.classes, (len(task.forget),), generator=generator)
+    labels = task.labels.clone()
+    labels[task.forget] += shifts.to(labels.device)
+    return labels % task.spec.classes
+
+
+def shuffled(positions: torch.Tensor) -> torch.Tensor:
+    """The positions in random order."""
+    return positions[torch.randperm(len(positions)).to(positions.device)]
+
+
+def draw(positions: torch.Tensor, count: int) -> torch.Tensor:
+    """That many of the positions, at random with replacement."""
+    return positions[torch.randint(len(positions), (count,)).to(positions.device)]
 
 
 def run_method(

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from torch.nn import functional
 
 from remibench.errors import DivergedError
-from remibench.runtime import Stopwatch, autocast
+from remibench.runtime import Stopwatch
 from remibench.training import History, epoch_randomness
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import UnlearningTask, draw, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -162,14 +161,9 @@ def unlearn(
 
     def forget_batches() -> Sequence[torch.Tensor]:
         if epoch_over == "forget":
-            return _shuffled(task.forget).split(batch_size)
+            return shuffled(task.forget).split(batch_size)
         steps = math.ceil(len(task.retain) / classification_batch_size)
-        return [_draw(task.forget, batch_size) for _ in range(steps)]
-
-    def classification_loss(batch: torch.Tensor) -> torch.Tensor:
-        with autocast(device, task.training["precision"]):
-            logits = task.model(task.images[batch])
-        return functional.cross_entropy(logits.float(), task.labels[batch])
+        return [draw(task.forget, batch_size) for _ in range(steps)]
 
     history = task.progress.restore(task.model, optimizer) if task.progress else []
     if not history:
@@ -187,9 +181,9 @@ def unlearn(
             for forget in batches:
                 optimizer.zero_grad(set_to_none=True)
                 with attack_loss:
-                    membership = membership_loss(forget, _draw(task.out_of_sample, len(forget)))
+                    membership = membership_loss(forget, draw(task.out_of_sample, len(forget)))
                     (lambda2 * membership).backward()
-                classification = classification_loss(_draw(pool, classification_batch_size))
+                classification = task.loss(draw(pool, classification_batch_size))
                 ((1 - lambda2) * classification).backward()
                 optimizer.step()
                 totals += torch.stack((classification.detach(), membership.detach()))
@@ -215,11 +209,3 @@ def unlearn(
         if task.progress:
             task.progress.save(task.model, optimizer, history)
     return history
-
-
-def _shuffled(positions: torch.Tensor) -> torch.Tensor:
-    return positions[torch.randperm(len(positions)).to(positions.device)]
-
-
-def _draw(positions: torch.Tensor, count: int) -> torch.Tensor:
-    return positions[torch.randint(len(positions), (count,)).to(positions.device)]

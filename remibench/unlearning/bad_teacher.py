@@ -1,0 +1,60 @@
+"""Bad teacher: forget images are taught by a random network (Chundawat et al. 2023)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from remibench.models import build_model
+from remibench.seeding import derive_seed
+from remibench.training import History, fit, predict
+from remibench.unlearning import UnlearningTask
+
+
+def unlearn(
+    task: UnlearningTask,
+    *,
+    learning_rate: float,
+    epochs: int,
+    retain_share: float,
+    temperature: float,
+    batch_size: int,
+) -> History:
+    """Minimise the mean of KL(teacher ‖ student): on D_f a random network's, else the target's.
+
+    The divergence of an image is a sum over classes; public code divides it by their number.
+
+    Args:
+        task: The unlearning task.
+        learning_rate: Of Adam.
+        epochs: Passes over the forget set and that share of the retain set.
+        retain_share: Share of the retain set, drawn once.
+        temperature: Divides the logits of teachers and student.
+        batch_size: Images per step.
+    """
+    precision = task.training["precision"]
+    random_network = build_model(task.spec, derive_seed(task.seed, "bad teacher")).eval()
+    random_network.to(task.images.device)
+    generator = torch.Generator().manual_seed(derive_seed(task.seed, "retained"))
+    order = torch.randperm(len(task.retain), generator=generator).to(task.retain.device)
+    kept = task.retain[order[: max(1, round(retain_share * len(task.retain)))]]
+    taught = torch.cat((task.forget, kept))
+    bad, _ = predict(random_network, task.images[task.forget], precision)
+    good, _ = predict(task.model, task.images[kept], precision)
+    lessons = (torch.cat((bad, good)) / temperature).softmax(1)
+
+    def batch_loss(batch: torch.Tensor) -> torch.Tensor:
+        student = (task.logits(taught[batch]) / temperature).log_softmax(1)
+        return functional.kl_div(student, lessons[batch], reduction="batchmean")
+
+    return fit(
+        task.model,
+        torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
+        batch_loss,
+        len(taught),
+        what="bad_teacher",
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=task.seed,
+        progress=task.progress,
+    )

@@ -1,0 +1,25 @@
+"""Fine-tuning: the target's training goes on, on the retain set alone (Golatkar et al. 2020)."""
+
+from __future__ import annotations
+
+from remibench.training import History, fit_classifier
+from remibench.unlearning import UnlearningTask
+
+
+def unlearn(task: UnlearningTask, *, learning_rate: float, epochs: int) -> History:
+    """Minimise the cross-entropy on D_r with the target's optimiser.
+
+    Args:
+        task: The unlearning task.
+        learning_rate: Of SGD, with the target's momentum, weight decay and batch size.
+        epochs: Passes over the retain set.
+    """
+    return fit_classifier(
+        task.model,
+        task.images[task.retain],
+        task.labels[task.retain],
+        what="fine_tune",
+        seed=task.seed,
+        progress=task.progress,
+        **{**task.training, "learning_rate": learning_rate, "epochs": epochs},
+    )

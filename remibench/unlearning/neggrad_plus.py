@@ -1,0 +1,40 @@
+"""NegGrad+: descent on the retain set, ascent on the forget set (Kurmanji et al. 2023)."""
+
+from __future__ import annotations
+
+import torch
+
+from remibench.training import History, fit
+from remibench.unlearning import UnlearningTask, draw, sgd
+
+
+def unlearn(task: UnlearningTask, *, learning_rate: float, alpha: float, epochs: int) -> History:
+    """Minimise α·L(D_r) − (1 − α)·L(D_f), L being the cross-entropy.
+
+    A step takes a batch of D_r and as many images of D_f, drawn anew.
+
+    Args:
+        task: The unlearning task.
+        learning_rate: Of SGD, with the target's momentum, weight decay and batch size.
+        alpha: α, the weight of the retain set.
+        epochs: Passes over the retain set.
+
+    Raises:
+        DivergedError: The loss, which has no lower bound, is not finite.
+    """
+
+    def batch_loss(batch: torch.Tensor) -> torch.Tensor:
+        kept, forgotten = task.retain[batch], draw(task.forget, len(batch))
+        return alpha * task.loss(kept) - (1 - alpha) * task.loss(forgotten)
+
+    return fit(
+        task.model,
+        sgd(task, learning_rate),
+        batch_loss,
+        len(task.retain),
+        what="neggrad_plus",
+        epochs=epochs,
+        batch_size=task.training["batch_size"],
+        seed=task.seed,
+        progress=task.progress,
+    )

@@ -1,0 +1,31 @@
+"""Random labels (amnesiac relabelling, Graves et al. 2021): forget images get wrong labels."""
+
+from __future__ import annotations
+
+import torch
+
+from remibench.training import History, fit
+from remibench.unlearning import UnlearningTask, wrong_labels
+
+
+def unlearn(task: UnlearningTask, *, learning_rate: float, epochs: int) -> History:
+    """Minimise the cross-entropy on D_r and on D_f with wrong labels, drawn once.
+
+    Args:
+        task: The unlearning task.
+        learning_rate: Of Adam.
+        epochs: Passes over forget and retain set, in batches of the target's size.
+    """
+    labels = wrong_labels(task)
+    training = torch.cat((task.forget, task.retain))
+    return fit(
+        task.model,
+        torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
+        lambda batch: task.loss(training[batch], labels),
+        len(training),
+        what="random_labels",
+        epochs=epochs,
+        batch_size=task.training["batch_size"],
+        seed=task.seed,
+        progress=task.progress,
+    )

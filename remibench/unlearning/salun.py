@@ -1,0 +1,67 @@
+"""SalUn: random labels, learnt by the forget set's salient weights alone (Fan et al. 2024)."""
+
+from __future__ import annotations
+
+import torch
+
+from remibench.training import History, fit
+from remibench.unlearning import UnlearningTask, sgd, wrong_labels
+
+
+def unlearn(task: UnlearningTask, *, learning_rate: float, epochs: int, share: float) -> History:
+    """Minimise the cross-entropy on D_r and on D_f with wrong labels, within the saliency mask.
+
+    Weights outside the mask keep their values to the bit: neither weight decay nor momentum
+    reaches them, as they do in public code.
+
+    Args:
+        task: The unlearning task.
+        learning_rate: Of SGD, with the target's momentum, weight decay and batch size.
+        epochs: Passes over forget and retain set.
+        share: Share of the weights in the mask, see :func:`saliency_mask`.
+    """
+    masks = saliency_mask(task, share)
+    before = [weight.detach().clone() for weight in task.model.parameters()]
+    optimizer = sgd(task, learning_rate)
+
+    @torch.no_grad()
+    def restore(*_: object) -> None:
+        for weight, mask, old in zip(task.model.parameters(), masks, before, strict=True):
+            weight.copy_(torch.where(mask, weight, old))
+
+    optimizer.register_step_post_hook(restore)
+    labels = wrong_labels(task)
+    training = torch.cat((task.forget, task.retain))
+    return fit(
+        task.model,
+        optimizer,
+        lambda batch: task.loss(training[batch], labels),
+        len(training),
+        what="salun",
+        epochs=epochs,
+        batch_size=task.training["batch_size"],
+        seed=task.seed,
+        progress=task.progress,
+    )
+
+
+def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
+    """Where the gradient of the mean cross-entropy on D_f is among the largest in absolute value.
+
+    Args:
+        task: The unlearning task, its model being the target.
+        share: Of all weights of the model together, rounded up; ties at the threshold are in.
+
+    Returns:
+        A bool tensor of the shape of each of the model's parameters.
+    """
+    weights = list(task.model.parameters())
+    totals = [torch.zeros_like(weight) for weight in weights]
+    for batch in task.forget.split(256):
+        loss = task.loss(batch) * len(batch)
+        for total, gradient in zip(totals, torch.autograd.grad(loss, weights), strict=True):
+            total += gradient
+    sizes = torch.cat([total.abs().flatten() for total in totals])
+    count = max(1, -int(-share * len(sizes) // 1))
+    threshold = sizes.kthvalue(len(sizes) - count + 1).values
+    return [total.abs() >= threshold for total in totals]

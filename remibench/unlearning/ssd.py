@@ -1,0 +1,41 @@
+"""Selective synaptic dampening (SSD) of weights that matter to the forget set (Foster et al. 2024).
+
+The importance of a weight is the mean over images of its squared per-sample gradient; public code
+squares means over batches.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from remibench.per_sample import second_moments
+from remibench.training import History
+from remibench.unlearning import UnlearningTask
+
+
+def unlearn(task: UnlearningTask, *, alpha: float, dampening: float) -> History:
+    """Where F_f > α·F_D: w ← w · min(λ·F_D / F_f, 1). Nothing is trained.
+
+    F_f and F_D are the means of (∂ log p(y_n | x_n) / ∂w)² over the forget set and over the whole
+    training set.
+
+    Args:
+        task: The unlearning task.
+        alpha: α, how much more a weight must matter to the forget set.
+        dampening: λ.
+    """
+    started = time.perf_counter()
+    sums = [
+        second_moments(task.model, task.images[positions], task.labels[positions])
+        for positions in (task.forget, task.retain)
+    ]
+    counts = len(task.forget), len(task.forget) + len(task.retain)
+    with torch.no_grad():
+        for name, weight in task.model.named_parameters():
+            forget = sums[0][name] / counts[0]
+            training = (sums[0][name] + sums[1][name]) / counts[1]
+            factor = (dampening * training / forget).clamp(max=1)
+            weight.copy_(torch.where(forget > alpha * training, weight * factor, weight))
+    return [{"epoch": 1, "seconds": time.perf_counter() - started}]
