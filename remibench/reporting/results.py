@@ -19,18 +19,39 @@ METHODS = {  # name in config and CSV → label in tables and figures, in the or
     "fisher": "Fisher",
     "remi_whitebox": "ReMI (white-box)",
     "remi_blackbox": "ReMI (black-box)",
+    "fine_tune": "Fine-tuning",
+    "neggrad_plus": "NegGrad+",
+    "random_labels": "Random labels",
+    "bad_teacher": "Bad teacher",
+    "scrub": "SCRUB",
+    "salun": "SalUn",
+    "ssd": "SSD",
 }
-COLORS = {  # Okabe and Ito's palette, safe for colour-blind readers
+PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
+COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-blind readers
     "original": "#7f7f7f",
     "retrain": "#009e73",
     "fisher": "#e69f00",
     "remi_whitebox": "#0072b2",
     "remi_blackbox": "#56b4e9",
+    "fine_tune": "#d55e00",
+    "neggrad_plus": "#cc79a7",
+    "random_labels": "#999933",
+    "bad_teacher": "#882255",
+    "scrub": "#332288",
+    "salun": "#44aa99",
+    "ssd": "#000000",
 }
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
 ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
 HYPERPARAMETERS = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
+
+
+def shown(run: Iterable[str]) -> list[str]:
+    """The methods of a table, in the order of display: the paper's, run or not, and those run."""
+    present = {*PAPER_METHODS, *run}
+    return [method for method in METHODS if method in present]
 
 
 def percent(share: float) -> str:
@@ -136,7 +157,7 @@ class Results:
                 a for a in dict.fromkeys(cells["architecture"]) if a not in self.architectures
             ],
             "ratio": [percent(ratio) for ratio in PAPER_RATIOS if ratio not in self.ratios],
-            "method": [METHODS[method] for method in METHODS if method not in self.methods],
+            "method": [METHODS[m] for m in PAPER_METHODS if m not in self.methods],
         }
         phrases = [f"{axis} {', '.join(values)}" for axis, values in missing.items() if values]
         return f"Of the paper's grid not run here: {'; '.join(phrases)}." if phrases else ""

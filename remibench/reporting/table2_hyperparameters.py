@@ -3,7 +3,7 @@
 import pandas as pd
 
 from remibench.reporting.render import spread
-from remibench.reporting.results import METHODS, Results, percent
+from remibench.reporting.results import METHODS, PAPER_METHODS, Results, percent
 
 TITLE = "Hyper-parameters of unlearning"
 ROWS = ["method", "parameter", "dataset", "architecture"]
@@ -17,7 +17,7 @@ def build(results: Results) -> pd.DataFrame:
     Methods with parameters that were not run have one row, without parameter and value.
     """
     used = results.hyperparameters
-    missing = [m for m in METHODS if m not in {"original", "retrain", *used["method"]}]
+    missing = [m for m in PAPER_METHODS if m not in {"original", "retrain", *used["method"]}]
     absent = pd.DataFrame({"method": missing}, columns=used.columns)
     table = pd.concat([used, absent], ignore_index=True) if len(used) else absent
     paper = results.published["table2_hyperparameters"].melt(
