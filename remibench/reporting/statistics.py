@@ -138,6 +138,29 @@ def wilcoxon_holm(wide: pd.DataFrame, reference: str) -> pd.DataFrame:
     return table
 
 
+def equivalence_p(differences: np.ndarray, margin: float) -> float:
+    """Two one-sided t-tests (TOST, Schuirmann 1987): is the mean difference within ± margin?
+
+    The null hypotheses are that the mean is at most −margin, and that it is at least margin; the
+    greater p of the two. It is below .05 exactly where the 90 % t-interval lies within ± margin.
+
+    Args:
+        differences: Of pairs.
+        margin: Greatest difference that counts as none, > 0.
+
+    Returns:
+        p, or NaN for fewer than two pairs, an infinite difference, or a margin that is NaN.
+    """
+    differences = np.asarray(differences, float)
+    if len(differences) < 2 or np.isnan(margin) or not np.isfinite(differences).all():
+        return np.nan
+    mean, error = differences.mean(), stats.sem(differences)
+    if error == 0:
+        return float(abs(mean) >= margin)
+    tails = (np.array([mean, -mean]) + margin) / error
+    return float(stats.t.sf(tails, len(differences) - 1).max())
+
+
 def ks_efficacy(scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     """Two-sample Kolmogorov–Smirnov test of a method's efficacy scores against retraining's.
 
