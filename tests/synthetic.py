@@ -40,11 +40,38 @@ def published():
     return {path.stem: pd.read_csv(path) for path in PAPER.glob("*.csv")}
 
 
+def beyond_paper(rng, rate):
+    """Metrics that are not measured by default, (subset, metric, value): of one model."""
+    for subset, others in (("forget", ("test", "retain")), ("retain", ())):
+        names = [f"mia_{access}" for access in ("whitebox", "blackbox")]
+        names += [f"two_models_{name}_vs_{other}" for name in ("distance",) for other in others]
+        for name in names:
+            found = np.clip(0.1 * rate + rng.normal(0, 0.01), 0, 1)
+            for end, value in {"": found, "_low": 0.5 * found, "_high": 1.5 * found}.items():
+                yield subset, f"{name}_tpr_at_1pct{end}", value
+                yield subset, f"{name}_tpr_at_0.1pct{end}", 0.1 * value
+            yield subset, f"{name}_worst_decile", 1 - 0.3 * (1 - rate)
+            if subset == "retain" or name.startswith("two"):
+                yield subset, f"{name}_auc", 0.5 + 0.3 * rate + rng.normal(0, 0.02)
+            if subset == "retain":
+                yield subset, f"{name}_advantage", 0.3 * rate + rng.normal(0, 0.02)
+    yield "forget", "relearn_steps", float(rng.integers(10, 90))
+    yield "forget", "relearn_capped", 0.0
+
+
 def synthetic_results(
-    datasets=DATASETS, architectures=ARCHITECTURES, seeds=20, ratios=RATIOS, methods=tuple(METHODS)
+    datasets=DATASETS,
+    architectures=ARCHITECTURES,
+    seeds=20,
+    ratios=RATIOS,
+    methods=tuple(METHODS),
+    beyond=True,
 ):
-    """Plausible numbers for every cell; the same for the same arguments."""
-    rng = np.random.default_rng(0)
+    """Plausible numbers for every cell; the same for the same arguments.
+
+    Without ``beyond`` there are none of the metrics that are not measured by default.
+    """
+    rng, other = np.random.default_rng(0), np.random.default_rng(1)
     rows, epochs, attacks, parameters = [], [], [], []
     for dataset, architecture in product(datasets, architectures):
         easy = 0.02 * (len(dataset) + len(architecture)) / 10
@@ -75,6 +102,8 @@ def synthetic_results(
                 ]
                 score = EFFICACY[method] + rng.normal(0, 0.3)
                 rows.append((*cell, "forget", "efficacy", 10.0**score))
+                if beyond:
+                    rows += [(*cell, *row) for row in beyond_paper(other, rate)]
                 if method == "original":
                     continue
                 seconds = SECONDS[method] * rng.uniform(0.5, 1.5)

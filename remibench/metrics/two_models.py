@@ -39,5 +39,5 @@ def distance(before: MembershipFeatures, after: MembershipFeatures) -> torch.Ten
 
 
 def confidence_drop(before: MembershipFeatures, after: MembershipFeatures) -> torch.Tensor:
-    """p(y | x) before − after (N,): signed, with the label; images made *less* likely score high."""
+    """p(y | x) before − after (N,): signed, with the label; high where it fell."""
     return ((before.posteriors - after.posteriors) * before.label).sum(dim=1)

@@ -96,9 +96,8 @@ def _rows(axis: plt.Axes, cell: pd.DataFrame, run: list[str], limit: float) -> N
         if mine["gap"].isna().all():
             lost = len(mine) and (mine["remark"] == NOT_MEASURABLE).all()
             word = NOT_MEASURABLE if lost else "not run"
-            axis.text(
-                0, place, word, ha="center", va="center", color="0.35", fontsize="x-small"
-            )
+            style = {"ha": "right", "va": "center", "color": "0.35", "fontsize": "x-small"}
+            axis.text(0.98 * limit, place, word, **style)
             continue
         for position, method in enumerate(run):
             if method not in mine.index or pd.isna(mine.loc[method, "gap"]):

@@ -15,8 +15,6 @@ from remibench.reporting.render import spread
 from remibench.reporting.results import METHODS, Results, count_seeds
 from remibench.reporting.statistics import (
     LEVEL,
-    equivalence_p,
-    paired_differences,
     wilcoxon_holm,
 )
 
@@ -42,6 +40,7 @@ COLUMNS = [
 NO_GAP = ("images", "relearn_capped")  # the first is no result, the second a remark on one
 INTERVAL_ENDS = ("_low", "_high")
 NOT_MEASURABLE = "not measurable"
+NO_SPREAD = "all differences are equal: an interval of no width, no verdict"
 MARGINS = {  # how a metric's name ends → greatest difference that counts as none
     "accuracy": 0.02,
     "_rate": 0.05,
@@ -133,10 +132,9 @@ def quantities(results: Results) -> pd.DataFrame:
         value=rows["value"].mask(efficacy, logarithm),
         metric=rows["metric"].mask(efficacy, LOG_EFFICACY),
     )
-    derived = [tug_of_war(rows, "accuracy", "tow")]
-    for access in ("whitebox", "blackbox"):
-        if (rows["metric"] == f"mia_{access}_rate").any():
-            derived.append(tug_of_war(rows, f"mia_{access}_rate", f"tow_mia_{access}"))
+    tugs = {"tow": "accuracy", "tow_mia_whitebox": "mia_whitebox_rate"}
+    tugs["tow_mia_blackbox"] = "mia_blackbox_rate"
+    derived = (tug_of_war(rows, metric, name) for name, metric in tugs.items())
     return pd.concat([rows, *(part for part in derived if len(part))], ignore_index=True)
 
 
@@ -150,9 +148,10 @@ def judge(low: float, high: float, p_equivalence: float) -> str:
 
     ``indistinguishable``: 0 lies in the interval, and the gap is shown to be within the margin;
     ``within the margin``: the latter alone; ``different``: 0 does not lie in the interval, and
-    nothing shows that the gap is small; ``undecided``: neither; "" without an interval.
+    nothing shows that the gap is small; ``undecided``: neither; "" without an interval, or with
+    one of no width.
     """
-    if np.isnan(low):
+    if not low < high:
         return ""
     if p_equivalence < LEVEL:
         return INDISTINGUISHABLE if low <= 0 <= high else WITHIN
@@ -189,21 +188,22 @@ def build(results: Results) -> pd.DataFrame:
 
 def _compare(values: pd.DataFrame, width: float) -> pd.DataFrame:
     """All methods of one cell and metric against retraining; a column of ``values`` each."""
-    tests = wilcoxon_holm(values, REFERENCE).rename(columns={"difference": "gap"})
-    reference = values.get(REFERENCE, pd.Series(np.nan, index=values.index))
-    rows = []
-    for row in tests.itertuples():
-        pairs = pd.concat([values[row.method], reference], axis=1).dropna().to_numpy(float)
-        p = equivalence_p(paired_differences(pairs[:, 0], pairs[:, 1]), width)
-        # Of the target itself nothing may have been measured; of a metric that was, all is NaN.
-        lost = values[row.method].isna().all() or (reference.isna().all() and REFERENCE in values)
-        rows.append((p, judge(row.low, row.high, p), NOT_MEASURABLE if lost else row.remark))
-    judged = pd.DataFrame(rows, columns=["p_equivalence", "verdict", "remark"])
-    return tests.drop(columns="remark").assign(
-        mean=values[tests["method"]].mean().to_numpy(),
-        retraining=reference.mean(),
+    tests = wilcoxon_holm(values, REFERENCE, margin=width).rename(columns={"difference": "gap"})
+    with np.errstate(invalid="ignore"):  # of infinite efficacies
+        means = values.mean()
+    missing = values.isna().all()  # all methods here were measured: NaN is a measured one
+    ends = tests[["low", "high", "p_equivalence"]].itertuples(index=False)
+    return tests.assign(
+        mean=means[tests["method"]].to_numpy(),
+        retraining=means.get(REFERENCE, np.nan),
         margin=width,
-        **judged,
+        verdict=[judge(*row) for row in ends],
+        remark=[
+            NOT_MEASURABLE
+            if missing[row.method] or missing.get(REFERENCE, False)
+            else "; ".join(filter(None, (NO_SPREAD if row.low == row.high else "", row.remark)))
+            for row in tests.itertuples()
+        ],
     )
 
 
@@ -249,9 +249,7 @@ def _gap(row: tuple | None, shown: Shown) -> str:
 def explain(table: pd.DataFrame, remarks: str) -> str:
     """How to read the formatted table."""
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
-    interval = (
-        "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
-    )
+    interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
     return (
         f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "
         f"“=”: indistinguishable, 0 lies in the interval and the gap is within the margin "

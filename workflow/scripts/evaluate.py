@@ -31,6 +31,7 @@ with job(snakemake):
 
     @cache
     def before():
+        """Features under the target: one forward pass for all forget ratios, if at all."""
         target = load_model(given.target, spec, device)
         return model_features(target, images, labels, params.precision)
 
