@@ -174,7 +174,6 @@ def test_the_equivalence_test_is_scipys_two_one_sided_tests():
     lower = stats.ttest_1samp(differences, -0.04, alternative="greater").pvalue
     upper = stats.ttest_1samp(differences, 0.04, alternative="less").pvalue
     assert equivalence_p(differences, 0.04) == pytest.approx(max(lower, upper))
-    # statsmodels 0.15.0: ttost_paired(x, zeros, -0.04, 0.04) is the same two tests
 
 
 @pytest.mark.parametrize("margin", np.linspace(0.005, 0.08, 16))
