@@ -12,7 +12,9 @@ from scipy import stats
 from synthetic import synthetic_results
 
 from remibench.reporting import figure_gaps
-from remibench.reporting.gaps_to_retraining import (
+from remibench.reporting.render import use_theme, write_table
+from remibench.reporting.results import METHODS
+from remibench.reporting.table_gaps import (
     DIFFERENT,
     INDISTINGUISHABLE,
     NOT_MEASURABLE,
@@ -27,8 +29,6 @@ from remibench.reporting.gaps_to_retraining import (
     margin,
     quantities,
 )
-from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.results import METHODS
 
 CELL = ("fmnist", "cnn")
 KEYS = ["metric", "subset", "method"]

@@ -530,7 +530,7 @@ def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_p
     table, html, tex = make_table(name, full, tmp_path)
     cells = shown(html)
     assert not cells.isin(["not run"]).any(axis=None)
-    assert name == "gaps_to_retraining" or table["paper"].notna().any()
+    assert name == "table_gaps" or table["paper"].notna().any()
     assert "cifar10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
     _, html, _ = make_table(name, default, tmp_path)

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.reporting.comparisons import REFERENCE
-from remibench.reporting.gaps_to_retraining import CELL, NOT_MEASURABLE, build, margin
 from remibench.reporting.panels import cell_title, labels_of, legend, page, say_not_run
 from remibench.reporting.results import COLORS, METHODS, Results, percent
+from remibench.reporting.table_gaps import CELL, NOT_MEASURABLE, build, margin
 
 ROWS = {  # metric, subset → label; all of them shares
     ("accuracy", "forget"): "accuracy $D_f$",
@@ -30,7 +30,7 @@ BAND = 0.8  # of a row's height, that its methods share
 
 
 def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
-    """The gaps that are drawn, of :func:`gaps_to_retraining.build`."""
+    """The gaps that are drawn, of :func:`table_gaps.build`."""
     at = results.evaluation[results.evaluation["forget_ratio"] == ratio]
     names = {metric for metric, _ in ROWS} | {"accuracy"}
     at = at[at["metric"].isin(names)]

@@ -11,7 +11,7 @@ TABLES = {  # name of the module and of the caption: title
     "table4_whitebox_mia": "IV: white-box membership inference",
     "table5_latency": "V: latency",
     "table6_cross_method": "VI: cross-method evaluation",
-    "gaps_to_retraining": "beyond the paper: gaps to retraining",
+    "table_gaps": "beyond the paper: gaps to retraining",
 }
 TARGET, ATTACKS = "figure01_target_accuracy", "figure02_attack_accuracy"
 MIA, EFFICACY = "figure03_mia_before_after", "figure04_efficacy"

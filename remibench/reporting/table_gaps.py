@@ -257,5 +257,5 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
         "does not, but the gap is within the margin; no mark: undecided. Margins: accuracy 2 "
         "points; rates, AUC, advantage, worst decile and ToW .05; TPR .01; efficacy a factor of "
         f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: not in `metrics`, or no such "
-        f"model. Accuracies in %, shares in [0, 1]. All metrics: gaps_to_retraining.csv. {remarks}"
+        f"model. Accuracies in %, shares in [0, 1]. All metrics: table_gaps.csv. {remarks}"
     )
