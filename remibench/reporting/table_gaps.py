@@ -175,10 +175,13 @@ def build(results: Results) -> pd.DataFrame:
         sort=False,
     )  # fmt: skip
     wide = wide.reindex(columns=[method for method in METHODS if method in wide])
-    measured = rows.groupby([*QUANTITY, "method"], sort=False).size()
+    measured = set(rows[[*QUANTITY, "method"]].drop_duplicates().itertuples(index=False, name=None))
     parts = []
-    for key, values in wide.groupby(level=QUANTITY, sort=False):
-        ran = [method for method in values if (*key, method) in measured.index]
+    group, keys = pd.factorize(wide.index.droplevel("seed"))
+    plain = wide.reset_index(drop=True)  # of a large index every slice costs
+    for number, values in plain.groupby(group, sort=False):
+        key = keys[number]
+        ran = [method for method in values if (*key, method) in measured]
         if ran:
             named = dict(zip(QUANTITY, key, strict=True))
             parts.append(_compare(values[ran], margin(named["metric"])).assign(**named))
