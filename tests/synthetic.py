@@ -40,11 +40,35 @@ def published():
     return {path.stem: pd.read_csv(path) for path in PAPER.glob("*.csv")}
 
 
+def beyond_paper(rng, rate):
+    """Metrics that are not measured by default, (subset, metric, value): of one model."""
+    for rarely, factor in (("1pct", 0.1), ("0.1pct", 0.01)):
+        found = factor * np.clip(rate + rng.normal(0, 0.1), 0, 1)
+        for end, value in {"": found, "_low": 0.5 * found, "_high": 1.5 * found}.items():
+            yield "forget", f"mia_whitebox_tpr_at_{rarely}{end}", value
+    yield "forget", "mia_whitebox_worst_decile", 0.7 + 0.3 * rate
+    for others in ("test", "retain"):
+        auc = 0.5 + 0.3 * rate + rng.normal(0, 0.02)
+        yield "forget", f"two_models_distance_vs_{others}_auc", auc
+    yield "retain", "mia_whitebox_auc", 0.5 + 0.3 * rate + rng.normal(0, 0.02)
+    yield "retain", "mia_whitebox_advantage", 0.3 * rate + rng.normal(0, 0.02)
+    yield "forget", "relearn_steps", float(rng.integers(10, 90))
+    yield "forget", "relearn_capped", 0.0
+
+
 def synthetic_results(
-    datasets=DATASETS, architectures=ARCHITECTURES, seeds=20, ratios=RATIOS, methods=tuple(METHODS)
+    datasets=DATASETS,
+    architectures=ARCHITECTURES,
+    seeds=20,
+    ratios=RATIOS,
+    methods=tuple(METHODS),
+    beyond=True,
 ):
-    """Plausible numbers for every cell; the same for the same arguments."""
-    rng = np.random.default_rng(0)
+    """Plausible numbers for every cell; the same for the same arguments.
+
+    Without ``beyond`` there are none of the metrics that are not measured by default.
+    """
+    rng, other = np.random.default_rng(0), np.random.default_rng(1)
     rows, epochs, attacks, parameters = [], [], [], []
     for dataset, architecture in product(datasets, architectures):
         easy = 0.02 * (len(dataset) + len(architecture)) / 10
@@ -75,6 +99,8 @@ def synthetic_results(
                 ]
                 score = EFFICACY[method] + rng.normal(0, 0.3)
                 rows.append((*cell, "forget", "efficacy", 10.0**score))
+                if beyond:
+                    rows += [(*cell, *row) for row in beyond_paper(other, rate)]
                 if method == "original":
                     continue
                 seconds = SECONDS[method] * rng.uniform(0.5, 1.5)

@@ -519,7 +519,8 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
     plt.close(figure)
     figure = module.draw(default, **options)
     check_layout(figure)
-    assert "not run" not in words(figure)
+    # Of what Figure "gaps" shows, the default grid does not measure the four beyond the paper.
+    assert words(figure).count("not run") == (4 if name == "figure_gaps" else 0)
     assert (figure.get_figwidth(), len(figure.axes)) == (3.5, 1)
     write_figure(figure, tmp_path / "a.svg", tmp_path / "a.png")
 
@@ -529,7 +530,7 @@ def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_p
     table, html, tex = make_table(name, full, tmp_path)
     cells = shown(html)
     assert not cells.isin(["not run"]).any(axis=None)
-    assert table["paper"].notna().any()
+    assert name == "table_gaps" or table["paper"].notna().any()
     assert "cifar10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
     _, html, _ = make_table(name, default, tmp_path)

@@ -10,6 +10,7 @@ from scipy import stats
 from remibench.reporting.statistics import (
     LEVEL,
     binomial_interval,
+    equivalence_p,
     holm,
     ks_efficacy,
     low_power,
@@ -166,6 +167,27 @@ def test_ks_by_hand_and_its_least_sample():
     assert statistic == 1
     assert np.isnan(p)  # 2 / C(6, 3) = .1 at best
     assert np.isnan(ks_efficacy([], [1.0])).all()
+
+
+def test_the_equivalence_test_is_scipys_two_one_sided_tests():
+    differences = np.random.default_rng(4).normal(0.01, 0.05, 12)
+    lower = stats.ttest_1samp(differences, -0.04, alternative="greater").pvalue
+    upper = stats.ttest_1samp(differences, 0.04, alternative="less").pvalue
+    assert equivalence_p(differences, 0.04) == pytest.approx(max(lower, upper))
+
+
+@pytest.mark.parametrize("margin", np.linspace(0.005, 0.08, 16))
+def test_equivalence_is_a_ninety_percent_interval_within_the_margin(margin):
+    differences = np.random.default_rng(5).normal(0.01, 0.05, 12)
+    low, high = t_interval(differences, 0.9)
+    within = -margin < low and high < margin
+    assert (equivalence_p(differences, margin) < LEVEL) == within
+
+
+def test_there_is_no_equivalence_test_of_too_little():
+    for differences in ([], [0.0], [0.1, 0.1, 0.1], [0.0, np.inf]):
+        assert np.isnan(equivalence_p(differences, 0.05))
+    assert np.isnan(equivalence_p([0.0, 0.1], np.nan))
 
 
 def test_mcnemar_of_two_counts():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,11 @@ class Evaluation:
         features: Attack features of all N images under the model.
         scores: Membership probabilities (N,) of every attack, by name (``mia_whitebox`` …).
         cost: What unlearning took: ``seconds``, ``seconds_attack_loss``, ``epochs``.
+        before: Attack features of all N images under the target model, before unlearning; computed
+            when a metric first asks for them.
+        training: How the target was trained: ``learning_rate``, ``momentum``, ``weight_decay``,
+            ``batch_size``, ``precision``.
+        seed: Of a metric's own randomness; the same for all methods.
     """
 
     model: Classifier
@@ -35,3 +40,6 @@ class Evaluation:
     features: MembershipFeatures
     scores: Mapping[str, torch.Tensor]
     cost: Mapping[str, Any]
+    before: Callable[[], MembershipFeatures]
+    training: Mapping[str, Any]
+    seed: int

@@ -91,7 +91,7 @@ def paired_differences(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.round(differences, _DECIMALS)
 
 
-def wilcoxon_holm(wide: pd.DataFrame, reference: str) -> pd.DataFrame:
+def wilcoxon_holm(wide: pd.DataFrame, reference: str, margin: float = np.nan) -> pd.DataFrame:
     """Every method against a reference, paired: differences, signed-rank tests, Holm's correction.
 
     Differences of 0 are left out of the test (Wilcoxon's own way). The p-value is exact without
@@ -102,18 +102,22 @@ def wilcoxon_holm(wide: pd.DataFrame, reference: str) -> pd.DataFrame:
     Args:
         wide: A row per pair (seed, or cell), a column per method; NaN where it was not run.
         reference: The column that the others are compared with.
+        margin: Of the equivalence test, see :func:`equivalence_p`; NaN for none.
 
     Returns:
         One row per other column, in their order: ``method``, ``difference`` (mean of
         method − reference), ``low`` and ``high`` (95 % t-interval of it over the pairs), ``n``
-        (pairs), ``p`` (two-sided), ``p_holm`` (over the rows that have a p), ``remark``.
+        (pairs), ``p`` (two-sided), ``p_holm`` (over the rows that have a p), ``p_equivalence``,
+        ``remark``.
     """
     rows = []
     for method in wide.columns.drop(reference, errors="ignore"):
         if reference not in wide:
-            rows.append((method, np.nan, np.nan, np.nan, 0, np.nan, f"{reference} was not run"))
+            nothing = (np.nan, np.nan, np.nan, 0, np.nan, np.nan)
+            rows.append((method, *nothing, f"{reference} was not run"))
             continue
-        pairs = wide[[method, reference]].dropna().to_numpy(float)
+        pairs = np.column_stack([wide[name].to_numpy(float) for name in (method, reference)])
+        pairs = pairs[~np.isnan(pairs).any(axis=1)]
         differences = paired_differences(pairs[:, 0], pairs[:, 1])
         finite = np.isfinite(differences).all()
         low, high = t_interval(differences) if finite else (np.nan, np.nan)
@@ -131,11 +135,36 @@ def wilcoxon_holm(wide: pd.DataFrame, reference: str) -> pd.DataFrame:
                 f"n too small: {len(nonzero)} of the 6 differing pairs that a test needs"
             )
         mean = differences.mean() if len(differences) else np.nan
-        rows.append((method, mean, low, high, len(differences), p, "; ".join(remarks)))
-    columns = ["method", "difference", "low", "high", "n", "p", "remark"]
+        equivalent = equivalence_p(differences, margin)
+        rows.append((method, mean, low, high, len(differences), p, equivalent, "; ".join(remarks)))
+    columns = ["method", "difference", "low", "high", "n", "p", "p_equivalence", "remark"]
     table = pd.DataFrame(rows, columns=columns)
     table.insert(6, "p_holm", holm(table["p"].to_numpy()))
     return table
+
+
+def equivalence_p(differences: np.ndarray, margin: float) -> float:
+    """Two one-sided t-tests (TOST, Schuirmann 1987): is the mean difference within ± margin?
+
+    The null hypotheses are that the mean is at most −margin, and that it is at least margin; the
+    greater p of the two. It is below .05 exactly where the 90 % t-interval lies within ± margin.
+
+    Args:
+        differences: Of pairs.
+        margin: Greatest difference that counts as none, > 0.
+
+    Returns:
+        p, or NaN for fewer than two pairs, for differences that are all equal (they say nothing of
+        how they vary) or infinite, and for a margin that is NaN.
+    """
+    differences = np.asarray(differences, float)
+    if len(differences) < 2 or np.isnan(margin) or not np.isfinite(differences).all():
+        return np.nan
+    if np.ptp(differences) == 0:
+        return np.nan
+    error = np.std(differences, ddof=1) / np.sqrt(len(differences))
+    tails = (np.array([1, -1]) * differences.mean() + margin) / error
+    return float(stats.t.sf(tails, len(differences) - 1).max())
 
 
 def ks_efficacy(scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:

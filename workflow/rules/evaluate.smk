@@ -1,6 +1,7 @@
 rule evaluate:
     input:
         **DATA,
+        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
         forget=expand(
             "<results>/forget/{{dataset}}/{{architecture}}/{{seed}}/{ratio}.npy",
             ratio=cfg.forget_ratios,
@@ -37,6 +38,7 @@ rule evaluate:
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
         precision=cfg.training.precision,
+        optimiser=cfg.training.model_dump(exclude={"epochs", "precision"}),
         device=cfg.device,
         code=lambda w: code(
             "evaluate.py",

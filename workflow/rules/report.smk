@@ -11,6 +11,7 @@ TABLES = {  # name of the module and of the caption: title
     "table4_whitebox_mia": "IV: white-box membership inference",
     "table5_latency": "V: latency",
     "table6_cross_method": "VI: cross-method evaluation",
+    "table_gaps": "beyond the paper: gaps to retraining",
 }
 TARGET, ATTACKS = "figure01_target_accuracy", "figure02_attack_accuracy"
 MIA, EFFICACY = "figure03_mia_before_after", "figure04_efficacy"
@@ -52,6 +53,11 @@ FIGURES = {  # name: module and caption, its options, title
     "figure14_mf_by_guide": (GUIDES, {"ratio": 0.01}, "14: MF by guide, 1%"),
     "figure15_mf_by_guide": (GUIDES, {"ratio": 0.1}, "15: MF by guide, 10%"),
     "figure16_mf_by_guide": (GUIDES, {"ratio": 0.5}, "16: MF by guide, 50%"),
+    "figure_gaps": (
+        "figure_gaps",
+        {"ratio": 0.1},
+        "beyond the paper: gaps to retraining, 10%",
+    ),
 }
 PAGES = {  # name in remibench/reporting/overview.py and of the caption: category, title
     "datasets": ("Datasets", "images and splits"),

@@ -1,5 +1,6 @@
 """Measure one method's unlearned models, all forget ratios, on one target model."""
 
+from functools import cache
 from importlib import import_module
 from itertools import cycle
 from pathlib import Path
@@ -13,6 +14,7 @@ from remibench.checkpoints import load_array, load_arrays, load_images, load_jso
 from remibench.metrics import Evaluation
 from remibench.models import ModelSpec, load_model
 from remibench.runtime import job, select_device
+from remibench.seeding import derive_seed
 from remibench.splits import EVALUATED_ON
 
 with job(snakemake):
@@ -26,6 +28,13 @@ with job(snakemake):
     attacks = {Path(path).stem: load_attack(path).to(device) for path in given.attacks}
     axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "method")}
     rows, loaded = [], None
+
+    @cache
+    def before():
+        """Features under the target: one forward pass for all forget ratios, if at all."""
+        target = load_model(given.target, spec, device)
+        return model_features(target, images, labels, params.precision)
+
     for ratio, forget_path, model_path, cost_path in zip(
         params.ratios, given.forget, cycle(given.models), given.costs or cycle([None]), strict=False
     ):
@@ -47,6 +56,9 @@ with job(snakemake):
             features=features,
             scores=scores,
             cost=load_json(cost_path) if cost_path else {},
+            before=before,
+            training={**params.optimiser, "precision": params.precision},
+            seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), "evaluate"),
         )
         for metric in params.metrics:
             measured = import_module(f"remibench.metrics.{metric}").measure(evaluation)

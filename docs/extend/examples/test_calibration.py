@@ -14,7 +14,18 @@ def measured(confidence, right):
     labels = 1 - torch.tensor(right).long()
     features = membership_features(logits, torch.ones(len(labels), 3), labels)
     subsets = {"test": torch.arange(len(labels))}
-    evaluation = Evaluation(None, None, labels, subsets, features, {}, {})
+    evaluation = Evaluation(
+        model=None,
+        images=None,
+        labels=labels,
+        subsets=subsets,
+        features=features,
+        scores={},
+        cost={},
+        before=lambda: features,
+        training={},
+        seed=0,
+    )
     [(subset, metric, value)] = calibration.measure(evaluation)
     assert (subset, metric) == ("test", "calibration_error")
     return value
