@@ -18,6 +18,7 @@ import yaml
 
 from remibench.checkpoints import load_json, load_table
 from remibench.reporting.gather import TEXT
+from remibench.reporting.results import count_seeds
 
 if TYPE_CHECKING:
     from rocrate.model import Entity
@@ -77,8 +78,8 @@ def describe(results: Path, digests: Mapping[str, str], sizes: Mapping[str, int]
     crate.name = f"remibench results: {_grid(config)}"
     crate.description = (
         "Evaluation of machine unlearning guided by membership fingerprinting: metrics of every "
-        f"model, tables, figures, configuration and provenance. Checksums of all {len(digests):,} "
-        "files are in manifest-sha256.txt."
+        "model, tables, figures, configuration and provenance. Checksums of all files are in "
+        "manifest-sha256.txt."
     )
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, profile))
@@ -118,10 +119,8 @@ def describe(results: Path, digests: Mapping[str, str], sizes: Mapping[str, int]
 
 def _grid(config: Mapping) -> str:
     names = f"{', '.join(config['datasets'])} × {', '.join(config['architectures'])}"
-    return (
-        f"{names}, {len(config['seeds'])} seeds, {len(config['forget_ratios'])} forget ratios, "
-        f"{len(config['methods'])} methods"
-    )
+    lengths = f"{len(config['forget_ratios'])} forget ratios, {len(config['methods'])} methods"
+    return f"{names}, {count_seeds([len(config['seeds'])])}, {lengths}"
 
 
 def _software(crate: ROCrate, provenance: Mapping, commit: str) -> Entity:
