@@ -96,11 +96,14 @@ class Archive:
         entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
             name = entry.orig_filename  # `filename` ends at a NUL
-            if not is_plain(name):
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if not is_plain(name.removesuffix("/")):
                 raise self._refused(f"the name {name!a} is not that of a file inside it")
+            if name.endswith("/") and kind == stat.S_IFDIR and not entry.file_size:
+                continue  # an empty folder
             if name in entries:
                 raise self._refused(f"it has {name!a} twice")
-            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+            if kind not in (0, stat.S_IFREG) or name.endswith("/"):
                 raise self._refused(f"{name!a} is a link or a device")
             if entry.file_size > max(SMALL, MAX_RATIO * entry.compress_size):
                 raise self._refused(

@@ -106,7 +106,8 @@ class Comparison:
         counts = pd.crosstab(self.rows["metric"], self.rows["verdict"])
         counts = counts.reindex(columns=[v for v in VERDICTS if v in counts])
         largest = self.rows["difference"].abs().groupby(self.rows["metric"]).max()
-        return counts.assign(**{"largest difference": largest}).reset_index()
+        counts = counts.assign(**{"largest difference": largest}).reset_index()
+        return counts.rename_axis(columns=None)
 
     def text(self) -> str:
         """The comparison for a terminal; whatever the trees hold, only printable characters."""
@@ -134,10 +135,10 @@ class Comparison:
     def _page(self) -> str:
         note = (
             "Every row is a cell, metric and subset: mean ± half-width of the 95 % t-interval over "
-            "seeds, number of seeds, and B − A with Welch's 95 % interval. “Differs”: p below .05 "
-            "after Holm's correction over all tested rows; “no difference” is none that these "
-            "seeds can show, see how wide the interval is; “identical”: every seed that both have "
-            "gives the same number. Efficacy as log10. All digits are in comparison.csv."
+            "seeds, number of seeds n, and B − A ± that of Welch's 95 % interval. “differs”: p is "
+            "below .05 after Holm's correction over all tested rows; “no difference”: none that "
+            "these seeds can show, see how wide the interval is; “identical”: every seed that both "
+            "have gives the same number. Efficacy as log10. All digits are in comparison.csv."
         )
         trees = "".join(
             f"<p><b>{name}</b> {escape(tree.description)}</p>"
@@ -146,11 +147,13 @@ class Comparison:
         total = len(self.settings) + self.same
         changed = f"<h2>Settings that differ: {len(self.settings)} of {total}</h2>"
         if len(self.settings):
-            changed += _html(self.settings.head(SETTINGS))
+            shown = self.settings.head(SETTINGS).rename(columns={"a": "A", "b": "B"})
+            changed += _html(shown)
         if len(self.settings) > SETTINGS:
             changed += f"<p>These are the first {SETTINGS}; settings.csv has all.</p>"
-        verdicts = f"<h2>Rows by verdict</h2>{_html(self.counts.map(_number))}<h2>Rows</h2>"
-        return page(_layout(self.rows), TITLE, note, "comparison", trees + changed + verdicts)
+        verdicts = f"<h2>Rows by verdict</h2>{_html(self.counts.map(_number))}"
+        above = f"{trees}{verdicts}{changed}<h2>Rows</h2>"
+        return page(_layout(self.rows), TITLE, note, "comparison", above)
 
 
 def compare(a: str | Path, b: str | Path) -> Comparison:
@@ -345,8 +348,8 @@ def _layout(rows: pd.DataFrame) -> pd.DataFrame:
         numbers = rows[[f"mean_{side}", f"low_{side}", f"high_{side}"]].itertuples(index=False)
         table[side.upper()] = [_cell(*number) for number in numbers]
         table[f"n {side.upper()}"] = rows[f"n_{side}"]
-    table["B − A"] = rows["difference"]
-    table["95 % from"], table["to"] = rows["low"], rows["high"]
+    numbers = rows[["difference", "low", "high"]].itertuples(index=False)
+    table["B − A"] = [_cell(*number) for number in numbers]
     table["p (Holm)"] = rows["p_holm"]
     return table.assign(remark=rows["remark"].replace("", ABSENT))
 
@@ -374,4 +377,5 @@ def _lines(table: pd.DataFrame, count: int = LINES) -> str:
 
 
 def _html(table: pd.DataFrame) -> str:
-    return table.to_html(index=False, border=0, escape=True)
+    style = "<style>.plain td, .plain th { padding: .1em 1em .1em 0; text-align: left; }</style>"
+    return style + table.to_html(index=False, border=0, classes="plain", escape=True)

@@ -81,6 +81,12 @@ def describe(results: Path, digests: Mapping[str, str], sizes: Mapping[str, int]
         "model, tables, figures, configuration and provenance. Checksums of all files are in "
         "manifest-sha256.txt."
     )
+    licence = {  # RO-Crate demands a licence, and a workflow cannot know it
+        "@type": "CreativeWork",
+        "name": "None stated",
+        "description": "Whoever publishes these results decides. remibench itself is MIT.",
+    }
+    crate.license = crate.add(ContextEntity(crate, "#license", licence))
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, profile))
 
@@ -127,12 +133,12 @@ def _software(crate: ROCrate, provenance: Mapping, commit: str) -> Entity:
     """The workflow as an application, and what it needed."""
     from rocrate.model import ContextEntity
 
-    versions = {"Python": provenance["python"], **provenance["libraries"]}
+    versions = {"python": provenance["python"], **provenance["libraries"]}
     needed = [
         crate.add(
             ContextEntity(
                 crate,
-                f"#{name}",
+                f"pkg:{'generic' if name == 'python' else 'pypi'}/{name}@{version}",  # a purl
                 {"@type": "SoftwareApplication", "name": name, "softwareVersion": version},
             )
         )

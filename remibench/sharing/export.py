@@ -83,6 +83,8 @@ def export(results: str | Path, archive: str | Path, checkpoints: bool = False) 
     sizes: dict[str, int] = {}
     with atomic_path(archive, "free space on that disk or choose another ARCHIVE") as temporary:
         with zipfile.ZipFile(temporary, "w") as file:
+            for folder in sorted({name.split("/")[0] for name in paths if "/" in name}):
+                file.writestr(_entry(f"{folder}/", 0, stat.S_IFDIR | 0o755), b"")
             for name, path in paths.items():
                 digests[name], sizes[name] = _add(file, name, path)
             metadata = crate.describe(results, digests, sizes)
@@ -174,11 +176,11 @@ def _missing_cells(results: Path) -> list[str]:
     return [" ".join(map(str, cell)) for cell in cells if cell not in found]
 
 
-def _entry(name: str, size: int) -> zipfile.ZipInfo:
+def _entry(name: str, size: int, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
     """A zip entry that depends on nothing but name and content."""
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # zip knows no earlier one
     entry.create_system = 3  # Unix, on every system
-    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    entry.external_attr = mode << 16
     entry.file_size = size  # more than 2 GiB need other headers
     packed = Path(name).suffix in PACKED
     entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
