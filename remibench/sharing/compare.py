@@ -50,6 +50,7 @@ TABLES = {  # of settings: what names a row
 }
 LINES = 15  # of each list on the terminal
 SETTINGS = 200  # on the page
+MAX_CONFIG, MAX_DEPTH = 2**20, 32  # ours has 2,000 letters and four levels
 
 
 @dataclass(frozen=True)
@@ -327,8 +328,14 @@ def _read_settings(folder: Path) -> Iterator[tuple[str, str, str]]:
 def _load_yaml(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("it has aliases, with which few lines can be millions")
+        if len(text) > MAX_CONFIG:
+            raise ValueError(f"it has more than {MAX_CONFIG:,} letters")
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise ValueError("it has aliases or deep nesting, with which few lines can be many")
         return yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise RemibenchError(f"cannot read {path}: {error}") from error

@@ -182,7 +182,7 @@ def _entry(name: str, size: int, mode: int = stat.S_IFREG | 0o644) -> zipfile.Zi
     entry.create_system = 3  # Unix, on every system
     entry.external_attr = mode << 16
     entry.file_size = size  # more than 2 GiB need other headers
-    packed = Path(name).suffix in PACKED
+    packed = Path(name).suffix in PACKED or not size
     entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
     return entry
 
