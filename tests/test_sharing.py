@@ -425,7 +425,10 @@ def test_a_known_shift_is_found_and_nothing_else(tmp_path):
     assert found[key].to_numpy().tolist() == [["retrain", 0.1, "accuracy", "test"]]
     assert rows.index[0] == found.index[0]  # first
     assert comparison.differs
-    assert (rows["verdict"] == "no difference").sum() == 23
+    tested = rows[rows["verdict"] != "not judged"]
+    assert len(tested) == 24
+    assert ((tested["p"] < 0.05) == tested["verdict"].isin(["differs", "may differ"])).all()
+    assert ((tested["p_holm"] < 0.05) == (tested["verdict"] == "differs")).all()
     tests = {}
     for row in rows[rows["verdict"] != "not judged"].itertuples():
         sides = []
@@ -621,7 +624,7 @@ def test_exit_statuses_are_those_of_diff(tree, tmp_path, capsys):
     assert status("compare", tree, DEFAULT, *out) == 0
     moved = write_tree(tmp_path / "b", made_up(rng=2, shift=1))
     assert status("compare", other, moved, *out) == 1
-    assert "What differs: 1 row" in capsys.readouterr().out
+    assert "Differs: 1 of 24 tested rows" in capsys.readouterr().out
     assert status("compare", other, tmp_path / "absent", *out) == 2
     assert status("verify", tmp_path / "absent") == 2
     assert status("export", tmp_path / "absent", tmp_path / "x.zip") == 2

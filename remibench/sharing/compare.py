@@ -36,6 +36,7 @@ COLUMNS = [
 ]
 VERDICTS = (  # in the order of display
     "differs",
+    "may differ",
     "untested",
     "no difference",
     "identical",
@@ -102,11 +103,17 @@ class Comparison:
         return bool((self.rows["verdict"] == VERDICTS[0]).any())
 
     @property
+    def tested(self) -> int:
+        """Number of rows that have a p."""
+        return int(self.rows["p"].notna().sum())
+
+    @property
     def counts(self) -> pd.DataFrame:
-        """Rows per metric and verdict, with the largest difference of means."""
+        """Rows per metric and verdict, with the largest difference of means not identical."""
         counts = pd.crosstab(self.rows["metric"], self.rows["verdict"])
         counts = counts.reindex(columns=[v for v in VERDICTS if v in counts])
-        largest = self.rows["difference"].abs().groupby(self.rows["metric"]).max()
+        unequal = self.rows["difference"].abs().where(self.rows["verdict"] != "identical")
+        largest = unequal.groupby(self.rows["metric"]).max()
         counts = counts.assign(**{"largest difference": largest}).reset_index()
         return counts.rename_axis(columns=None)
 
@@ -118,11 +125,17 @@ class Comparison:
         )
         if len(self.settings):
             parts[-1] += f"\n{_lines(self.settings.map(_short))}"
-        parts.append(f"Rows by verdict\n{_lines(self.counts.map(_number), len(self.counts))}")
-        worst = self.rows[self.rows["verdict"] == VERDICTS[0]]
-        if len(worst):
-            shown = worst[[*ROW, "mean_a", "mean_b", "difference", "p_holm"]].map(_number)
-            parts.append(f"What differs: {len(worst)} rows\n{_lines(shown)}")
+        both = set(self.rows.loc[~self.rows["verdict"].str.startswith("only"), "metric"])
+        counts = self.counts[self.counts["metric"].isin(both)]
+        parts.append(f"Rows by verdict\n{_lines(counts.map(_number), len(counts))}")
+        if alone := len(self.counts) - len(counts):
+            parts[-1] += f"\n… and {alone} metrics that one tree alone has"
+        for verdict in VERDICTS[:2]:
+            rows = self.rows[self.rows["verdict"] == verdict]
+            if len(rows):
+                columns = [*ROW, "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm"]
+                what = f"{verdict.capitalize()}: {len(rows)} of {self.tested} tested rows"
+                parts.append(f"{what}\n{_lines(rows[columns].map(_number))}")
         text = "\n\n".join(parts)
         return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)
 
@@ -137,9 +150,11 @@ class Comparison:
         note = (
             "Every row is a cell, metric and subset: mean ± half-width of the 95 % t-interval over "
             "seeds, number of seeds n, and B − A ± that of Welch's 95 % interval. “differs”: p is "
-            "below .05 after Holm's correction over all tested rows; “no difference”: none that "
-            "these seeds can show, see how wide the interval is; “identical”: every seed that both "
-            "have gives the same number. Efficacy as log10. All digits are in comparison.csv."
+            "below .05 after Holm's correction over all tested rows; “may differ”: before it alone "
+            f"(of {self.tested:,} tested rows, about {self.tested / 20:.0f} would by chance); “no "
+            "difference”: none that these seeds can show, see how wide the interval is; "
+            "“identical”: every seed that both have gives the same number. Efficacy as log10. All "
+            "digits are in comparison.csv."
         )
         trees = "".join(
             f"<p><b>{name}</b> {escape(tree.description)}</p>"
@@ -181,7 +196,7 @@ def compare_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     Returns:
         :data:`COLUMNS`: per side mean, 95 % t-interval and seeds; ``difference`` b − a with Welch's
         95 % interval, ``p`` and ``p_holm`` (over all rows that have a p); ``remark`` says why there
-        is no p. Worst verdict first, then in the order of ``a``.
+        is no p. Worst verdict and least p first, the others in the order of ``a``.
     """
     sides = [dict(list(table.groupby(ROW, sort=False))) for table in (a, b)]
     records = []
@@ -194,12 +209,16 @@ def compare_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(records, columns=[c for c in COLUMNS if c != "p_holm"])
     table = table.assign(p_holm=holm(table["p"].to_numpy(float)))[COLUMNS]
     tested = table["verdict"] == ""
-    differs = tested & (table["p_holm"] < LEVEL)
-    table["verdict"] = table["verdict"].mask(tested, "no difference").mask(differs, VERDICTS[0])
-    place = {verdict: number for number, verdict in enumerate(VERDICTS)}
-    return table.sort_values("verdict", key=lambda v: v.map(place), kind="stable").reset_index(
-        drop=True
+    table["verdict"] = (
+        table["verdict"]
+        .mask(tested, "no difference")
+        .mask(tested & (table["p"] < LEVEL), "may differ")
+        .mask(tested & (table["p_holm"] < LEVEL), "differs")
     )
+    place = table["verdict"].map({verdict: number for number, verdict in enumerate(VERDICTS)})
+    first = table["p"].where(place < VERDICTS.index("untested"), 0)
+    order = pd.DataFrame({"place": place, "p": first}).sort_values(["place", "p"], kind="stable")
+    return table.loc[order.index].reset_index(drop=True)
 
 
 def _compare_values(metric: str, a: pd.Series, b: pd.Series) -> dict[str, object]:
@@ -357,7 +376,7 @@ def _layout(rows: pd.DataFrame) -> pd.DataFrame:
         table[f"n {side.upper()}"] = rows[f"n_{side}"]
     numbers = rows[["difference", "low", "high"]].itertuples(index=False)
     table["B − A"] = [_cell(*number) for number in numbers]
-    table["p (Holm)"] = rows["p_holm"]
+    table["p"], table["p (Holm)"] = rows["p"], rows["p_holm"]
     return table.assign(remark=rows["remark"].replace("", ABSENT))
 
 
