@@ -5,11 +5,13 @@ RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run plan env test test-slurm bench lint format docs lock schema clean
+.PHONY: help run plan export verify compare env test test-slurm bench lint format docs lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
 	@echo "make plan    what CONFIG=config/paper.yaml would take: jobs, disk space, hours"
+	@echo "make export  pack RESULTS into ARCHIVE (CHECKPOINTS=1: with models)   make verify   check ARCHIVE"
+	@echo "make compare A=... B=...: two results folders or archives side by side, into OUT"
 	@echo "make test    run the tests                            make test-slurm   those that start a SLURM"
 	@echo "make bench   time the hot paths against plain reference code, after make run"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
@@ -31,6 +33,19 @@ run: env
 
 plan: .venv/.run
 	@$(BIN)/python -m remibench.planning $(CONFIG)
+
+# What is shared: docs/sharing.md. A slash at the end of a folder's name is no part of it.
+TREE = $(patsubst %/,%,$(RESULTS))
+ARCHIVE ?= $(TREE).zip
+OUT ?= comparison
+export: .venv/.run
+	@$(BIN)/python -m remibench.sharing export $(TREE) $(ARCHIVE)$(if $(CHECKPOINTS), --checkpoints)
+
+verify: .venv/.run
+	@$(BIN)/python -m remibench.sharing verify $(ARCHIVE)
+
+compare: .venv/.run
+	@$(BIN)/python -m remibench.sharing compare $(A) $(B) --output $(OUT)
 
 env: .venv/.run
 

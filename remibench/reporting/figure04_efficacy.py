@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.reporting.panels import FEW_SEEDS, cell_title, labels_of, legend, page, say_not_run
-from remibench.reporting.results import COLORS, METHODS, Results, percent
+from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
 
 NOT_MEASURED = "not measured\n(efficacy is not in metrics)"
 AXES = ["dataset", "architecture", "forget_ratio", "method", "seed"]
@@ -47,8 +47,9 @@ def draw(results: Results) -> Figure:
     figure.supxlabel("Share of the training set forgotten", fontsize=label)
     if table.empty:  # the panels say so, and there is nothing to explain
         return figure
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[method]) for method in METHODS]
-    legend(figure, handles, labels_of(METHODS, results.methods))
+    methods = {method: METHODS[method] for method in displayed(results.methods)}
+    handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[method]) for method in methods]
+    legend(figure, handles, labels_of(methods, results.methods))
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.panels import cell_title, labels_of, legend, page, say_not_run
-from remibench.reporting.results import COLORS, METHODS, Results, percent
+from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
 from remibench.reporting.table_gaps import CELL, NOT_MEASURABLE, build, margin
 
 ROWS = {  # metric, subset → label; all of them shares
@@ -48,7 +48,7 @@ def draw(results: Results, ratio: float = 0.1) -> Figure:
     """
     table = data(results, ratio)
     datasets, architectures = results.names, results.architectures
-    shown = [method for method in METHODS if method != REFERENCE]
+    shown = [method for method in displayed(results.methods) if method != REFERENCE]
     run = [method for method in shown if method in set(table["method"])]
     height = 0.24 * len(ROWS) if len(architectures) == 1 else 0.19 * len(ROWS)
     figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)

@@ -37,7 +37,7 @@ table.dataTable td.long {{
 table.dataTable thead th {{ position: sticky; top: 0; background: white; z-index: 1; }}
 div.dt-container {{ width: max-content; max-width: none; }}
 div.dt-layout-row, div.dt-layout-cell {{ gap: 2em; overflow: visible !important; }}
-</style></head><body><h1>{title}</h1><p>{note}</p>
+</style></head><body><h1>{title}</h1><p>{note}</p>{above}
 <table id="table" class="display"><thead><tr>{heads}</tr></thead></table>
 <noscript>This table needs JavaScript. The numbers are in the CSV files of the results.</noscript>
 <script type="module">
@@ -87,7 +87,7 @@ new DataTable("#table", {{
 """
 
 
-def page(table: pd.DataFrame, title: str, note: str, name: str) -> str:
+def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "") -> str:
     """Show a table as a page; without a network, too.
 
     Args:
@@ -96,6 +96,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str) -> str:
         title: Of the page.
         note: How to read it.
         name: Of the file that its button "CSV" saves, without suffix.
+        above: HTML between note and table.
     """
     shown = table.head(MAX_ROWS)
     if len(shown) < len(table):
@@ -104,6 +105,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str) -> str:
     return _PAGE.format(
         title=escape(title),
         note=escape(note),
+        above=above,
         css=css,
         javascript=javascript,
         missing=_json(MISSING),

@@ -10,7 +10,7 @@ import pandas as pd
 from remibench.checkpoints import atomic_path
 from remibench.reporting.gather import write_csv
 from remibench.reporting.interactive import page
-from remibench.reporting.results import METHODS, count_seeds, percent, shown
+from remibench.reporting.results import METHODS, count_seeds, displayed, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ def pivot(table: pd.DataFrame, rows: list[str], decimals: int) -> pd.DataFrame:
     """One formatted column per method, one line per cell; cells that were not run say so."""
     numbers = table[["mean", "low", "high", "paper"]].itertuples(index=False)
     text = table.assign(text=[format_cell(*number, decimals) for number in numbers])
-    return spread(text, rows, "method", shown(table["method"])).rename(columns=METHODS)
+    return spread(text, rows, "method", displayed(table["method"])).rename(columns=METHODS)
 
 
 def readable(table: pd.DataFrame, **labels: str) -> pd.DataFrame:

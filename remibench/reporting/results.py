@@ -48,7 +48,7 @@ HYPERPARAMETERS = ["dataset", "architecture", "forget_ratio", "method", "paramet
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
 
 
-def shown(run: Iterable[str]) -> list[str]:
+def displayed(run: Iterable[str]) -> list[str]:
     """The methods of a table, in the order of display: the paper's, run or not, and those run."""
     present = {*PAPER_METHODS, *run}
     return [method for method in METHODS if method in present]

@@ -22,6 +22,30 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
+def welch(
+    values: np.ndarray, reference: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float, float, float]:
+    """Difference of the means of two independent samples, by Welch's t-test (Welch 1947).
+
+    Variances may differ; degrees of freedom are Satterthwaite's. The same as
+    ``scipy.stats.ttest_ind(values, reference, equal_var=False)``.
+
+    Returns:
+        mean(values) − mean(reference), its interval, and the two-sided p-value; the last three are
+        NaN where a sample has fewer than two values, or neither varies.
+    """
+    a, b = np.asarray(values, float), np.asarray(reference, float)
+    difference = float(a.mean() - b.mean())
+    if min(len(a), len(b)) < 2 or (np.ptp(a) == 0 and np.ptp(b) == 0):
+        return difference, np.nan, np.nan, np.nan
+    parts = np.array([np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)])
+    error = np.sqrt(parts.sum())
+    freedom = parts.sum() ** 2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum()
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * error
+    p = 2 * stats.t.sf(abs(difference) / error, freedom)
+    return difference, float(difference - half), float(difference + half), float(p)
+
+
 def summarise(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Mean of ``value`` with its 95 % t-interval and number of seeds, per group.
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import format_cell, means
-from remibench.reporting.results import CELL, METHODS, Results, percent, shown
+from remibench.reporting.results import CELL, METHODS, Results, displayed, percent
 
 TITLE = "Latency of unlearning (seconds)"
 ALL = "all cells"
@@ -83,7 +83,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
             ("mean of all cells", ABSENT, ABSENT) if dataset == ALL else (*cell[:2], percent(ratio))
         )
         line = dict(zip(("dataset", "architecture", "forget ratio"), words, strict=True))
-        for method in shown(table["method"])[1:]:
+        for method in displayed(table["method"])[1:]:
             row = numbers.get((dataset, architecture, percent(ratio), method))
             line[f"{METHODS[method]} (s)"] = _seconds(row)
             if method.startswith("remi"):

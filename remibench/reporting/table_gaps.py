@@ -12,7 +12,7 @@ import pandas as pd
 
 from remibench.reporting.comparisons import LOG_EFFICACY, REFERENCE
 from remibench.reporting.render import spread
-from remibench.reporting.results import METHODS, Results, count_seeds
+from remibench.reporting.results import METHODS, Results, count_seeds, displayed
 from remibench.reporting.statistics import (
     LEVEL,
     wilcoxon_holm,
@@ -218,19 +218,20 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
         for key, group in table.groupby([*CELL, "metric", "subset"], sort=False)
         for row in group.itertuples()
     }
+    methods = displayed(table["method"])
     known = {key[:-1]: row for key, row in cells.items()}
     lines = []
     for cell in pd.MultiIndex.from_product(axes):
         for shown in SHOWN:
             key = (*cell, shown.metric, shown.subset)
-            for method in METHODS:
+            for method in methods:
                 if method == REFERENCE:
                     text = _value(known.get(key), shown)
                 else:
                     text = _gap(cells.get((*key, method)), shown)
                 lines.append((*cell, shown.label, method, text))
     text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
-    order = [REFERENCE, *(method for method in METHODS if method != REFERENCE)]
+    order = [REFERENCE, *(method for method in methods if method != REFERENCE)]
     return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
 
 
