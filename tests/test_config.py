@@ -26,15 +26,31 @@ def merge(base, overlay):
     return base
 
 
-OVER_THE_PAPER = {"fmnist_cnn.yaml", "study_remi.yaml"}  # cells at the paper's size
+BENEATH = {  # what a preset is laid over, besides the default
+    "fmnist_cnn.yaml": "paper.yaml",
+    "study_remi.yaml": "paper.yaml",
+    "tune_baselines.yaml": "tune.yaml",
+}
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
-def test_presets_are_valid_over_the_default_or_the_papers(preset):
+def test_presets_are_valid_over_what_they_are_laid_over(preset):
     config = default()
-    if preset.name in OVER_THE_PAPER:
-        config = merge(config, yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
+    if preset.name in BENEATH:
+        beneath = ROOT / "config" / BENEATH[preset.name]
+        config = merge(config, yaml.safe_load(beneath.read_text()))
     load_config(merge(config, yaml.safe_load(preset.read_text())))
+
+
+def test_every_method_can_run_and_be_searched_with_the_same_budget():
+    every = merge(default(), yaml.safe_load((ROOT / "config/all_methods.yaml").read_text()))
+    assert set(load_config(every).methods) == {"original", *METHODS}
+    config = default()
+    for name in ("tune", "tune_baselines"):
+        config = merge(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    cfg = load_config(config)
+    assert set(cfg.tune) == {*METHODS} - {"retrain"}
+    assert {len(cfg.candidates(method)) for method in cfg.tune} == {15}
 
 
 def test_the_study_gives_every_reading_the_papers_rate_and_about_as_many_steps():

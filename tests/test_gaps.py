@@ -32,6 +32,7 @@ from remibench.reporting.table_gaps import (
 
 CELL = ("fmnist", "cnn")
 KEYS = ["metric", "subset", "method"]
+EVERY = [METHODS[method] for method in PAPER_METHODS]
 
 
 @pytest.fixture(autouse=True)
@@ -187,9 +188,7 @@ def test_what_is_not_measurable_says_so_and_so_does_what_was_not_run(tmp_path):
     ran = [METHODS[method] for method in ("original", "retrain", "fisher")]
     assert (line[ran] == NOT_MEASURABLE).all()
     assert line[METHODS["remi_whitebox"]] == "not run"
-    assert (
-        cells.loc["relearn steps", [METHODS[method] for method in PAPER_METHODS]] == "not run"
-    ).all()
+    assert (cells.loc["relearn steps", EVERY] == "not run").all()
     assert cells.loc["accuracy D_f, %", METHODS["retrain"]] == "55.0"
     assert "mean over 2 seeds" in note(paths["html"].read_text())
     read = pd.read_csv(paths["csv"])
@@ -200,9 +199,7 @@ def test_a_tree_without_the_metrics_beyond_the_paper_says_not_run():
     results = synthetic_results(("fmnist",), ("cnn",), seeds=3, beyond=False)
     wide = layout(build(results))
     assert len(wide) == 4 * len(SHOWN)
-    lost = wide[(wide[[METHODS[method] for method in PAPER_METHODS]] == "not run").all(axis=1)][
-        "quantity"
-    ]
+    lost = wide[(wide[EVERY] == "not run").all(axis=1)]["quantity"]
     beyond = ("TPR", "worst", "relearn", "D_r,", "two models")
     assert set(lost) == {
         q.label for q in SHOWN if any(w in q.label for w in beyond) and q.metric != "accuracy"

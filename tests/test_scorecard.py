@@ -12,7 +12,7 @@ from scipy import stats
 from remibench.reporting import comparisons, scorecard
 from remibench.reporting.published import KEY
 from remibench.reporting.render import use_theme, write_figure
-from remibench.reporting.results import METHODS, Results
+from remibench.reporting.results import PAPER_METHODS, Results
 from remibench.reporting.scorecard import VERDICTS, judge
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def make_grid(seeds=20, datasets=tuple(CLASSES)):
         shift, spread = SHIFTS[dataset]
         for seed, noise in enumerate(np.linspace(-1, 1, seeds) if seeds > 1 else [0.0]):
             off = shift + spread * noise
-            for method in METHODS:
+            for method in PAPER_METHODS:
                 phase = "before" if method == "original" else "after"
                 cell = (dataset, architecture, seed, method, ratio)
                 for subset in ("forget", "retain", "test"):
