@@ -417,7 +417,7 @@ def test_a_damaged_archive_is_not_compared(archive):
 
 
 def test_a_known_shift_is_found_and_nothing_else(tmp_path):
-    """One draw: of 300 others, 299 had the shift; 16 had a false row besides, as Holm at .05 has."""
+    """One draw. Of 300 others, 299 had the shift, and 16 a false row besides, as Holm allows."""
     first, second = made_up(seeds=8, rng=3), made_up(seeds=6, rng=4, shift=0.05)
     comparison = compare(write_tree(tmp_path / "a", first), write_tree(tmp_path / "b", second))
     rows = comparison.rows
