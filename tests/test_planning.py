@@ -5,17 +5,22 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
+from tasks import duplicate, make_task
+from torch.utils.flop_counter import FlopCounterMode
 
-from remibench.config import load_config
+from remibench.config import METHODS, Unlearning, load_config
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, forward_flops
 from remibench.planning import (
     Job,
     Timings,
+    count_work,
     disk_space,
     list_jobs,
     main,
@@ -395,3 +400,30 @@ def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit, match="has no benchmarks"):
         main(["--measured", str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_methods_work_is_what_torch_counts(name):
+    """Within a tenth: the first layer's backward pass needs no gradient of its input."""
+    spec = ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (96, 1, 24, 24), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(4, (96,), generator=generator)
+    roles = {"target_train": 64, "out_of_sample": 32}
+    task = duplicate(
+        make_task(spec, (images[:24], labels[:24])),
+        images=images,
+        labels=labels,
+        forget=torch.arange(16),
+        retain=torch.arange(16, 64),
+        out_of_sample=torch.arange(64, 96),
+    )
+    parameters = Unlearning().parameters(name, "fmnist", "cnn", 0.25)
+    if name.startswith("remi"):
+        parameters |= {"max_epochs": 2, "stop": "never", "batch_size": 8}
+        parameters |= {"classification_batch_size": 16}
+    with FlopCounterMode(display=False) as counter:
+        import_module(f"remibench.unlearning.{METHODS[name].module}").unlearn(task, **parameters)
+    params = {"parameters": parameters, "training": task.training}
+    planned = count_work("unlearn", {"method": name, "ratio": "0.25"}, params, spec, roles, 2)
+    assert counter.get_total_flops() == pytest.approx(planned, rel=0.1)
