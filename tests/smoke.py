@@ -112,6 +112,6 @@ def _without_timings(table):
     table = table[[column for column in table if not column.startswith("seconds")]]
     if "metric" in table:
         table = table[~table["metric"].str.startswith("seconds")]
-    if "verdict" in table:  # the scorecard
+    if "table" in table:  # the scorecard
         table = table[table["table"] != "Table V"]
     return table.reset_index(drop=True)

@@ -137,7 +137,7 @@ def test_a_remi_step_equals_a_double_backward_pass(model, spec, data):
     )
     drawn = iter([torch.arange(16, 24), torch.arange(16)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remi, "_draw", lambda *_: next(drawn))
+        patch.setattr(remi, "draw", lambda *_: next(drawn))
         patch.setattr(UnlearningTask, "snapshot", lambda _: {"mf_forget": 1, "mf_out_of_sample": 0})
         history = remi.unlearn(
             task,
@@ -145,6 +145,7 @@ def test_a_remi_step_equals_a_double_backward_pass(model, spec, data):
             std_floor=0.2,
             learning_rate=1.0,
             lambda2=0.9,
+            momentum=0.0,
             max_epochs=1,
             batch_size=8,
             classification_batch_size=16,

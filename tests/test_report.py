@@ -97,7 +97,8 @@ class Browser(Chrome):
         return int(text.split(" of ")[1].split()[0].replace(",", ""))
 
     def head(self, label):
-        titles = self.until(lambda: self.all("#table thead th"))
+        ready = "#table thead th:has(.dt-column-title)"  # not before the script has made them
+        titles = self.until(lambda: self.all(ready))
         found = [t for t in titles if t.text.strip() == label]
         assert found, f"no column {label!r} in {[t.text for t in titles]}"
         return found[0]
