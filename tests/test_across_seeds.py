@@ -2,13 +2,19 @@
 
 from dataclasses import replace
 from importlib import import_module
+from itertools import product
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
+from pages import note, shown
 from scipy import special, stats
 from sklearn.metrics import roc_auc_score
+from synthetic import synthetic_results
 
 from remibench.across_seeds import (
     Comparison,
@@ -23,6 +29,9 @@ from remibench.across_seeds import (
 from remibench.config import modules
 from remibench.errors import RemibenchError
 from remibench.forgetting import mean_scores, select_forget_set
+from remibench.reporting import figure_across_seeds, table_across_seeds
+from remibench.reporting.render import use_theme, write_table
+from remibench.reporting.results import ACROSS_SEEDS, COLORS
 from remibench.reporting.statistics import t_interval
 from remibench.scores import (
     SUBSETS,
@@ -437,3 +446,94 @@ def test_memorised_images_are_those_of_the_highest_mean_loss_and_ties_break_by_p
     assert alone.tolist() == [1, 4]
     assert both.tolist() == [3, 5]
     assert np.array_equal(both, select_forget_set(labels, 0.25, mean_scores([second, first])))
+
+
+# Table and figure
+
+SHIFTS = {"original": 3.0, "retrain": 0.0, "fisher": 2.0, "scrub": -1.0}
+
+
+def results_of(seeds=8, ratios=(0.1, 0.25), methods=SHIFTS, architectures=("cnn",)):
+    """Results of one dataset, measured on made-up margins."""
+    rows = []
+    for number, (architecture, ratio) in enumerate(product(architectures, ratios)):
+        retrained = comparison(seeds, seed=number)
+        for method in methods:
+            given = comparison(seeds, SHIFTS[method], seed=10 + number)
+            if method == "retrain":
+                given = replace(given, unlearned=retrained.retrained)
+            given = replace(given, retrained=retrained.retrained)
+            for module in (ulira, rmia, klom, forgetting_quality):
+                cell = ("fmnist", architecture, ratio, method)
+                rows += [(*cell, *row, seeds) for row in module.measure(given)]
+    plain = synthetic_results(("fmnist",), architectures, seeds=1)
+    return replace(plain, across_seeds=pd.DataFrame(rows, columns=ACROSS_SEEDS))
+
+
+def test_the_table_has_every_value_and_its_interval(tmp_path):
+    results = results_of()
+    table = table_across_seeds.build(results)
+    rows = results.across_seeds.set_index(["forget_ratio", "method", "subset", "metric"])["value"]
+    assert len(table) == sum(not name.endswith(("_low", "_high")) for *_, name in rows.index)
+    line = table.set_index(["forget_ratio", "method", "subset", "metric"])
+    for name in ("ulira_auc", "rmia_tpr_at_1pct", "klom"):
+        key = (0.25, "fisher", "forget")
+        assert line["value"][(*key, name)] == rows[(*key, name)]
+        ends = [line[end].get((*key, name)) for end in ("low", "high")]
+        assert ends == pytest.approx(
+            [rows.get((*key, f"{name}_{end}"), np.nan) for end in ("low", "high")], nan_ok=True
+        )
+    assert (table["models"] == 8).all()
+    paths = {kind: tmp_path / f"a.{kind}" for kind in ("csv", "tex", "html")}
+    wide = table_across_seeds.layout(table)
+    explanation = table_across_seeds.explain(table, results.remarks)
+    write_table(table, wide, table_across_seeds.TITLE, explanation, **paths)
+    cells = shown(paths["html"].read_text()).set_index(["forget ratio", "quantity"])
+    assert list(cells)[2:] == ["Retraining", "Before", "Fisher", "SCRUB"]
+    of_retraining = cells["Retraining"]["10%"]
+    assert of_retraining["U-LiRA: AUC D_f"].startswith("0.500 ±")
+    floor = rows[0.1, "retrain", "forget", "klom_floor"]
+    assert of_retraining["KLOM D_f, halves"] == f"{floor:.3f}"
+    value = rows[0.1, "fisher", "forget", "klom_halves"]
+    assert cells["Fisher"]["10%", "KLOM D_f, halves"] == f"{value:.3f}"
+    assert (cells.loc["10%"].loc["U-LiRA: TPR D_f at 0.1% FPR"].iloc[2:] == "not measurable").all()
+    assert "8 seeds" in note(paths["html"].read_text())
+
+
+def test_the_figure_shows_the_tables_values():
+    use_theme()
+    results = results_of()
+    rows = table_across_seeds.build(results).set_index(["metric", "method", "forget_ratio"])
+    rows = rows[rows["subset"] == "forget"]["value"]
+    figure = figure_across_seeds.draw(results)
+    figure.draw_without_rendering()
+    for axis, (metric, (_, level)) in zip(
+        figure.axes, figure_across_seeds.PANELS.items(), strict=True
+    ):
+        for method in ("original", "fisher", "scrub"):
+            lines = [each for each in axis.get_lines() if each.get_color() == COLORS[method]]
+            assert [each.get_xdata()[0] for each in lines] == [
+                rows[metric, method, ratio] for ratio in (0.1, 0.25)
+            ]
+        green = [each for each in axis.get_lines() if each.get_color() == COLORS["retrain"]]
+        expected = [0.5] if level == 0.5 else [rows[level, "retrain", r] for r in (0.1, 0.25)]
+        assert [each.get_xdata()[0] for each in green] == expected
+    for text in figure.legends[0].get_texts():
+        assert text.get_window_extent().x1 <= figure.bbox.width
+    plt.close(figure)
+
+
+def test_the_figure_says_what_few_seeds_and_missing_metrics_leave_empty():
+    use_theme()
+    results = results_of(seeds=4, ratios=(0.1,), architectures=("cnn", "vgg19"))
+    figure = figure_across_seeds.draw(results)
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert words.count("not run") == 2  # forgetting quality: halves of two seeds
+    assert "fmnist, vgg19 (n = 4)" in words
+    plt.close(figure)
+    rows = results.across_seeds
+    nothing = rows.assign(value=rows["value"].where(rows["metric"] != "ulira_auc"))
+    figure = figure_across_seeds.draw(replace(results, across_seeds=nothing))
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert words.count("not measurable") == 2
+    plt.close(figure)

@@ -41,7 +41,7 @@ def measure(comparison: Comparison) -> Rows:
 
 
 def relative(margins: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Relative likelihood log p(x | θ) / p(x), p(x) = the mean of p(x | θ') over the reference models θ'.
+    """Log of p(x | θ) / p(x), p(x) = the mean of p(x | θ') over the reference models θ'.
 
     Args:
         margins: (N,) of the model θ; p(x | θ) is the probability of the label, 1 / (1 + e^−φ).
