@@ -54,8 +54,8 @@ def comparisons(
             if not np.array_equal(getattr(first, name), getattr(scores, name)):
                 raise RemibenchError(
                     "forget sets differ between seeds or methods, so that their models cannot be "
-                    "compared image by image; run the same snakemake command again without "
-                    "`--allowed-rules` and `--omit-from`"
+                    "compared image by image; run the same snakemake command again with "
+                    "`--forcerun select_forget_set`"
                 )
     for place, ratio in enumerate(first.ratios):
         kinds = (
