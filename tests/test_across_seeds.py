@@ -3,6 +3,7 @@
 from dataclasses import replace
 from importlib import import_module
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -30,8 +31,9 @@ from remibench.config import modules
 from remibench.errors import RemibenchError
 from remibench.forgetting import mean_scores, select_forget_set
 from remibench.reporting import figure_across_seeds, table_across_seeds
+from remibench.reporting.gather import write_csv
 from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.results import ACROSS_SEEDS, COLORS
+from remibench.reporting.results import ACROSS_SEEDS, COLORS, Results
 from remibench.reporting.statistics import t_interval
 from remibench.scores import (
     SUBSETS,
@@ -498,6 +500,17 @@ def test_the_table_has_every_value_and_its_interval(tmp_path):
     assert cells["Fisher"]["10%", "KLOM D_f, halves"] == f"{value:.3f}"
     assert (cells.loc["10%"].loc["U-LiRA: TPR D_f at 0.1% FPR"].iloc[2:] == "not measurable").all()
     assert "8 seeds" in note(paths["html"].read_text())
+
+
+def test_results_are_read_with_what_was_compared(tmp_path):
+    given = results_of(seeds=4, ratios=(0.1,), methods=("retrain", "fisher")).across_seeds
+    write_csv(tmp_path / "across_seeds.csv", given)
+    folder = Path(__file__).parents[1] / "docs/results/default"
+    names = ("evaluation", "histories", "datasets", "training")
+    paths = {name: str(folder / f"{name}.csv") for name in names}
+    back = Results.read(**paths, published=[], across_seeds=str(tmp_path / "across_seeds.csv"))
+    pd.testing.assert_frame_equal(back.across_seeds, given, check_exact=True)
+    assert Results.read(**paths, published=[]).across_seeds.empty
 
 
 def test_the_figure_shows_the_tables_values():

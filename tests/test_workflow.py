@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from smoke import ROOT, compare_results, configure, copy_repository, planned, results, snakemake
 
 from remibench.config import METHODS
-from remibench.scores import SUBSETS, load_scores
+from remibench.scores import SUBSETS, Scores, load_scores, save_scores
 
 REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation
     name
@@ -359,6 +359,20 @@ def test_what_is_compared_across_seeds_depends_on_all_seeds_and_on_its_metrics(a
     jobs = planned(across)
     assert {w["seed"] for _, w in jobs if "seed" in w} == {"4"}
     assert rules(jobs)["evaluate_across_seeds"] == 3
+    configure(across, seeds=ACROSS["seeds"])
+    rng = np.random.default_rng(0)
+    for path in results(across).glob("evaluation/*/*/*/*.npz"):
+        subset = np.repeat([0, 1, 2, 3], [20, 60, 40, 40]).astype(np.uint8)[None]
+        margins = rng.normal(size=(1, 160)).astype(np.float32)
+        save_scores(path, Scores(np.arange(160), np.array([0.1]), subset, margins, {}))
+    compare = ["evaluate_across_seeds", "gather_across_seeds"]
+    snakemake(across, "results-smoke/across_seeds.csv", "--allowed-rules", *compare)
+    table = pd.read_csv(results(across) / "across_seeds.csv")
+    assert set(table["method"]) == set(ACROSS["methods"])
+    assert set(table["models"]) == {4}
+    again = table.set_index(["method", "subset", "metric"])["value"]
+    assert again["retrain", "forget", "ulira_auc"] == 0.5
+    assert again["fisher", "retain", "klom"] > again["retrain", "retain", "klom"]
 
 
 @pytest.mark.parametrize("across", ["memorised"], indirect=True)
@@ -390,6 +404,7 @@ PAIRS = {  # everything as small as it can be: does each pair go through all sta
     "seeds": [0],
     "forget_ratios": [0.1],
     "keep_unlearned": False,
+    "forgetting": {"selection": "memorised"},
     "data": {"search_path": ["standins"], "published_only": False, "limit": 240},
     "training": {"epochs": 1},
     "attacks": {
