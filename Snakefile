@@ -16,6 +16,7 @@ include: "workflow/rules/attack.smk"
 include: "workflow/rules/forget.smk"
 include: "workflow/rules/unlearn.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/across_seeds.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/scorecard.smk"
 include: "workflow/rules/tune.smk"
@@ -31,3 +32,4 @@ rule all:
         expand("<results>/overview/{page}.html", page=PAGES),
         "<results>/scorecard/scorecard.csv",
         "<results>/statistics/comparisons.csv",
+        ACROSS_SEEDS if cfg.across_seeds else [],

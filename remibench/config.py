@@ -31,6 +31,7 @@ Share = Annotated[float, Field(ge=1e-4, lt=1)]  # smaller ones have no plain dec
 
 ACCESSES = ("whitebox", "blackbox")
 ORIGINAL = "original"
+SEEDS_ACROSS = 4  # the fewest that can be compared
 
 
 class MethodEntry(NamedTuple):
@@ -153,10 +154,11 @@ class Attacks(Closed):
 class Forgetting(Closed):
     """How forget sets are chosen."""
 
-    selection: Literal["membership", "random"] = Field(
+    selection: Literal["membership", "memorised", "random"] = Field(
         "membership",
         description="membership: the images that white-box MF is surest of (the paper); "
-        "random: the same random images for all seeds.",
+        "memorised: those with the highest loss, in the mean over all seeds' targets, the same for "
+        "all seeds: another seed changes them; random: the same random images for all seeds.",
     )
 
 
@@ -407,6 +409,12 @@ class Config(Closed):
         min_length=1,
         description="Modules of remibench/metrics.",
     )
+    across_seeds: list[str] = Field(
+        [],
+        description="Modules of remibench/across_seeds: what compares, image by image, the models "
+        "of all seeds with the retrained ones. They need retraining, forget sets that are the same "
+        "for all seeds (`forgetting.selection`), and at least 4 seeds.",
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
     checkpoint_seconds: float = Field(
         60,
@@ -433,10 +441,11 @@ class Config(Closed):
         "candidates, each with its values (see config/study_remi.yaml).",
     )
 
-    @field_validator("datasets", "architectures", "metrics")
+    @field_validator("datasets", "architectures", "metrics", "across_seeds")
     @classmethod
     def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        package = {"datasets": "data", "architectures": "models"}.get(info.field_name, "metrics")
+        folders = {"datasets": "data", "architectures": "models"}
+        package = folders.get(info.field_name, info.field_name)
         return [_known(name, modules(package)) for name in names]
 
     @field_validator("methods")
@@ -447,7 +456,10 @@ class Config(Closed):
             raise ValueError("'original' is missing; every table compares with the target model")
         return names
 
-    @field_validator("datasets", "architectures", "seeds", "forget_ratios", "methods", "metrics")
+    @field_validator(
+        *("datasets", "architectures", "seeds", "forget_ratios"),
+        *("methods", "metrics", "across_seeds"),
+    )
     @classmethod
     def _unique(cls, values: list) -> list:
         for value in values:
@@ -494,6 +506,24 @@ class Config(Closed):
             raise ValueError("`metrics`: `tune` judges by accuracy and membership; list both")
         if self.tune and "retrain" not in self.methods:
             raise ValueError("`methods`: `tune` compares with retraining; list retrain")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable_seeds(self) -> Config:
+        if not self.across_seeds:
+            return self
+        if self.forgetting.selection == "membership":
+            raise ValueError(
+                "`across_seeds`: with `forgetting.selection: membership` every seed forgets other "
+                "images; set it to random or memorised"
+            )
+        if "retrain" not in self.methods:
+            raise ValueError("`across_seeds`: it compares with retraining; list it in `methods`")
+        if len(self.seeds) < SEEDS_ACROSS:
+            raise ValueError(
+                f"`across_seeds`: it needs at least {SEEDS_ACROSS} seeds, two for each half of "
+                f"them; `seeds` lists {len(self.seeds)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> n
     Args:
         labels: (N,) labels of the training set.
         ratio: Share to forget, in (0, 1).
-        scores: (N,) priority; the membership probability for ``selection: membership``.
+        scores: (N,) priority: the membership probability for ``selection: membership``, the mean
+            loss of all seeds' targets for ``selection: memorised``.
 
     Returns:
         Sorted int64 positions in the training set.
@@ -48,3 +50,8 @@ def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> n
 def random_scores(images: int, dataset: str, split_seed: int) -> np.ndarray:
     """Random priorities that depend on dataset and split alone: all seeds forget the same."""
     return np.random.default_rng(derive_seed("forget", dataset, split_seed)).random(images)
+
+
+def mean_scores(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean (N,) in double precision of priorities (N,): of one target, or of all seeds' targets."""
+    return np.mean(np.asarray(scores, np.float64), axis=0)

@@ -40,7 +40,7 @@ from remibench.config import ACCESSES, METHODS, ORIGINAL, Config, load_config, m
 from remibench.data import dataset_info
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, count_parameters, forward_flops
-from remibench.splits import FITTED_ON, JUDGED_ON, split_dataset
+from remibench.splits import EVALUATED_ON, FITTED_ON, JUDGED_ON, split_dataset
 
 _CELL = r"(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<seed>\d+)"
 OUTPUTS = {  # below the results folder, of every rule that has wildcards
@@ -49,15 +49,20 @@ OUTPUTS = {  # below the results folder, of every rule that has wildcards
     "train_model": rf"models/{_CELL}/(?P<role>target|shadow)\.",
     "fit_attack": rf"attacks/{_CELL}/(?P<attack>mf|mia)_(?P<access>{'|'.join(ACCESSES)})\.",
     "score_members": rf"forget/{_CELL}/scores\.npy",
+    "measure_losses": rf"forget/{_CELL}/losses\.npy",
     "select_forget_set": rf"forget/{_CELL}/(?P<ratio>0\.\d+)\.npy",
     "unlearn": rf"unlearned/{_CELL}/(?P<method>[^/]+)/(?P<ratio>0\.\d+)\.",
-    "evaluate": rf"evaluation/{_CELL}/(?P<method>[^/]+)\.csv",
+    "evaluate": rf"evaluation/{_CELL}/(?P<method>[^/]+)\.(?:csv|npz)",
+    "evaluate_across_seeds": (
+        r"across_seeds/(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<method>[^/]+)\.csv"
+    ),
 }
 TIMED = {  # rules whose time is projected, and the params that it depends on
     "prepare_dataset": ("image_size", "limit"),
     "train_model": ("training",),
     "fit_attack": ("fit",),
     "score_members": (),
+    "measure_losses": (),
     "unlearn": ("parameters", "training"),
     "evaluate": ("ratios", "metrics"),
 }
@@ -228,11 +233,11 @@ def count_work(
 
     - train_model: 3F · n · epochs
     - fit_attack: F · (images fitted on + judged on) + 6 · (attack's values) · fitted on · epochs
-    - score_members: F · n
+    - score_members, measure_losses: F · n
     - unlearn, retrain: 3F · (n − f) · epochs; fisher: 3F · (n − f)
     - unlearn, remi: per epoch 4F·f (forget and out-of-sample branch), 3F per image of L_cls, and
       F per image of the defender for the stopping rule, which is asked once more at the start
-    - evaluate: for every ratio F · (n + test), and 3F·f for efficacy
+    - evaluate: for every ratio F · (n + test + out of sample), and 3F·f for efficacy
 
     Args:
         rule, wildcards, params: Of the job, as Snakemake records them.
@@ -247,7 +252,7 @@ def count_work(
     forget = float(wildcards.get("ratio", 0)) * train
     if rule == "train_model":
         return 3 * flops * train * params["training"]["epochs"]
-    if rule == "score_members":
+    if rule in ("score_members", "measure_losses"):
         return flops * train
     if rule == "fit_attack":
         fitted, judged = (
@@ -257,7 +262,8 @@ def count_work(
         return flops * (fitted + judged) + steps
     if rule == "evaluate":
         backward = 3 * train if "efficacy" in params["metrics"] else 0
-        return sum(flops * (train + roles["test"] + ratio * backward) for ratio in params["ratios"])
+        images = train + roles["test"] + roles["out_of_sample"]
+        return sum(flops * (images + ratio * backward) for ratio in params["ratios"])
     module = METHODS[wildcards["method"].partition(",")[0]].module
     if module == "retrain":
         return 3 * flops * (train - forget) * params["training"]["epochs"]
@@ -516,7 +522,9 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
     for dataset in cfg.datasets:
         images, channels = count_images(dataset, cfg.data.limit), len(dataset_info(dataset).mean)
         sizes["prepared images"] += images * channels * cfg.data.image_size**2
-        train = role_sizes(images, cfg.data.out_of_sample_fraction)["target_train"]
+        roles = role_sizes(images, cfg.data.out_of_sample_fraction)
+        train = roles["target_train"]
+        scored = sum(roles[role] for role in (*EVALUATED_ON, "out_of_sample"))
         for architecture in cfg.architectures:
             spec = model_spec(dataset, architecture, cfg.data.image_size)
             model, cells = 4 * count_parameters(spec), len(cfg.seeds)
@@ -526,6 +534,9 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
             sizes["target and shadow models"] += cells * 2 * model
             sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in ACCESSES)
             sizes["unlearned models"] += cells * unlearned * model
+            # The margin, P(member) of every attack, 4 bytes each, and 1 for the subset.
+            outputs = 4 * (1 + 2 * len(ACCESSES)) + 1
+            sizes["scores of images"] += cells * (1 + unlearned) * scored * outputs
             sizes["small files (about)"] += round(
                 cells * train * (4 + 8 * sum(cfg.forget_ratios))  # scores and forget sets
             )

@@ -66,6 +66,7 @@ def config(key, value, message):
     )
 
 
+ACROSS = {"across_seeds": ["klom"], "forgetting": {"selection": "random"}, "seeds": [0, 1, 2, 3]}
 CONFIG = [
     config("dataset", ["x"], "unknown key 'dataset' at the top level; did you mean 'datasets'"),
     config("training.epoch", 3, "unknown key 'epoch' in `training`; did you mean 'epochs'"),
@@ -111,6 +112,20 @@ CONFIG = [
     config("data.split_seed", -1, "`data.split_seed`: input should be greater than or equal to 0"),
     config("data.image_size", 21, "`data.image_size`: 21 is too small for architecture cnn; .* 22"),
     config("forgetting.selection", "best", "`forgetting.selection`: input should be 'membership'"),
+    config("across_seeds", ["lira"], "unknown name 'lira'; did you mean 'ulira'"),
+    config(
+        "across_seeds", ["klom"], "`across_seeds`: with `forgetting.selection: membership` ever"
+    ),
+    Case(
+        "config across_seeds without retraining",
+        lambda _: load_config(default() | ACROSS | {"methods": ["original", "fisher"]}),
+        "^config: `across_seeds`: it compares with retraining; list it in `methods`",
+    ),
+    Case(
+        "config across_seeds of few seeds",
+        lambda _: load_config(default() | ACROSS | {"seeds": [0, 1, 2]}),
+        "^config: `across_seeds`: it needs at least 4 seeds, .*; `seeds` lists 3",
+    ),
     config("unlearning.fisher.alpha", -1, "`unlearning.fisher.alpha`: input should be greater"),
     config("unlearning.remi_whitebox.loss", "kl", "`unlearning.remi_whitebox.loss`: input should"),
     config("unlearning.remi_blackbox.lambda2", 1.5, "`unlearning.remi_blackbox.lambda2`: .* 1"),

@@ -26,6 +26,8 @@ from remibench.metrics import (
     two_models,
     worst_decile,
 )
+from remibench.roc import area_under_roc, true_positives
+from remibench.roc import operating_points as roc_points
 
 
 @pytest.fixture
@@ -84,8 +86,8 @@ def test_auc_equals_scikit_learn_with_ties():
     positives, negatives = rng.integers(0, 9, 50) / 9, rng.integers(0, 7, 80) / 9
     truth = np.r_[np.ones(50), np.zeros(80)]
     expected = roc_auc_score(truth, np.r_[positives, negatives])
-    assert membership.area_under_roc(positives, negatives) == pytest.approx(expected)
-    assert membership.area_under_roc(np.ones(3), np.ones(4)) == 0.5
+    assert area_under_roc(positives, negatives) == pytest.approx(expected)
+    assert area_under_roc(np.ones(3), np.ones(4)) == 0.5
 
 
 def test_attack_quality_is_balanced():
@@ -125,7 +127,7 @@ def test_true_positives_are_those_of_scikit_learns_roc_curve(digits, rate, negat
     rng = np.random.default_rng(negatives)
     members = rng.normal(1, 1, 300).round(digits)
     others = rng.normal(0, 1, negatives).round(digits)
-    found = operating_points.true_positives(members, others, rate)
+    found = true_positives(members, others, rate)
     if negatives < 1 / rate:
         assert found is None
         return
@@ -138,14 +140,14 @@ def test_true_positives_are_those_of_scikit_learns_roc_curve(digits, rate, negat
 def test_the_operating_point_does_not_exceed_the_rate_where_another_is_nearer():
     # Of 150 negatives, 2 are 1.3 % and 1 is .7 %: the former is nearer to 1 %, and too many.
     negatives = np.r_[[9.0, 8.0], np.zeros(148)]
-    assert operating_points.true_positives(np.array([8.5, 7.5]), negatives, Fraction(1, 100)) == 1
+    assert true_positives(np.array([8.5, 7.5]), negatives, Fraction(1, 100)) == 1
 
 
 def test_a_hundred_negatives_measure_one_percent_and_ninety_nine_do_not():
     members = np.array([3.0, 1.0, 1.0, 0.0])
     for negatives, expected in ((99, np.nan), (100, 0.25)):
         others = np.r_[2.0, np.full(negatives - 1, 1.0)]
-        rows = dict(operating_points.operating_points(members, others))
+        rows = dict(roc_points(members, others))
         assert rows["tpr_at_1pct"] == pytest.approx(expected, nan_ok=True)
         assert np.isnan([rows[f"tpr_at_0.1pct{end}"] for end in ("", "_low", "_high")]).all()
     # Clopper & Pearson, 1 of 4 by the quantiles of beta distributions

@@ -8,13 +8,14 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 from tasks import duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
-from remibench.config import METHODS, Unlearning, load_config
+from remibench.config import ACCESSES, METHODS, Unlearning, load_config
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, forward_flops
 from remibench.planning import (
@@ -29,6 +30,7 @@ from remibench.planning import (
     read_records,
     render_plan,
 )
+from remibench.scores import Scores, save_scores
 
 ROOT = Path(__file__).parents[1]
 STARTUP, RATE = 2.0, 2e-11  # seconds; seconds per operation
@@ -142,7 +144,8 @@ def paper_summary(cfg):
                 path = f"attacks/{cell}/{attack}"
                 add("fit_attack", f"{path}.safetensors", f"{path}.csv")
             add("score_members", f"forget/{cell}/scores.npy")
-            add("evaluate", *(f"evaluation/{cell}/{method}.csv" for method in cfg.methods))
+            for method in cfg.methods:
+                add("evaluate", *(f"evaluation/{cell}/{method}.{end}" for end in ("csv", "npz")))
             for ratio in cfg.forget_ratios:
                 add("select_forget_set", f"forget/{cell}/{ratio}.npy")
                 for method in cfg.methods[1:]:
@@ -200,6 +203,20 @@ def test_vgg19_takes_the_bytes_of_its_published_size():
     assert sizes["unlearned models"] == 3 * 4 * 1 * 4 * parameters
     assert sizes["prepared images"] == 60_000 * 3 * 64 * 64
     assert disk_space(cfg, jobs=10)["small files (about)"] > sizes["small files (about)"]
+
+
+def test_scores_of_images_take_the_bytes_of_their_files(tmp_path):
+    images = 1000 + 500 + 500  # training set, test role, out-of-sample images of 4,000
+    for method, rows in {"original": 1, "retrain": 2, "fisher": 2}.items():
+        values = np.zeros((rows, images), np.float32)
+        members = {f"{attack}_{access}": values for attack in ("mf", "mia") for access in ACCESSES}
+        subset = np.zeros((2, images), np.uint8)
+        scores = Scores(np.arange(images), np.array([0.1, 0.5]), subset, values, members)
+        save_scores(tmp_path / f"{method}.npz", scores)
+    cfg = config(forget_ratios=[0.1, 0.5], methods=["original", "retrain", "fisher"])
+    files = sum(path.stat().st_size for path in tmp_path.iterdir())
+    # The positions of the images, 8 bytes each, are left out.
+    assert disk_space(cfg, jobs=0)["scores of images"] == pytest.approx(files, rel=0.25)
 
 
 def test_attacks_take_the_bytes_of_their_files(tmp_path):

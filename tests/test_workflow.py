@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from smoke import ROOT, compare_results, configure, copy_repository, planned, results, snakemake
 
 from remibench.config import METHODS
+from remibench.scores import SUBSETS, Scores, load_scores, save_scores
 
 REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation
     name
@@ -45,6 +46,7 @@ def test_every_stage_leaves_its_artifact(finished):
         f"unlearned/{cell}/remi_blackbox/0.25.safetensors",
         f"unlearned/{cell}/fisher/0.1.json",
         f"evaluation/{cell}/original.csv",
+        f"evaluation/{cell}/original.npz",
         "evaluation.csv",
         "tables/table4_whitebox_mia.tex",
         "figures/figure03_mia_before_after.png",
@@ -101,6 +103,28 @@ def test_the_targets_rates_can_be_recomputed_from_its_artifacts(finished):
         & (table["metric"] == "accuracy")
     ]
     assert row["value"].to_numpy() == pytest.approx(expected)
+
+
+def test_the_scores_of_images_give_the_numbers_of_the_evaluation(finished):
+    tree = results(finished) / "evaluation/fmnist_embedded/cnn/0"
+    roles = np.load(results(finished) / "data/fmnist_embedded/splits.npz")
+    for method, rows in {"original": 1, "retrain": 2}.items():
+        scores = load_scores(tree / f"{method}.npz")
+        order = [*roles["target_train"], *roles["test"], *roles["out_of_sample"]]
+        assert scores.images.tolist() == order
+        assert scores.ratios.tolist() == [0.1, 0.25]
+        assert scores.margins.shape == (rows, len(order))
+        table = pd.read_csv(tree / f"{method}.csv").set_index(["forget_ratio", "subset", "metric"])
+        for place, ratio in enumerate(scores.ratios):
+            for number, subset in enumerate(SUBSETS[:3]):
+                at = scores.subset[place] == number
+                value = table["value"][ratio, subset]
+                assert at.sum() == value["images"]
+                loss = np.logaddexp(0, -scores.at(place, scores.margins)[at].astype(float))
+                assert loss.mean() == pytest.approx(value["loss"], rel=1e-4)
+                for name, members in scores.members.items():
+                    rate = (scores.at(place, members)[at] > 0.5).mean()
+                    assert rate == pytest.approx(value[f"{name}_rate"])
 
 
 def test_config_versions_and_machine_are_saved_beside_the_results(finished):
@@ -296,6 +320,77 @@ def test_candidates_are_searched_and_what_is_found_can_be_used(finished):
     assert "tune/fisher.csv has no row for fmnist_embedded, cnn, 0.25; add one" in failed.stdout
 
 
+ACROSS = {  # four seeds that forget the same images
+    "results": "results-smoke",
+    "seeds": [0, 1, 2, 3],
+    "forget_ratios": [0.1],
+    "methods": ["original", "retrain", "fisher"],
+    "across_seeds": ["ulira", "klom"],
+}
+AFTERWARDS = {"gather_across_seeds", "table_across_seeds", "figure_across_seeds", "all"}
+
+
+@pytest.fixture
+def across(tmp_path, request):
+    """A copy with a tree that Snakemake takes for finished: its files are empty."""
+    folder = copy_repository(tmp_path)
+    configure(folder, **ACROSS, forgetting={"selection": request.param})
+    for line in (
+        snakemake(folder, "--summary").stdout.partition("output_file\t")[2].splitlines()[1:]
+    ):
+        path = folder / line.partition("\t")[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    snakemake(folder, "--touch", "--forceall")
+    assert planned(folder) == []
+    return folder
+
+
+@pytest.mark.parametrize("across", ["random"], indirect=True)
+def test_what_is_compared_across_seeds_depends_on_all_seeds_and_on_its_metrics(across):
+    path = across / "remibench/across_seeds/klom.py"
+    source = path.read_text()
+    path.write_text(source + "\nEDITED = True\n")
+    jobs = planned(across)
+    assert set(rules(jobs)) == {"evaluate_across_seeds"} | AFTERWARDS
+    assert rules(jobs)["evaluate_across_seeds"] == 3
+    path.write_text(source)
+    configure(across, seeds=[0, 1, 2, 3, 4])
+    jobs = planned(across)
+    assert {w["seed"] for _, w in jobs if "seed" in w} == {"4"}
+    assert rules(jobs)["evaluate_across_seeds"] == 3
+    configure(across, seeds=ACROSS["seeds"])
+    rng = np.random.default_rng(0)
+    for path in results(across).glob("evaluation/*/*/*/*.npz"):
+        subset = np.repeat([0, 1, 2, 3], [20, 60, 40, 40]).astype(np.uint8)[None]
+        margins = rng.normal(size=(1, 160)).astype(np.float32)
+        save_scores(path, Scores(np.arange(160), np.array([0.1]), subset, margins, {}))
+    compare = ["evaluate_across_seeds", "gather_across_seeds"]
+    snakemake(across, "results-smoke/across_seeds.csv", "--allowed-rules", *compare)
+    table = pd.read_csv(results(across) / "across_seeds.csv")
+    assert set(table["method"]) == set(ACROSS["methods"])
+    assert set(table["models"]) == {4}
+    again = table.set_index(["method", "subset", "metric"])["value"]
+    assert again["retrain", "forget", "ulira_auc"] == 0.5
+    assert again["fisher", "retain", "klom"] > again["retrain", "retain", "klom"]
+
+
+@pytest.mark.parametrize("across", ["memorised"], indirect=True)
+def test_another_seed_changes_what_is_memorised_by_all(across):
+    configure(across, seeds=[0, 1, 2, 3, 4])
+    jobs = planned(across)
+    trained = {w["seed"] for rule, w in jobs if rule in ("train_model", "measure_losses")}
+    assert trained == {"4"}
+    for rule in ("select_forget_set", "unlearn", "evaluate"):
+        assert {w["seed"] for name, w in jobs if name == rule} == set("01234"), rule
+
+
+def test_without_metrics_nothing_is_compared_across_seeds(project):
+    assert not any("across" in rule for rule, _ in planned(project, ["--forceall"]))
+    failed = snakemake(project, "--dry-run", "results-smoke/across_seeds.csv", check=False)
+    assert "config: `across_seeds` lists no metric; lay config/across_seeds.yaml" in failed.stdout
+
+
 @pytest.mark.parametrize(
     "change", [{"data": {"search_path": ["elsewhere", "data"]}}, {"checkpoint_seconds": 1}]
 )
@@ -309,6 +404,7 @@ PAIRS = {  # everything as small as it can be: does each pair go through all sta
     "seeds": [0],
     "forget_ratios": [0.1],
     "keep_unlearned": False,
+    "forgetting": {"selection": "memorised"},
     "data": {"search_path": ["standins"], "published_only": False, "limit": 240},
     "training": {"epochs": 1},
     "attacks": {

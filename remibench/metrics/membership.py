@@ -1,9 +1,9 @@
 """What membership models say of an unlearned model."""
 
-import numpy as np
 import torch
 
 from remibench.metrics import Evaluation, Rows
+from remibench.roc import area_under_roc
 
 
 def measure(evaluation: Evaluation) -> Rows:
@@ -39,10 +39,3 @@ def attack_quality(members: torch.Tensor, nonmembers: torch.Tensor) -> dict[str,
         "nonmembers": len(nonmembers),
         "tpr": tpr,
     }
-
-
-def area_under_roc(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """P(positive scores above negative) + ½ P(equal): the Mann-Whitney form of the AUC."""
-    ordered = np.sort(negatives)
-    below, not_above = (np.searchsorted(ordered, positives, side) for side in ("left", "right"))
-    return float((below + not_above).mean() / (2 * len(negatives)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from remibench.metrics import Evaluation, Rows
-from remibench.metrics.membership import area_under_roc
-from remibench.metrics.operating_points import operating_points
+from remibench.roc import area_under_roc, operating_points
 
 
 def measure(evaluation: Evaluation) -> Rows:

@@ -6,8 +6,7 @@ import torch
 
 from remibench.attacks.features import MembershipFeatures
 from remibench.metrics import Evaluation, Rows
-from remibench.metrics.membership import area_under_roc
-from remibench.metrics.operating_points import operating_points
+from remibench.roc import area_under_roc, operating_points
 
 
 def measure(evaluation: Evaluation) -> Rows:

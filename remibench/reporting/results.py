@@ -44,6 +44,7 @@ COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-bli
 }
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
 ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
+ACROSS_SEEDS = [*CELL, "subset", "metric", "value", "models"]
 HYPERPARAMETERS = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
 
@@ -80,6 +81,7 @@ class Results:
         published: The paper's tables by file stem (``paper/*.csv``).
         attacks: One row per attack and target model: accuracy, AUC and rates.
         hyperparameters: One row per cell, method and parameter.
+        across_seeds: Tidy: cell, method, subset, metric, value over all seeds' models, and models.
     """
 
     evaluation: pd.DataFrame
@@ -91,6 +93,7 @@ class Results:
     hyperparameters: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=HYPERPARAMETERS)
     )
+    across_seeds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_SEEDS))
 
     @classmethod
     def read(
@@ -103,9 +106,11 @@ class Results:
         published: Sequence[str],
         attacks: str = "",
         hyperparameters: str = "",
+        across_seeds: str = "",
     ) -> Results:
-        """Read the CSV files; the last two where the rule has them."""
+        """Read the CSV files; the last three where the rule has them."""
         optional = {"attacks": attacks, "hyperparameters": hyperparameters}
+        optional["across_seeds"] = across_seeds
         return cls(
             evaluation=load_table(evaluation, TEXT),
             histories=load_table(histories, TEXT),

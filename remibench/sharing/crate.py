@@ -28,13 +28,15 @@ NAME = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # for `sha256`
 DESCRIPTIONS = {
+    "across_seeds": "Every method's models of all seeds, compared image by image",
+    "across_seeds.csv": "The same of all methods: a row per cell, subset and metric",
     "attacks": "Membership models: their quality, and their weights if included",
     "attacks.csv": "Accuracy, AUC and rates of the membership models on the targets",
     "benchmarks": "Seconds and memory of every job",
     "config.yaml": "The configuration, all defaults resolved",
     "data": "Every dataset's metadata with checksums; splits if included",
     "datasets.csv": "What the images are, and how many each role has",
-    "evaluation": "Every model's metrics",
+    "evaluation": "Every model's metrics, and what it says of single images if included",
     "evaluation.csv": "Every number: a row per cell, seed, subset and metric",
     "figures": "The paper's figures",
     "forget": "Forget sets and membership scores",

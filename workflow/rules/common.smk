@@ -48,6 +48,10 @@ UNLEARNED = {
         "cost": "json",
     }.items()
 }
+EVALUATED = {
+    name: f"<results>/evaluation/{{dataset}}/{{architecture}}/{{seed}}/{{method}}.{suffix}"
+    for name, suffix in {"table": "csv", "scores": "npz"}.items()
+}
 DATA = {
     name: f"<results>/data/{{dataset}}/{name}.{suffix}"
     for name, suffix in {
@@ -96,6 +100,27 @@ def cells(pattern, **axes):
     )
 
 
+def all_seeds(method):
+    """The scores of a method's models of all seeds, in one dataset and architecture."""
+    return expand(
+        EVALUATED["scores"], seed=cfg.seeds, method=method, allow_missing=True
+    )
+
+
+def compared_across_seeds(wildcards):
+    """Every method across seeds, if that is asked for."""
+    if not cfg.across_seeds:
+        sys.exit(
+            "config: `across_seeds` lists no metric; lay config/across_seeds.yaml over your config"
+        )
+    return expand(
+        "<results>/across_seeds/{dataset}/{architecture}/{method}.csv",
+        dataset=cfg.datasets,
+        architecture=cfg.architectures,
+        method=cfg.methods,
+    )
+
+
 def reported(wildcards):
     """Provenance, unless these are the data of a search: no table is made of those."""
     if cfg.tune:
@@ -110,7 +135,4 @@ def candidates(wildcards):
             "config: `tune` lists no candidates; lay config/tune.yaml over your config"
         )
     searched = [name for method in cfg.tune for name in cfg.candidates(method)]
-    return cells(
-        "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
-        method=[ORIGINAL, "retrain", *searched],
-    )
+    return cells(EVALUATED["table"], method=[ORIGINAL, "retrain", *searched])

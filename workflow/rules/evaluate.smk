@@ -22,7 +22,8 @@ rule evaluate:
             access=ACCESSES,
         ),
     output:
-        "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
+        table=EVALUATED["table"],
+        scores=EVALUATED["scores"],
     log:
         "<results>/logs/evaluate/{dataset}/{architecture}/{seed}/{method}.log",
     benchmark:
@@ -53,10 +54,7 @@ rule evaluate:
 
 rule gather:
     input:
-        evaluation=cells(
-            "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
-            method=cfg.methods,
-        ),
+        evaluation=cells(EVALUATED["table"], method=cfg.methods),
         attacks=cells(
             "<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
             attack=["mf", "mia"],

@@ -24,13 +24,44 @@ rule score_members:
         "../scripts/score_members.py"
 
 
+rule measure_losses:
+    input:
+        **DATA,
+        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
+    output:
+        losses="<results>/forget/{dataset}/{architecture}/{seed}/losses.npy",
+    log:
+        "<results>/logs/measure_losses/{dataset}/{architecture}/{seed}.log",
+    benchmark:
+        "<results>/benchmarks/measure_losses/{dataset}/{architecture}/{seed}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        **needs("measure_losses"),
+    params:
+        device=cfg.device,
+        precision=cfg.training.precision,
+        code=lambda w: code("measure_losses.py", f"models.{w.architecture}"),
+    script:
+        "../scripts/measure_losses.py"
+
+
 rule select_forget_set:
     input:
         labels=DATA["labels"],
         splits=DATA["splits"],
         scores=branch(
-            cfg.forgetting.selection == "membership",
-            then="<results>/forget/{dataset}/{architecture}/{seed}/scores.npy",
+            cfg.forgetting.selection,
+            cases={
+                "membership": [
+                    "<results>/forget/{dataset}/{architecture}/{seed}/scores.npy"
+                ],
+                "memorised": expand(  # of all seeds, which so forget the same
+                    "<results>/forget/{{dataset}}/{{architecture}}/{seed}/losses.npy",
+                    seed=cfg.seeds,
+                ),
+            },
             otherwise=[],
         ),
     output:

@@ -14,6 +14,7 @@ from remibench.checkpoints import load_array, load_arrays, load_images, load_jso
 from remibench.metrics import Evaluation
 from remibench.models import ModelSpec, load_model
 from remibench.runtime import job, select_device
+from remibench.scores import join_scores, save_scores, score_images
 from remibench.seeding import derive_seed
 from remibench.splits import EVALUATED_ON
 
@@ -22,12 +23,13 @@ with job(snakemake):
     device = select_device(params.device, snakemake.resources.vram_mb)
     roles = load_arrays(given.splits)
     train, test = (roles[role] for role in EVALUATED_ON)
-    pool = np.concatenate((train, test))
+    pool, others = np.concatenate((train, test)), roles["out_of_sample"]
     images, labels = load_images(given.images, given.labels, pool, device)
+    out_of_sample = load_images(given.images, given.labels, others, device)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
     attacks = {Path(path).stem: load_attack(path).to(device) for path in given.attacks}
     axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "method")}
-    rows, loaded = [], None
+    rows, divisions, outputs, loaded = [], {}, [], None
 
     @cache
     def before():
@@ -41,12 +43,17 @@ with job(snakemake):
         if model_path != loaded:
             model, loaded = load_model(model_path, spec, device), model_path
             features = model_features(model, images, labels, params.precision)
+            unseen = model_features(model, *out_of_sample, params.precision)
+            outputs.append(score_images((features, unseen), attacks))
             scores = {name: attack(features) for name, attack in attacks.items()}
         forget = load_array(forget_path)
         subsets = {
             "forget": forget,
             "retain": np.setdiff1d(np.arange(len(train)), forget),
             "test": np.arange(len(train), len(pool)),
+        }
+        divisions[ratio] = subsets | {
+            "out_of_sample": np.arange(len(pool), len(pool) + len(others))
         }
         evaluation = Evaluation(
             model=model,
@@ -66,4 +73,6 @@ with job(snakemake):
                 {**axes, "forget_ratio": ratio, "subset": subset, "metric": name, "value": value}
                 for subset, name, value in measured
             ]
-    save_table(snakemake.output[0], rows)
+    save_table(snakemake.output.table, rows)
+    joined = join_scores(np.concatenate((pool, others)), divisions, outputs)
+    save_scores(snakemake.output.scores, joined)

@@ -1,7 +1,7 @@
 """Choose the forget set of one ratio: positions in the target's training set."""
 
 from remibench.checkpoints import load_array, load_arrays, save_array
-from remibench.forgetting import random_scores, select_forget_set
+from remibench.forgetting import mean_scores, random_scores, select_forget_set
 from remibench.runtime import job
 
 with job(snakemake):
@@ -10,5 +10,5 @@ with job(snakemake):
     if params.selection == "random":
         scores = random_scores(len(labels), cell.dataset, params.split_seed)
     else:
-        scores = load_array(given.scores)
+        scores = mean_scores([load_array(path) for path in given.scores])
     save_array(snakemake.output.forget, select_forget_set(labels, float(cell.ratio), scores))

@@ -1,0 +1,122 @@
+"""Beyond the paper: what all seeds' models together say of single images, method by method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.render import spread
+from remibench.reporting.results import METHODS, Results, count_seeds
+
+TITLE = "Image by image, across seeds"
+CELL = ["dataset", "architecture", "forget_ratio"]
+NOT_MEASURABLE = "not measurable"
+ENDS = ("_low", "_high")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A quantity of the formatted table: all of them are in the CSV file.
+
+    Attributes:
+        metric, subset, label: What is shown.
+        of_retraining: The metric that retraining has in its place, its noise floor.
+    """
+
+    metric: str
+    subset: str
+    label: str
+    of_retraining: str = ""
+
+
+SHOWN = [
+    Shown("ulira_auc", "forget", "U-LiRA: AUC D_f"),
+    Shown("ulira_accuracy", "forget", "U-LiRA: accuracy D_f"),
+    Shown("ulira_tpr_at_1pct", "forget", "U-LiRA: TPR D_f at 1% FPR"),
+    Shown("ulira_tpr_at_0.1pct", "forget", "U-LiRA: TPR D_f at 0.1% FPR"),
+    Shown("ulira_auc", "test", "U-LiRA: AUC test"),
+    Shown("rmia_auc", "forget", "RMIA: AUC D_f"),
+    Shown("rmia_vs_test_auc", "forget", "RMIA: AUC D_f vs test"),
+    Shown("klom_halves", "forget", "KLOM D_f, halves", "klom_floor"),
+    Shown("klom_halves", "retain", "KLOM D_r, halves", "klom_floor"),
+    Shown("klom_halves", "test", "KLOM test, halves", "klom_floor"),
+    Shown("klom", "forget", "KLOM D_f"),
+    Shown(
+        "forgetting_quality_halves",
+        "forget",
+        "forgetting quality, halves",
+        "forgetting_quality_floor",
+    ),
+    Shown("forgetting_quality", "forget", "forgetting quality"),
+    Shown("epsilon_separated", "forget", "share of D_f with ε = ∞"),
+]
+
+
+def build(results: Results) -> pd.DataFrame:
+    """One row per cell, method, subset and metric.
+
+    Returns:
+        ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``subset``, ``metric``,
+        ``value``, ``low``, ``high`` (95 % t-interval over held-out seeds, of attacks alone) and
+        ``models`` (of each population). A value that is not measurable is NaN.
+    """
+    rows = results.across_seeds
+    key = [*CELL, "method", "subset", "metric"]
+    ends = rows["metric"].str.endswith(ENDS)
+    table = rows[~ends].copy()
+    for end in ENDS:
+        own = rows[rows["metric"].str.endswith(end)]
+        own = own.assign(metric=own["metric"].str.removesuffix(end))
+        renamed = own[[*key, "value"]].rename(columns={"value": end.removeprefix("_")})
+        table = table.merge(renamed, how="left", on=key)
+    return table[[*key, "value", "low", "high", "models"]]
+
+
+def layout(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per cell and quantity of ``SHOWN``, one column per method, retraining first."""
+    axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
+    cells = {
+        (*key, row.method): row
+        for key, group in table.groupby([*CELL, "metric", "subset"], sort=False)
+        for row in group.itertuples()
+    }
+    run = set(table["method"])
+    order = [REFERENCE, *(method for method in METHODS if method in run - {REFERENCE})]
+    lines = []
+    for cell in pd.MultiIndex.from_product(axes):
+        for shown in SHOWN:
+            for method in order:
+                metric = shown.metric
+                if method == REFERENCE and shown.of_retraining:
+                    metric = shown.of_retraining
+                row = cells.get((*cell, metric, shown.subset, method))
+                lines.append((*cell, shown.label, method, _text(row)))
+    text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
+    return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
+
+
+def _text(row: tuple | None) -> str:
+    if row is None:
+        return "not run"
+    if pd.isna(row.value):
+        return NOT_MEASURABLE
+    text = "∞" if np.isinf(row.value) else f"{row.value:.3f}"
+    if pd.notna(row.low):
+        text += f" ± {(row.high - row.low) / 2:.3f}"
+    return text
+
+
+def explain(table: pd.DataFrame, remarks: str) -> str:
+    """How to read the formatted table."""
+    return (
+        f"Of every image, the margins of {count_seeds(table['models'])} of unlearned models beside "
+        "those of retrained ones. U-LiRA and RMIA tell an unlearned model from a retrained one: .5 "
+        "is no leak; mean over held-out seeds ± half-width of the 95 % t-interval. KLOM: 0 is "
+        "equality, in nats. Forgetting quality: 1 is the best. Retraining against itself is .5, 0 "
+        "and 1 by definition; in the lines “halves” its column has the noise floor, one half of "
+        "the retrained models against the other, and methods are compared in the same way. "
+        f"“{NOT_MEASURABLE}”: fewer images than 1/FPR, or too few seeds. {remarks}"
+    )

@@ -1,0 +1,32 @@
+"""Compare one method's models of all seeds with the retrained ones, image by image."""
+
+from importlib import import_module
+
+from remibench.across_seeds import comparisons
+from remibench.checkpoints import save_table
+from remibench.runtime import job
+from remibench.scores import load_scores
+
+with job(snakemake):
+    given, cell = snakemake.input, snakemake.wildcards
+    axes = {name: cell[name] for name in ("dataset", "architecture", "method")}
+    models = [
+        [load_scores(path, attacks=()) for path in paths]
+        for paths in (given.unlearned, given.retrained, given.original)
+    ]
+    rows = []
+    for ratio, comparison in comparisons(*models):
+        for metric in snakemake.params.metrics:
+            measured = import_module(f"remibench.across_seeds.{metric}").measure(comparison)
+            rows += [
+                {
+                    **axes,
+                    "forget_ratio": ratio,
+                    "subset": subset,
+                    "metric": name,
+                    "value": value,
+                    "models": len(comparison.unlearned),
+                }
+                for subset, name, value in measured
+            ]
+    save_table(snakemake.output[0], rows)

@@ -1,0 +1,16 @@
+"""The target's cross-entropy on every training image."""
+
+from remibench.attacks.features import model_features
+from remibench.checkpoints import load_arrays, load_images, load_json, save_array
+from remibench.models import ModelSpec, load_model
+from remibench.runtime import job, select_device
+
+with job(snakemake):
+    given = snakemake.input
+    device = select_device(snakemake.params.device, snakemake.resources.vram_mb)
+    spec = ModelSpec.of(snakemake.wildcards.architecture, load_json(given.metadata))
+    target = load_model(given.target, spec, device)
+    indices = load_arrays(given.splits)["target_train"]
+    images, labels = load_images(given.images, given.labels, indices, device)
+    losses = model_features(target, images, labels, snakemake.params.precision).loss
+    save_array(snakemake.output.losses, losses[:, 0].cpu().numpy())
