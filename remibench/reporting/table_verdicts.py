@@ -73,7 +73,7 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
 
     Returns:
         ``gap`` (mean), ``low`` and ``high`` (95 % t-interval), ``place`` (the statement that the
-        mean makes), ``p`` of its test, and ``n``; NaN for fewer than two pairs.
+        mean makes), ``p`` of its test (NaN without spread), and ``n``; NaN for fewer than two pairs.
     """
     differences = np.asarray(differences, float)
     n, mean = len(differences), float(differences.mean()) if len(differences) else np.nan
@@ -82,8 +82,8 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
         return {"n": n, "gap": mean, "low": np.nan, "high": np.nan, "place": place, "p": np.nan}
     error = max(float(np.std(differences, ddof=1)), resolution) / np.sqrt(n)
     half = stats.t.ppf(0.975, n - 1) * error
-    tail = float(stats.t.sf(abs(abs(mean) - width) / error, n - 1))
-    p = tail if place == ALIKE else min(1.0, 2 * tail)
+    tail = float(stats.t.sf(abs(abs(mean) - width) / error, n - 1)) if error > 0 else np.nan
+    p = tail if place == ALIKE else float(np.minimum(1, 2 * tail))
     ends = {"low": mean - half, "high": mean + half}
     return {"n": n, "gap": mean, **ends, "place": place, "p": p}
 
