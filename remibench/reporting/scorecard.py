@@ -333,8 +333,8 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     """The scorecard as text; what is not there is a dash."""
     numbers = {"paper": "paper", "ours": "ours", "low": "95 % from", "high": "to"}
     text = table[["table", "dataset", "architecture"]].replace("", ABSENT)
-    ratios = table["forget_ratio"].astype(object).map(percent, na_action="ignore")
-    text["forget ratio"] = ratios.fillna(ABSENT)
+    ratios = table["forget_ratio"].map(percent, na_action="ignore")
+    text["forget ratio"] = ratios.astype(object).fillna(ABSENT)  # of none at all, they are numbers
     text[["quantity", "unit"]] = table[["quantity", "unit"]].replace("", ABSENT)
     for column, label in (numbers | {"difference": "difference"}).items():
         sign = "+" if column == "difference" else ""

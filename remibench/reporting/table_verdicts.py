@@ -73,7 +73,7 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
 
     Returns:
         ``gap`` (mean), ``low`` and ``high`` (95 % t-interval), ``place`` (the statement that the
-        mean makes), ``p`` of its test (NaN without spread), and ``n``; NaN for fewer than two pairs.
+        mean makes), ``p`` of its test (NaN without spread), ``n``; NaN for fewer than two pairs.
     """
     differences = np.asarray(differences, float)
     n, mean = len(differences), float(differences.mean()) if len(differences) else np.nan
