@@ -35,6 +35,7 @@ def draw(results: Results) -> Figure:
     limits = [_limits(table, X), _limits(table, Y)]
     groups = dict(list(table.groupby(["dataset", "architecture", "forget_ratio"])))
     for line, cell in enumerate(cells):
+        axes[line, 0].set_ylabel("MIA rate on $D_f$,\nmethod − retraining")
         for column, ratio in enumerate(ratios):
             axis = axes[line, column]
             axis.set(xlim=limits[0], ylim=limits[1])
@@ -53,7 +54,6 @@ def draw(results: Results) -> Figure:
             _panel(axis, mine)
     label = {"fontsize": plt.rcParams["axes.labelsize"]}
     figure.supxlabel("Accuracy on test images, method − retraining (points)", **label)
-    figure.supylabel("MIA rate on $D_f$, method − retraining", ha="center", **label)
     if table.empty:
         return figure
     style = {"marker": "o", "ms": 4, "linestyle": ""}
