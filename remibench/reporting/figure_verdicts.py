@@ -14,7 +14,7 @@ from remibench.reporting.table_gaps import margin
 from remibench.reporting.table_verdicts import QUANTITIES, UNDECIDED, build
 
 X, Y = "test", "mia"  # names of QUANTITIES
-LEAST = 0.1  # half the height and the width of a panel, at least
+LEAST = {X: 0.1, Y: 0.15}  # of either half of a panel's width and height
 WORDS = {"va": "center", "color": "0.45", "fontsize": 6}
 
 
@@ -70,8 +70,9 @@ def _limits(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
     gaps = table[f"{quantity}_gap"].dropna()
     scale = 100 if quantity == X else 1
     low, high = (min(gaps.min(), 0), max(gaps.max(), 0)) if len(gaps) else (0, 0)
-    room = 0.12 * max(high - low, LEAST)
-    return scale * min(low - room, -LEAST), scale * max(high + room, LEAST)
+    least = LEAST[quantity]
+    room = 0.12 * max(high - low, least)
+    return scale * min(low - room, -least), scale * max(high + room, least)
 
 
 def _panel(axis: plt.Axes, rows: pd.DataFrame) -> None:
@@ -83,7 +84,7 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame) -> None:
     right = axis.get_xlim()[0] + 0.04 * np.ptp(axis.get_xlim())
     bottom, top = axis.get_ylim()
     axis.text(right, top - 0.06 * (top - bottom), "leaks ↑", **WORDS)
-    axis.text(right, bottom + 0.06 * (top - bottom), "over-forgets ↓", **WORDS)
+    axis.text(right, bottom + 0.04 * (top - bottom), "over-forgets ↓", **WORDS)
     for row in rows.to_dict("records"):
         if pd.isna(row["mia_gap"]) or pd.isna(row["test_gap"]):
             continue
