@@ -228,7 +228,7 @@ def test_the_stopping_rules_difference_is_paired():
     text = stopping.layout(table.reset_index())
     assert (text["epochs"][0], text["rule met"][0]) == ("2.0 → 5.0", "100%")
     use_theme()
-    stopping.draw(table.reset_index())
+    assert len(stopping.draw(table.reset_index()).axes) == 2
 
 
 def test_trees_of_other_targets_are_no_pairs(tmp_path, capsys):

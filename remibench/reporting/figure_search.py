@@ -53,7 +53,7 @@ def draw(trials: pd.DataFrame, method: str) -> Figure:
     targets = trials[trials["method"] == "original"].set_index(CELL)
     rows = list(trials[CELL[:2]].drop_duplicates().itertuples(index=False, name=None))
     ratios = sorted(trials["forget_ratio"].unique())
-    figure, axes = page(len(rows), max(len(ratios), 2), 1.9, sharex=True, sharey=True)
+    figure, axes = page(len(rows), max(len(ratios), 1), 1.9, sharex=True, sharey=True)
     for line, cell in enumerate(rows):
         for column, ratio in enumerate(ratios):
             axis, key = axes[line, column], (*cell, ratio)

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from remibench.errors import RemibenchError
 from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.interactive import ABSENT
 from remibench.reporting.panels import legend, page
 from remibench.reporting.render import readable, use_theme, write_figure, write_table
 from remibench.reporting.results import COLORS, METHODS, Results, count_seeds, percent
@@ -112,7 +113,8 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
                 table["quantity"], table[columns.split()].to_numpy(), strict=True
             )
         ]
-    text["p (Holm)"] = [f"{p:.3f}" if pd.notna(p) else "–" for p in table["p_holm"]]
+    p = table["p_holm"].map("{:.3f}".format, na_action="ignore").astype(object)
+    text["p (Holm)"] = p.replace("0.000", "< .001").fillna(ABSENT)
     text["epochs"] = [
         f"{row.ruled_epochs:.1f} → {row.unruled_epochs:.1f}" for row in table.itertuples()
     ]
@@ -130,26 +132,28 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A column per guide, MIA rate above and test accuracy below: with the rule, and without it."""
+    """A column per guide; of every cell MIA rate above, test accuracy below; both sides."""
     guides = [method for method in METHODS if method in set(table["method"])]
     shown = {"mia": "White-box MIA rate on $D_f$", "test": "Accuracy on test images (points)"}
-    figure, axes = page(len(shown), max(len(guides), 2), 1.9, sharex=True, sharey="row")
+    cells = list(table[CELL[:2]].drop_duplicates().itertuples(index=False, name=None))
     ratios = sorted(table["forget_ratio"].unique())
-    for column, method in enumerate(guides):
-        for line, (quantity, label) in enumerate(shown.items()):
-            axis = axes[line, column]
-            rows = table[(table["method"] == method) & (table["quantity"] == quantity)]
-            _panel(axis, rows.groupby("forget_ratio").first(), ratios, SCALES[quantity][0])
-            width = SCALES[quantity][0] * margin(QUANTITIES[quantity][0])
+    figure, axes = page(len(shown) * len(cells), len(guides), 1.9, sharex=True, sharey="row")
+    lines = [(cell, quantity) for cell in cells for quantity in shown]
+    for line, (cell, quantity) in enumerate(lines):
+        scale = SCALES[quantity][0]
+        width = scale * margin(QUANTITIES[quantity][0])
+        axes[line, 0].set_ylabel(f"{shown[quantity]}\nReMI − retraining")
+        for axis, method in zip(axes[line], guides, strict=True):
+            mine = table[CELL[:2] + ["method", "quantity"]] == [*cell, method, quantity]
+            rows = table[mine.all(axis=1)].set_index("forget_ratio")
             axis.axhspan(-width, width, color="0.9", zorder=0, linewidth=0)
             axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
-            if column == 0:
-                axis.set_ylabel(f"{label}\nReMI − retraining")
-            if line == 0:
-                axis.set_title(f"{METHODS[method]} (n = {count_seeds(rows['n'])})")
-    figure.supxlabel(
-        "Share of the training images forgotten", fontsize=plt.rcParams["axes.labelsize"]
-    )
+            _panel(axis, rows, ratios, scale)
+            if quantity == "mia":
+                title = f"{METHODS[method]} (n = {count_seeds(rows['n'])})"
+                axis.set_title(f"{', '.join(cell)}\n{title}" if len(cells) > 1 else title)
+    size = plt.rcParams["axes.labelsize"]
+    figure.supxlabel("Share of the training images forgotten", fontsize=size)
     style = {"marker": "o", "ms": 4, "linestyle": "", "color": "0.3"}
     handles = [plt.Line2D([], [], **style), plt.Line2D([], [], mfc="white", **style)]
     handles.append(plt.Rectangle((0, 0), 1, 1, color="0.9"))
