@@ -144,7 +144,7 @@ def draw(table: pd.DataFrame) -> Figure:
         width = scale * margin(QUANTITIES[quantity][0])
         axes[line, 0].set_ylabel(f"{shown[quantity]}\nReMI − retraining")
         for axis, method in zip(axes[line], guides, strict=True):
-            mine = table[CELL[:2] + ["method", "quantity"]] == [*cell, method, quantity]
+            mine = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]
             rows = table[mine.all(axis=1)].set_index("forget_ratio")
             axis.axhspan(-width, width, color="0.9", zorder=0, linewidth=0)
             axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
