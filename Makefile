@@ -5,13 +5,14 @@ RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run plan export verify compare env test test-slurm bench lint format docs lock schema clean
+.PHONY: help run plan export verify compare publish env test test-slurm bench lint format docs lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
 	@echo "make plan    what CONFIG=config/paper.yaml would take: jobs, disk space, hours"
 	@echo "make export  pack RESULTS into ARCHIVE (CHECKPOINTS=1: with models)   make verify   check ARCHIVE"
 	@echo "make compare A=... B=...: two results folders or archives side by side, into OUT"
+	@echo "make publish RESULTS=... NAME=...: a finished run as docs/results/NAME, with its page"
 	@echo "make test    run the tests                            make test-slurm   those that start a SLURM"
 	@echo "make bench   time the hot paths against plain reference code, after make run"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
@@ -46,6 +47,9 @@ verify: .venv/.run
 
 compare: .venv/.run
 	@$(BIN)/python -m remibench.sharing compare $(A) $(B) --output $(OUT)
+
+publish: .venv/.run
+	@$(BIN)/python -m remibench.sharing publish $(TREE) docs/results/$(NAME)
 
 env: .venv/.run
 

@@ -29,7 +29,8 @@ def merge(base, overlay):
 BENEATH = {  # what a preset is laid over, besides the default
     "fmnist_cnn.yaml": "paper.yaml",
     "study_remi.yaml": "paper.yaml",
-    "tune_baselines.yaml": "tune.yaml",
+    "fisher_alpha.yaml": "paper.yaml",
+    "remi_never_stops.yaml": "all_methods.yaml",
 }
 
 

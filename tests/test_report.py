@@ -145,6 +145,7 @@ def expected_rows(tree):
         "tables/table5_latency.html": cells + 1,  # all cells
         "tables/table6_cross_method.html": cells * 2,  # directions
         "tables/table_gaps.html": cells * len(table_gaps.SHOWN),
+        "tables/table_verdicts.html": cells * (read["evaluation"]["method"].nunique() - 1),
         "scorecard/scorecard.html": len(scorecard),
         "scorecard/counts.html": scorecard["table"].nunique() + 1,  # their sum
         "statistics/comparisons.html": len(pd.read_csv(tree / "statistics/comparisons.csv")),

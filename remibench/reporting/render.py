@@ -155,6 +155,13 @@ def _words(text: str) -> list[str]:
     return text.replace(" ± ", "±±±±").split(" ")  # as wide as four digits
 
 
+def to_markdown(table: pd.DataFrame) -> str:
+    """A table of texts in Markdown, a line each."""
+    escaped = table.astype(str).map(lambda text: text.replace("|", r"\|"))
+    lines = [list(table.columns), ["---"] * len(table.columns), *escaped.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def write_page(path: str | Path, table: pd.DataFrame, title: str, explanation: str) -> None:
     """Write a table as a page that can be sorted and searched, see :func:`interactive.page`."""
     with atomic_path(path) as temporary:

@@ -47,6 +47,7 @@ ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
 ACROSS_SEEDS = [*CELL, "subset", "metric", "value", "models"]
 HYPERPARAMETERS = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
+PAPER = Path(__file__).parents[2] / "paper"
 
 
 def displayed(run: Iterable[str]) -> list[str]:
@@ -123,6 +124,13 @@ class Results:
                 if path
             },
         )
+
+    @classmethod
+    def of_tree(cls, folder: str | Path) -> Results:
+        """Read a results tree, or a published one, and the paper's numbers of this repository."""
+        names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
+        paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
+        return cls.read(**paths, published=sorted(map(str, PAPER.glob("*.csv"))))
 
     @property
     def methods(self) -> list[str]:

@@ -219,7 +219,7 @@ def write(
     write_csv(csv, table)
     write_csv(counts, count(table))
     write_page(counts_html, count(table), f"{TITLE}, verdicts per table", remarks)
-    write_formatted(_format(table), TITLE, f"{note(table)} {remarks}", tex, html)
+    write_formatted(layout(table), TITLE, f"{note(table)} {remarks}", tex, html)
 
 
 def note(table: pd.DataFrame) -> str:
@@ -329,11 +329,12 @@ def _rounding(published: float, kind: Kind) -> float:
     return 0.5 * 10.0 ** -max(digits, kind.decimals)
 
 
-def _format(table: pd.DataFrame) -> pd.DataFrame:
+def layout(table: pd.DataFrame) -> pd.DataFrame:
     """The scorecard as text; what is not there is a dash."""
     numbers = {"paper": "paper", "ours": "ours", "low": "95 % from", "high": "to"}
     text = table[["table", "dataset", "architecture"]].replace("", ABSENT)
-    text["forget ratio"] = table["forget_ratio"].map(percent, na_action="ignore").fillna(ABSENT)
+    ratios = table["forget_ratio"].map(percent, na_action="ignore")
+    text["forget ratio"] = ratios.astype(object).fillna(ABSENT)  # of none at all, they are numbers
     text[["quantity", "unit"]] = table[["quantity", "unit"]].replace("", ABSENT)
     for column, label in (numbers | {"difference": "difference"}).items():
         sign = "+" if column == "difference" else ""

@@ -1,4 +1,4 @@
-"""Share results: export a tree as an archive, verify an archive, compare two of either."""
+"""Share results: archives of trees, two of either side by side, and a tree's published page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from remibench.errors import RemibenchError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do one of the three.
+    """Do one of the five.
 
-    Exit status: 0; 1 if results differ; 2, with one line, if there is nothing to export, verify or
-    compare. (``diff`` has the same.)
+    Exit status: 0; 1 if results differ; 2, with one line, if there is nothing to export, verify,
+    compare or publish. (``diff`` has the same.)
     """
     parser = argparse.ArgumentParser(prog="python -m remibench.sharing", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -28,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("a", type=Path)
     command.add_argument("b", type=Path)
     command.add_argument("--output", type=Path, default=Path("comparison"))
+    command = commands.add_parser("publish", help="copy what belongs into docs/, with a page")
+    command.add_argument("results", type=Path)
+    command.add_argument("folder", type=Path, help="docs/results/<name>")
+    command = commands.add_parser("page", help="make a published folder's page anew from its CSVs")
+    command.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
     try:
         if options.command == "export":
@@ -38,6 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from remibench.sharing.archive import verify
 
             print(verify(options.archive))
+        elif options.command == "publish":
+            from remibench.sharing.publish import publish
+
+            print(publish(options.results, options.folder))
+        elif options.command == "page":
+            from remibench.sharing.publish import write_page
+
+            write_page(options.folder)
         else:
             from remibench.sharing.compare import compare
 

@@ -12,6 +12,7 @@ TABLES = {  # name of the module and of the caption: title
     "table5_latency": "V: latency",
     "table6_cross_method": "VI: cross-method evaluation",
     "table_gaps": "beyond the paper: gaps to retraining",
+    "table_verdicts": "beyond the paper: verdicts on every method",
 }
 TARGET, ATTACKS = "figure01_target_accuracy", "figure02_attack_accuracy"
 MIA, EFFICACY = "figure03_mia_before_after", "figure04_efficacy"
@@ -57,6 +58,11 @@ FIGURES = {  # name: module and caption, its options, title
         "figure_gaps",
         {"ratio": 0.1},
         "beyond the paper: gaps to retraining, 10%",
+    ),
+    "figure_verdicts": (
+        "figure_verdicts",
+        {},
+        "beyond the paper: leak against utility",
     ),
 }
 PAGES = {  # name in remibench/reporting/overview.py and of the caption: category, title

@@ -13,6 +13,8 @@ rule choose_candidates:
         csv="<results>/tune/table2_hyperparameters.csv",
         tex="<results>/tune/table2_hyperparameters.tex",
         html="<results>/tune/table2_hyperparameters.html",
+        svg=expand("<results>/tune/{method}.svg", method=cfg.tune),
+        png=expand("<results>/tune/{method}.png", method=cfg.tune),
     log:
         "<results>/logs/choose_candidates.log",
     localrule: True

@@ -3,8 +3,9 @@
 import yaml
 
 from remibench.checkpoints import atomic_path, load_table
+from remibench.reporting.figure_search import draw
 from remibench.reporting.gather import TEXT, join_evaluations, write_csv
-from remibench.reporting.render import write_formatted
+from remibench.reporting.render import use_theme, write_figure, write_formatted
 from remibench.reporting.results import Results
 from remibench.runtime import job
 from remibench.tuning import (
@@ -32,5 +33,8 @@ with job(snakemake):
     note = "Gap: distance from retraining (docs/protocol.md). In brackets the paper's Table II. "
     note += results.remarks
     write_formatted(format_choice(table), "Parameters found", note, output.tex, output.html)
+    use_theme()
+    for method, svg, png in zip(snakemake.params.searched, output.svg, output.png, strict=True):
+        write_figure(draw(trials, method), svg, png)
     with atomic_path(output.overlay) as temporary:
         temporary.write_text(yaml.safe_dump(overlay(paths)), encoding="utf-8")

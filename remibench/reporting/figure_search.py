@@ -1,0 +1,86 @@
+"""The search for a method's parameters: accuracy and MIA rate against the first of them."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from remibench.reporting.panels import legend, page, say_not_run
+from remibench.reporting.results import METHODS, percent
+from remibench.tuning import CELL
+
+LINES = {  # column of the trials → label, colour
+    "mia_whitebox_rate_forget": ("MIA rate $D_f$", "#d55e00"),
+    "accuracy_forget": ("accuracy $D_f$", "#0072b2"),
+    "accuracy_retain": ("accuracy $D_r$", "#009e73"),
+    "accuracy_test": ("accuracy test", "#56b4e9"),
+    "gap": ("gap", "#000000"),
+}
+
+
+def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
+    """The best candidate of every value of the parameter that a method's search names first.
+
+    Args:
+        trials: Of :func:`remibench.tuning.judge_candidates`.
+        method: Its name.
+
+    Returns:
+        The parameter's name ("" if its values are no numbers), and of every cell and value the
+        trial with the smallest gap, its ``value`` beside; in the order of the values.
+    """
+    mine = trials[(trials["method"] == method) & (trials["candidate"] != "")]
+    first = mine["candidate"].str.split(",").str[0].str.split("=", n=1, expand=True)
+    names = set(first[0])
+    numbers = pd.to_numeric(first[1], errors="coerce")
+    if len(names) != 1 or numbers.isna().any():
+        return "", mine.head(0).assign(value=np.nan)
+    best = mine.assign(value=numbers).sort_values("gap", kind="stable")
+    best = best.drop_duplicates([*CELL, "value"])
+    return names.pop(), best.sort_values([*CELL, "value"], kind="stable", ignore_index=True)
+
+
+def draw(trials: pd.DataFrame, method: str) -> Figure:
+    """A row of panels per dataset and architecture, a column per forget ratio.
+
+    Lines are means over the seeds of the search of candidate − retraining, each at the best of the
+    other parameters; dotted, the target's own. Black is the gap that the search minimises, its
+    least value ringed.
+    """
+    parameter, best = profile(trials, method)
+    targets = trials[trials["method"] == "original"].set_index(CELL)
+    rows = list(trials[CELL[:2]].drop_duplicates().itertuples(index=False, name=None))
+    ratios = sorted(trials["forget_ratio"].unique())
+    figure, axes = page(len(rows), max(len(ratios), 1), 1.9, sharex=True, sharey=True)
+    for line, cell in enumerate(rows):
+        for column, ratio in enumerate(ratios):
+            axis, key = axes[line, column], (*cell, ratio)
+            title = f"{percent(ratio)} forgotten"
+            axis.set_title(f"{', '.join(cell)}\n{title}" if len(rows) > 1 else title)
+            mine = best[(best[CELL] == list(key)).all(axis=1)]
+            if mine.empty:
+                say_not_run(axis, "not searched" if parameter else "no numbers to draw over")
+                continue
+            _panel(axis, mine, targets.loc[key] if key in targets.index else None)
+    values = best["value"]
+    if len(values) and values.min() > 0 and values.max() >= 10 * values.min():
+        axes[0, 0].set_xscale("log")
+    size = {"fontsize": plt.rcParams["axes.labelsize"]}
+    figure.supxlabel(f"{METHODS[method]}: {parameter.replace('_', ' ')}", **size)
+    figure.supylabel("Candidate − retraining (share)", **size)
+    handles = [plt.Line2D([], [], color=color, marker="o", ms=3) for _, color in LINES.values()]
+    handles.append(plt.Line2D([], [], color="0.4", linestyle=":"))
+    legend(figure, handles, [*(label for label, _ in LINES.values()), "target itself"])
+    return figure
+
+
+def _panel(axis: plt.Axes, rows: pd.DataFrame, target: pd.Series | None) -> None:
+    axis.axhline(0, color="0.2", linewidth=0.8, zorder=1)
+    for column, (_, color) in LINES.items():
+        axis.plot(rows["value"], rows[column], "o-", color=color, ms=2.5, linewidth=1.1)
+        if target is not None:
+            axis.axhline(target[column], color=color, linestyle=":", linewidth=0.8, zorder=1)
+    least = rows.loc[rows["gap"].idxmin()]
+    axis.plot(least["value"], least["gap"], "o", ms=7, mfc="none", mec="black", mew=0.9)
