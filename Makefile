@@ -60,8 +60,9 @@ env: .venv/.run
 	$(BIN)/python -m pip install --requirement requirements-dev.lock
 	@touch $@
 
+# Files go to the processes whole: what a file's tests share is made once.
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-slurm: .venv/.dev
 	$(BIN)/python -m pytest -m slurm tests/slurm
