@@ -1,5 +1,17 @@
 """Search of hyper-parameters: a candidate is unlearned and evaluated like any other method."""
 
+TRACE = "<results>/mechanism/{dataset}/{architecture}/{seed}/{ratio}"
+
+
+def traced():
+    """All candidates of white-box ReMI: each is its run, ended after some epochs."""
+    if "remi_whitebox" not in cfg.tune:
+        sys.exit(
+            "config: `tune.remi_whitebox` lists no epochs; "
+            "lay config/mechanism.yaml over config/study_remi.yaml"
+        )
+    return cfg.candidates("remi_whitebox")
+
 
 rule choose_candidates:
     input:
@@ -50,6 +62,31 @@ rule judge_readings:
         "../scripts/judge_readings.py"
 
 
+rule trace_unlearning:
+    input:
+        scores=lambda w: expand(
+            EVALUATED["scores"], method=[ORIGINAL, "retrain", *traced()], **w
+        ),
+        histories=lambda w: expand(UNLEARNED["history"], method=traced(), **w),
+    output:
+        table=f"{TRACE}.csv",
+        rates=f"{TRACE}_rates.svg",
+        rates_png=f"{TRACE}_rates.png",
+        spread=f"{TRACE}_distributions.svg",
+        spread_png=f"{TRACE}_distributions.png",
+    log:
+        "<results>/logs/trace_unlearning/{dataset}/{architecture}/{seed}/{ratio}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **needs("trace_unlearning"),
+    params:
+        code=code("trace_unlearning.py"),
+    script:
+        "../scripts/trace_unlearning.py"
+
+
 rule tune:
     input:
         rules.choose_candidates.output,
@@ -58,3 +95,8 @@ rule tune:
 rule study:
     input:
         rules.judge_readings.output,
+
+
+rule mechanism:
+    input:
+        cells(rules.trace_unlearning.output.table, ratio=cfg.forget_ratios),

@@ -1,0 +1,21 @@
+"""Show what unlearning does to the attacks' scores, epoch by epoch, on one target model."""
+
+from pathlib import Path
+
+from remibench.checkpoints import load_table
+from remibench.reporting.gather import write_csv
+from remibench.reporting.mechanism import draw_distributions, draw_rates, stopping_epoch, trace
+from remibench.reporting.render import use_theme, write_figure
+from remibench.runtime import job
+from remibench.scores import load_scores
+
+with job(snakemake):
+    use_theme()
+    output = snakemake.output
+    models = {Path(path).stem: load_scores(path) for path in snakemake.input.scores}
+    table = trace(models, float(snakemake.wildcards.ratio))
+    histories = [load_table(path) for path in snakemake.input.histories]
+    stop = stopping_epoch(max(histories, key=len))
+    write_csv(output.table, table.assign(stopping_epoch=stop))
+    write_figure(draw_rates(table, stop), svg=output.rates, png=output.rates_png)
+    write_figure(draw_distributions(table), svg=output.spread, png=output.spread_png)
