@@ -26,30 +26,29 @@ class Comparison:
 
     Attributes:
         unlearned: (S, N) float64, of a method's models, see :func:`remibench.scores.margins`.
-        retrained: (S, N), of the models retrained without the forget set.
-        original: (S, N), of the targets that the former two began from, row by row.
+        retrained: (S, N), of the models retrained without the forget set; row by row of the same
+            seeds.
         subsets: Positions of the images of ``forget``, ``retain``, ``test``, ``out_of_sample``.
     """
 
     unlearned: np.ndarray
     retrained: np.ndarray
-    original: np.ndarray
     subsets: Mapping[str, np.ndarray]
 
 
 def comparisons(
-    unlearned: Sequence[Scores], retrained: Sequence[Scores], original: Sequence[Scores]
+    unlearned: Sequence[Scores], retrained: Sequence[Scores]
 ) -> Iterator[tuple[float, Comparison]]:
     """Yield every forget ratio and what is compared there.
 
     Args:
-        unlearned, retrained, original: One per seed, the same seeds in the same order.
+        unlearned, retrained: One per seed, the same seeds in the same order.
 
     Raises:
         RemibenchError: The forget sets or images are not the same for all.
     """
     first = unlearned[0]
-    for scores in (*unlearned, *retrained, *original):
+    for scores in (*unlearned, *retrained):
         for name in ("images", "ratios", "subset"):
             if not np.array_equal(getattr(first, name), getattr(scores, name)):
                 raise RemibenchError(
@@ -60,7 +59,7 @@ def comparisons(
     for place, ratio in enumerate(first.ratios):
         kinds = (
             np.array([scores.at(place, scores.margins) for scores in models], np.float64)
-            for models in (unlearned, retrained, original)
+            for models in (unlearned, retrained)
         )
         subsets = {
             name: np.flatnonzero(first.subset[place] == number)

@@ -8,6 +8,7 @@ from remibench.across_seeds import Comparison, Rows, attack_rates
 
 LEAST_SEEDS = 2  # one other seed to refer to
 GAMMA = 2.0  # the paper's
+OFFLINE = 0.3  # the paper's a: how far p(x | θ) of models trained on x is from 1
 
 
 def measure(comparison: Comparison) -> Rows:
@@ -17,9 +18,10 @@ def measure(comparison: Comparison) -> Rows:
     one, as ``ulira_…``. ``rmia_vs_test_…``: under the unlearned model, forget images against test
     images, the usual game of membership.
 
-    References p(x) are the targets and the retrained models of all other seeds: for a forget image
-    as many that were trained on it as not. Population Z is every other test image, from the first
-    on; test images that are attacked are the others.
+    References are the retrained models of all other seeds, none of which was trained on a forget
+    or a test image: RMIA offline. (With targets among them, p(x) of forget images alone would be
+    that of members.) Population Z is every other test image, from the first on; test images that
+    are attacked are the others.
     """
     forget, test = comparison.subsets["forget"], comparison.subsets["test"]
     population, negatives = test[::2], test[1::2]
@@ -28,7 +30,7 @@ def measure(comparison: Comparison) -> Rows:
     scores: dict[str, list[np.ndarray]] = {"unlearned": [], "retrained": [], "test": []}
     for held_out in range(len(comparison.unlearned)):
         others = np.arange(len(comparison.unlearned)) != held_out
-        references = np.concatenate((comparison.original[others], comparison.retrained[others]))
+        references = comparison.retrained[others]
         unlearned = relative(comparison.unlearned[held_out], references)
         retrained = relative(comparison.retrained[held_out], references)
         scores["unlearned"].append(exceeded(unlearned[forget], unlearned[population]))
@@ -41,19 +43,20 @@ def measure(comparison: Comparison) -> Rows:
 
 
 def relative(margins: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Log of p(x | θ) / p(x), p(x) = the mean of p(x | θ') over the reference models θ'.
+    """Log of p(x | θ) / p(x), p(x) = [(1 + a) p_out(x) + 1 − a] / 2.
+
+    p_out is the mean of p(x | θ') over reference models θ' that were not trained on x; models that
+    were are taken to have a p_out + 1 − a, and p(x) is the mean of both.
 
     Args:
         margins: (N,) of the model θ; p(x | θ) is the probability of the label, 1 / (1 + e^−φ).
-        references: (R, N) margins.
+        references: (R, N) margins under the models θ'.
 
     Returns:
         (N,) natural logarithms.
     """
-    logs = -np.logaddexp(0, -references)
-    greatest = logs.max(axis=0)
-    mean = greatest + np.log(np.exp(logs - greatest).mean(axis=0))
-    return -np.logaddexp(0, -margins) - mean
+    out = np.exp(-np.logaddexp(0, -references)).mean(axis=0)
+    return -np.logaddexp(0, -margins) - np.log(((1 + OFFLINE) * out + 1 - OFFLINE) / 2)
 
 
 def exceeded(relatives: np.ndarray, population: np.ndarray, gamma: float = GAMMA) -> np.ndarray:

@@ -11,7 +11,6 @@ rule evaluate_across_seeds:
     input:
         unlearned=all_seeds("{method}"),
         retrained=all_seeds("retrain"),
-        original=all_seeds(ORIGINAL),
     output:
         "<results>/across_seeds/{dataset}/{architecture}/{method}.csv",
     log:

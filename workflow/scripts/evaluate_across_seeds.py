@@ -12,7 +12,7 @@ with job(snakemake):
     axes = {name: cell[name] for name in ("dataset", "architecture", "method")}
     models = [
         [load_scores(path, attacks=()) for path in paths]
-        for paths in (given.unlearned, given.retrained, given.original)
+        for paths in (given.unlearned, given.retrained)
     ]
     rows = []
     for ratio, comparison in comparisons(*models):
