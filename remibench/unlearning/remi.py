@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from remibench.parameters import Positive, PositiveFloat
 
+GUIDES = ("whitebox", "blackbox")
 logger = logging.getLogger("remibench")
 
 
