@@ -229,8 +229,8 @@ class Config(Closed):
     accesses: list[str] = Field(
         list(REQUIRED_ACCESSES),
         min_length=1,
-        description="Modules of remibench/attacks: each is fitted as MF and as MIA, and judges every "
-        "model. whitebox and blackbox, the paper's, are required.",
+        description="Modules of remibench/attacks: each is fitted as MF and as MIA, and judges "
+        "every model. whitebox and blackbox, the paper's, are required.",
     )
     metrics: list[str] = Field(
         ["accuracy", "cost", "efficacy", "membership"],
@@ -424,9 +424,7 @@ def config_model() -> type[Config]:
 @cache
 def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
     check_plugins()
-    parameters = {
-        name: _method_section(name, file) for name, file in modules("unlearning").items()
-    }
+    parameters = {name: _method_section(name, file) for name, file in modules("unlearning").items()}
     sections = {name: parameters[entry.module] for name, entry in methods().items()}
     unlearning = create_model(
         "Unlearning",

@@ -24,7 +24,8 @@ GIVEN = {  # function → its positional arguments, and the keywords that are no
 }
 NAMES = {
     **{each.__name__: each for each in (bool, int, float, str, list)},
-    **{"Annotated": Annotated, "Literal": Literal},
+    "Annotated": Annotated,
+    "Literal": Literal,
     **{name: value for name, value in vars(parameters).items() if name[0].isupper()},
 }
 

@@ -14,7 +14,7 @@ from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 from tasks import duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
-from remibench.config import METHODS, Unlearning, load_config
+from remibench.config import config_model, load_config
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, forward_flops
 from remibench.planning import (
@@ -29,6 +29,7 @@ from remibench.planning import (
     read_records,
     render_plan,
 )
+from remibench.plugins import methods
 
 ROOT = Path(__file__).parents[1]
 STARTUP, RATE = 2.0, 2e-11  # seconds; seconds per operation
@@ -402,7 +403,7 @@ def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch):
         main(["--measured", str(tmp_path)])
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", methods())
 def test_a_methods_work_is_what_torch_counts(name):
     """Within a tenth: the first layer's backward pass needs no gradient of its input."""
     spec = ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
@@ -418,12 +419,13 @@ def test_a_methods_work_is_what_torch_counts(name):
         retain=torch.arange(16, 64),
         out_of_sample=torch.arange(64, 96),
     )
-    parameters = Unlearning().parameters(name, "fmnist", "cnn", 0.25)
+    sections = config_model().model_fields["unlearning"].default
+    parameters = sections.parameters(name, "fmnist", "cnn", 0.25)
     if name.startswith("remi"):
         parameters |= {"max_epochs": 2, "stop": "never", "batch_size": 8}
         parameters |= {"classification_batch_size": 16}
     with FlopCounterMode(display=False) as counter:
-        import_module(f"remibench.unlearning.{METHODS[name].module}").unlearn(task, **parameters)
+        import_module(f"remibench.unlearning.{methods()[name].module}").unlearn(task, **parameters)
     params = {"parameters": parameters, "training": task.training}
     planned = count_work("unlearn", {"method": name, "ratio": "0.25"}, params, spec, roles, 2)
     assert counter.get_total_flops() == pytest.approx(planned, rel=0.1)

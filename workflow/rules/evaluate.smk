@@ -19,7 +19,7 @@ rule evaluate:
         attacks=expand(
             "<results>/attacks/{{dataset}}/{{architecture}}/{{seed}}/{attack}_{access}.safetensors",
             attack=["mf", "mia"],
-            access=ACCESSES,
+            access=cfg.accesses,
         ),
     output:
         "<results>/evaluation/{dataset}/{architecture}/{seed}/{method}.csv",
@@ -42,8 +42,7 @@ rule evaluate:
         device=cfg.device,
         code=lambda w: code(
             "evaluate.py",
-            "attacks.whitebox",
-            "attacks.blackbox",
+            *(f"attacks.{access}" for access in cfg.accesses),
             f"models.{w.architecture}",
             *(f"metrics.{metric}" for metric in cfg.metrics),
         ),
@@ -60,7 +59,7 @@ rule gather:
         attacks=cells(
             "<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
             attack=["mf", "mia"],
-            access=ACCESSES,
+            access=cfg.accesses,
         ),
         histories=cells(
             UNLEARNED["history"],

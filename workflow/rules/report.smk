@@ -1,5 +1,7 @@
 """Tables and figures: one rule each, from a module of remibench/reporting and a caption.
 
+Those of plug-ins are all made, and their docstrings are their captions.
+
 The paper's appendix repeats figures at other forget ratios: the same module, other options.
 What a run consists of (datasets, models, attacks, …) are pages of one rule, `overview`.
 """
@@ -70,6 +72,18 @@ PAGES = {  # name in remibench/reporting/overview.py and of the caption: categor
     "hyperparameters": ("Run", "parameters of every cell"),
     "provenance": ("Run", "provenance"),
 }
+CAPTIONS = {}  # of plug-ins
+for name, file in plugin_modules("reporting").items():
+    title, CAPTIONS[name] = title_and_caption(file)
+    if name.startswith("table"):
+        TABLES[name] = title
+    else:
+        FIGURES[name] = (name, {}, title)
+
+
+def caption(module):
+    """The file of a caption; that of plug-ins shows the text in params."""
+    return f"../report/{'plugin' if module in CAPTIONS else module}.rst"
 
 
 for table, title in TABLES.items():
@@ -85,7 +99,7 @@ for table, title in TABLES.items():
             tex=f"<results>/tables/{table}.tex",
             html=report(
                 f"<results>/tables/{table}.html",
-                caption=f"../report/{table}.rst",
+                caption=caption(table),
                 category="Tables",
                 labels={"table": title},
             ),
@@ -98,6 +112,7 @@ for table, title in TABLES.items():
             **needs(table),
         params:
             module=table,
+            caption=CAPTIONS.get(table, ""),
             code=code("table.py", f"reporting.{table}"),
         script:
             "../scripts/table.py"
@@ -113,7 +128,7 @@ for figure, (module, options, title) in FIGURES.items():
         output:
             svg=report(
                 f"<results>/figures/{figure}.svg",
-                caption=f"../report/{module}.rst",
+                caption=caption(module),
                 category="Figures",
                 labels={"figure": title},
             ),
@@ -128,6 +143,7 @@ for figure, (module, options, title) in FIGURES.items():
         params:
             module=module,
             options=options,
+            caption=CAPTIONS.get(module, ""),
             code=code("figure.py", f"reporting.{module}"),
         script:
             "../scripts/figure.py"

@@ -1,17 +1,16 @@
 """Measure one method's unlearned models, all forget ratios, on one target model."""
 
 from functools import cache
-from importlib import import_module
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from remibench.attacks import load_attack
+from remibench.attacks import load_attack, membership
 from remibench.attacks.features import model_features
 from remibench.checkpoints import load_array, load_arrays, load_images, load_json, save_table
-from remibench.metrics import Evaluation
+from remibench.metrics import Evaluation, measure
 from remibench.models import ModelSpec, load_model
 from remibench.runtime import job, select_device
 from remibench.seeding import derive_seed
@@ -41,7 +40,7 @@ with job(snakemake):
         if model_path != loaded:
             model, loaded = load_model(model_path, spec, device), model_path
             features = model_features(model, images, labels, params.precision)
-            scores = {name: attack(features) for name, attack in attacks.items()}
+            scores = {name: membership(attack, features) for name, attack in attacks.items()}
         forget = load_array(forget_path)
         subsets = {
             "forget": forget,
@@ -61,9 +60,8 @@ with job(snakemake):
             seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), "evaluate"),
         )
         for metric in params.metrics:
-            measured = import_module(f"remibench.metrics.{metric}").measure(evaluation)
             rows += [
                 {**axes, "forget_ratio": ratio, "subset": subset, "metric": name, "value": value}
-                for subset, name, value in measured
+                for subset, name, value in measure(metric, evaluation)
             ]
     save_table(snakemake.output[0], rows)

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from remibench.attacks import membership
 from remibench.attacks.features import model_features
 from remibench.checkpoints import load_arrays, load_images, load_json, save_table
 from remibench.metrics.membership import attack_quality
@@ -31,7 +32,9 @@ with job(snakemake):
         progress=progress,
         **params.fit,
     )
-    members, nonmembers = (attack(features(target, role)) for role in JUDGED_ON[cell.attack])
+    members, nonmembers = (
+        membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
+    )
     attack.save(snakemake.output.attack)
     save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
     progress.delete()
