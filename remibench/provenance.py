@@ -47,7 +47,7 @@ def code_digest(script: Path, *dynamic: str) -> str:
     roots = _imports(script) | {f"{PACKAGE}.{name}" for name in dynamic}
     digest = hashlib.sha256()
     for module in sorted(_closure(frozenset(roots))):
-        digest.update(f"{module}\0{_module_digest(module)}\n".encode())
+        digest.update(f"{module}\0{_file_digest(_source(module))}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -91,11 +91,15 @@ def _graph() -> grimp.ImportGraph:
     return grimp.build_graph(PACKAGE, cache_dir=None)
 
 
+def _source(module: str) -> Path:
+    if module in plugin_files():
+        return plugin_files()[module]
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 @cache
-def _module_digest(module: str) -> str:
-    path = plugin_files().get(module) or ROOT.joinpath(*module.split("."))
-    if not path.suffix:
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -109,10 +113,7 @@ def environment() -> dict[str, Any]:
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "platform": platform.platform(),
-        "plugins": {
-            str(file): hashlib.sha256(file.read_bytes()).hexdigest()
-            for _, file in sorted(plugin_files().items())
-        },
+        "plugins": {str(file): _file_digest(file) for _, file in sorted(plugin_files().items())},
         "python": platform.python_version(),
         "remibench": importlib.metadata.version(PACKAGE),
     }

@@ -153,10 +153,10 @@ def run_method(
         DivergedError: A loss or a weight is not finite, and ``may_diverge`` is not set.
         RemibenchError: The method left something else than its contract says; names its file.
     """
-    started, name = time.perf_counter(), f"remibench.unlearning.{module}"
+    started, method = time.perf_counter(), f"remibench.unlearning.{module}"
     shapes = {key: value.shape for key, value in task.model.state_dict().items()}
     try:
-        history = import_module(name).unlearn(task, **parameters)
+        history = import_module(method).unlearn(task, **parameters)
         for name, weight in task.model.named_parameters():
             if not weight.isfinite().all():
                 raise DivergedError(f"{module}: {name!r} is not finite; lower the learning rate")
@@ -172,13 +172,15 @@ def run_method(
             shapes[key] = value.shape
     if shapes:
         raise broken(
-            name, f"`unlearn` changed the shape of {min(shapes)!r}; it changes values alone"
+            method, f"`unlearn` changed the shape of {min(shapes)!r}; it changes values alone"
         )
     if task.model.training:
-        raise broken(name, "`unlearn` left the model in training mode; end with task.model.eval()")
+        raise broken(
+            method, "`unlearn` left the model in training mode; end with task.model.eval()"
+        )
     if not isinstance(history, list) or not history or not all(map(_is_record, history)):
         raise broken(
-            name,
+            method,
             f"`unlearn` returned {history!r:.80}; it returns one record per epoch, with `epoch` "
             "and `seconds`",
         )
