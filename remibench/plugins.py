@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -163,7 +164,12 @@ def constants(tree: ast.Module) -> dict[str, Any]:
 
 def constant(file: Path, name: str, default: Any = None) -> Any:
     """A constant of a module, read from its file."""
-    return constants(parse(file)).get(name, default)
+    return _constants(file, file.stat().st_mtime_ns).get(name, default)
+
+
+@cache
+def _constants(file: Path, _: int) -> dict[str, Any]:
+    return constants(parse(file))
 
 
 def check_plugins() -> None:

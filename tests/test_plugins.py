@@ -10,6 +10,7 @@ from textwrap import dedent
 
 import pytest
 import torch
+from smoke import ROOT
 from test_config import default
 
 from remibench import plugins
@@ -18,6 +19,7 @@ from remibench.attacks.features import membership_features
 from remibench.config import config_model, load_config
 from remibench.errors import RemibenchError
 from remibench.metrics import Evaluation, measure
+from remibench.planning import Job, Record, Timings, disk_space, planned_task, render_plan
 from remibench.provenance import code_digest
 from remibench.reporting.results import COLORS, METHODS
 from remibench.unlearning import run_method
@@ -98,6 +100,34 @@ def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(wr
 
 
 BOTH = ["whitebox", "blackbox"]
+
+
+def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
+    cfg = load(
+        str(ROOT / "docs/extend/templates"),
+        datasets=["digits"],
+        architectures=["mlp"],
+        methods=["original", "retrain", "head_retrain"],
+        accesses=["threshold", *BOTH],
+        data={"image_size": 8},
+    )
+    cell = {"dataset": "digits", "architecture": "mlp", "seed": "0"}
+    trained = planned_task(cfg, Job("train_model", {**cell, "role": "target"}, True))
+    forgotten = {**cell, "method": "head_retrain", "ratio": "0.5"}
+    fitted = {**cell, "attack": "mia", "access": "threshold"}
+    jobs = [Job("unlearn", forgotten, True), Job("fit_attack", fitted, True)]
+    records = [Record(trained, 1.0), Record(trained, 1000.0)]
+    method, attack = (planned_task(cfg, job) for job in jobs)
+    # Ten passes over half of the training set, and fifty over all of it.
+    assert method.work == pytest.approx(trained.work / 10, rel=0.01)
+    assert 0 < attack.work < trained.work
+    for task in (method, attack):
+        seconds, quality = Timings(records).project(task)
+        assert quality == "borrowed"
+        assert 1 < seconds < 1000
+    text = render_plan(cfg, jobs, records, 1)
+    assert "unlearn head_retrain: a plug-in's work is not known" in text
+    assert disk_space(cfg, 2)["attacks"] > 0
 
 
 def test_the_schema_knows_the_keys_of_plugins(write):
@@ -269,6 +299,7 @@ def test_the_config_needs_no_torch_with_plugins_either(write):
     code = f"""
 import sys
 from remibench.config import load_config
+from remibench.planning import Job, Record, Timings, disk_space, planned_task, render_plan
 from remibench.provenance import code_digest
 load_config({default() | {"plugins": [folder], "methods": ["original", "shrink"]}!r})
 assert "torch" not in sys.modules

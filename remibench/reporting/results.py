@@ -18,13 +18,13 @@ from remibench.reporting.statistics import summarise
 
 
 class Display(Mapping[str, str]):
-    """How each method is shown: the built-in ones as listed, then those of plug-ins as found.
+    """How each method is shown: those that are listed, then others by what their files say.
 
     Looked up when asked, since a job knows its plug-ins only after it has imported this.
 
     Args:
-        listed: Of the built-in methods, in the order of display.
-        found: Of a plug-in's method, from its name, entry and file.
+        listed: By method, in the order of display.
+        found: Of another method, from its name, entry and file.
     """
 
     def __init__(
@@ -37,21 +37,19 @@ class Display(Mapping[str, str]):
     def __getitem__(self, method: str) -> str:
         if method in self._listed:
             return self._listed[method]
-        entry = self._plugins()[method]
-        return self._found(method, entry, plugins.plugin_modules("unlearning")[entry.module])
+        entry = self._others()[method]
+        return self._found(method, entry, plugins.modules("unlearning")[entry.module])
 
     def __iter__(self) -> Iterator[str]:
         yield from self._listed
-        yield from self._plugins()
+        yield from self._others()
 
     def __len__(self) -> int:
-        return len(self._listed) + len(self._plugins())
+        return len(self._listed) + len(self._others())
 
-    def _plugins(self) -> dict[str, plugins.MethodEntry]:
-        added = plugins.plugin_modules("unlearning")
-        if not added:
-            return {}
-        return {name: entry for name, entry in plugins.methods().items() if entry.module in added}
+    def _others(self) -> dict[str, plugins.MethodEntry]:
+        every = plugins.methods().items()
+        return {name: entry for name, entry in every if name not in self._listed}
 
 
 def _label(method: str, entry: plugins.MethodEntry, file: Path) -> str:
