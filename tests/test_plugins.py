@@ -299,7 +299,6 @@ def test_the_config_needs_no_torch_with_plugins_either(write):
     code = f"""
 import sys
 from remibench.config import load_config
-from remibench.planning import Job, Record, Timings, disk_space, planned_task, render_plan
 from remibench.provenance import code_digest
 load_config({default() | {"plugins": [folder], "methods": ["original", "shrink"]}!r})
 assert "torch" not in sys.modules

@@ -72,18 +72,13 @@ PAGES = {  # name in remibench/reporting/overview.py and of the caption: categor
     "hyperparameters": ("Run", "parameters of every cell"),
     "provenance": ("Run", "provenance"),
 }
-CAPTIONS = {}  # of plug-ins
+CAPTIONS = {}  # of plug-ins: shown by workflow/report/plugin.rst
 for name, file in plugin_modules("reporting").items():
     title, CAPTIONS[name] = title_and_caption(file)
     if name.startswith("table"):
         TABLES[name] = title
     else:
         FIGURES[name] = (name, {}, title)
-
-
-def caption(module):
-    """The file of a caption; that of plug-ins shows the text in params."""
-    return f"../report/{'plugin' if module in CAPTIONS else module}.rst"
 
 
 for table, title in TABLES.items():
@@ -99,7 +94,7 @@ for table, title in TABLES.items():
             tex=f"<results>/tables/{table}.tex",
             html=report(
                 f"<results>/tables/{table}.html",
-                caption=caption(table),
+                caption=f"../report/{'plugin' if table in CAPTIONS else table}.rst",
                 category="Tables",
                 labels={"table": title},
             ),
@@ -128,7 +123,7 @@ for figure, (module, options, title) in FIGURES.items():
         output:
             svg=report(
                 f"<results>/figures/{figure}.svg",
-                caption=caption(module),
+                caption=f"../report/{'plugin' if module in CAPTIONS else module}.rst",
                 category="Figures",
                 labels={"figure": title},
             ),
