@@ -14,6 +14,7 @@ from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from remibench.errors import RemibenchError
@@ -262,6 +263,20 @@ def broken(module: str, problem: str) -> RemibenchError:
         problem: The function, what it did, and what it should.
     """
     return RemibenchError(f"{getattr(sys.modules.get(module), '__file__', module)}: {problem}")
+
+
+def call(module: ModuleType, function: str, kind: type, *arguments: Any, **options: Any) -> Any:
+    """Call a function of a part, which returns something of that kind.
+
+    Raises:
+        RemibenchError: It returned something else; names the part's file.
+    """
+    value = getattr(module, function)(*arguments, **options)
+    if not isinstance(value, kind):
+        raise broken(
+            module.__name__, f"`{function}` returned {value!r:.60}; it returns a {kind.__name__}"
+        )
+    return value
 
 
 def origin(error: BaseException) -> str:

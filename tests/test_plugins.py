@@ -17,8 +17,10 @@ from remibench import plugins
 from remibench.attacks import membership
 from remibench.attacks.features import membership_features
 from remibench.config import config_model, load_config
+from remibench.data import LoadOptions, load_dataset
 from remibench.errors import RemibenchError
 from remibench.metrics import Evaluation, measure
+from remibench.models import ModelSpec, build_model
 from remibench.planning import Job, Record, Timings, disk_space, planned_task, render_plan
 from remibench.provenance import code_digest
 from remibench.reporting.results import COLORS, METHODS
@@ -272,6 +274,25 @@ def test_an_attack_that_gives_no_probabilities_is_named(write, value):
     )
     with pytest.raises(RemibenchError, match=r"^\S*mine/attacks/bad\.py: the attack returned"):
         membership(Attack(), features)
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "ask"),
+    [
+        ("data", "load", lambda: load_dataset("bad", LoadOptions([]))),
+        (
+            "models",
+            "build_backbone",
+            lambda: build_model(ModelSpec("bad", 1, 8, 2, (0.5,), (0.5,))),
+        ),
+    ],
+)
+def test_what_returns_something_else_is_named(write, kind, function, ask):
+    plugins.activate([write(**{f"{kind}__bad": f"def {function}(*given): return 1"})])
+    with pytest.raises(
+        RemibenchError, match=rf"^\S*mine/{kind}/bad\.py: `{function}` returned 1; it"
+    ):
+        ask()
 
 
 def test_an_error_in_a_plugin_names_its_file_and_line(write, tmp_path):
