@@ -15,7 +15,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from synthetic import synthetic_results
-from tasks import make_task, weights
+from tasks import default_parameters, make_task, weights
 
 from remibench import plugins
 from remibench.attacks import load_attack, membership
@@ -133,7 +133,7 @@ def test_an_architecture_is_what_its_checkpoint_seed_and_gradients_say(name, tmp
 @pytest.mark.parametrize("name", parts("attacks"))
 def test_an_attack_gives_probabilities_survives_a_round_trip_and_is_deterministic(name, tmp_path):
     module = import_module(f"remibench.attacks.{name}")
-    section = getattr(config_model()(**MINIMAL).attacks.mf, name).model_dump()
+    section = getattr(config_model().model_fields["attacks"].default.mf, name).model_dump()
     section |= {"epochs": 1} if "epochs" in section else {}
     fitted = []
     for noise in (1, 2):
@@ -153,15 +153,6 @@ def test_an_attack_gives_probabilities_survives_a_round_trip_and_is_deterministi
     assert torch.equal(membership(loaded, features), scores)
 
 
-MINIMAL = {
-    "datasets": ["fmnist_embedded"],
-    "architectures": ["cnn"],
-    "seeds": [0],
-    "forget_ratios": [0.1],
-    "methods": ["original"],
-}
-
-
 # Unlearning methods
 
 
@@ -179,8 +170,7 @@ def methods_tested():
 @pytest.mark.parametrize("name", methods_tested())
 def test_a_method_changes_the_weights_alone_and_depends_on_the_seed_alone(name, target):
     """With its default parameters, on a task of sixteen training images."""
-    sections = config_model()(**MINIMAL).unlearning
-    parameters = sections.parameters(name, "fmnist", "cnn", 0.1)
+    parameters = default_parameters(name)
     parameters |= {"max_epochs": 1} if "max_epochs" in parameters else {}
     parameters |= {"alpha": 1.0} if name == "ssd" else {}  # 10 of 4 in 16 is never exceeded
     runs = []

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
-from tasks import duplicate, make_task
+from tasks import default_parameters, duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
-from remibench.config import config_model, load_config
+from remibench.config import load_config
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, forward_flops
 from remibench.planning import (
@@ -419,8 +419,7 @@ def test_a_methods_work_is_what_torch_counts(name):
         retain=torch.arange(16, 64),
         out_of_sample=torch.arange(64, 96),
     )
-    sections = config_model().model_fields["unlearning"].default
-    parameters = sections.parameters(name, "fmnist", "cnn", 0.25)
+    parameters = default_parameters(name)
     if name.startswith("remi"):
         parameters |= {"max_epochs": 2, "stop": "never", "batch_size": 8}
         parameters |= {"classification_batch_size": 16}
