@@ -1,17 +1,19 @@
-"""The configuration: one typed model, closed at every level, from which the JSON schema is made."""
+"""The configuration: one typed model, closed at every level, from which the JSON schema is made.
+
+The sections of unlearning methods and attacks are made of their signatures.
+"""
 
 from __future__ import annotations
 
-import ast
 import csv
 import difflib
 import itertools
 import json
-import pkgutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,47 +21,26 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
 
 from remibench.errors import RemibenchError
+from remibench.parameters import Positive, PositiveFloat, Share
+from remibench.plugins import (
+    ORIGINAL,
+    activate,
+    check_plugins,
+    constant,
+    methods,
+    modules,
+    plugin_files,
+)
+from remibench.signatures import read_section
 
-Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=1e-4, lt=1)]  # smaller ones have no plain decimal file name
-
-ACCESSES = ("whitebox", "blackbox")
-ORIGINAL = "original"
+REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures
 SEEDS_ACROSS = 4  # the fewest that can be compared
-
-
-class MethodEntry(NamedTuple):
-    """An entry of ``methods``: its module in ``remibench/unlearning``, and its guide's access."""
-
-    module: str
-    guide: str | None
-
-
-METHODS = {
-    "retrain": MethodEntry("retrain", None),
-    "fisher": MethodEntry("fisher", None),
-    "remi_whitebox": MethodEntry("remi", "whitebox"),
-    "remi_blackbox": MethodEntry("remi", "blackbox"),
-    **{
-        name: MethodEntry(name, None)
-        for name in (
-            *("fine_tune", "neggrad_plus", "random_labels", "bad_teacher"),
-            *("scrub", "salun", "ssd"),
-        )
-    },
-}
-
-
-def modules(package: str) -> list[str]:
-    """Names of the modules of a sub-package, without importing them."""
-    folder = Path(__file__).parent / package
-    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
 
 
 class Closed(BaseModel):
@@ -117,38 +98,8 @@ class Training(Closed):
     )
 
 
-class WhiteBox(Closed):
-    """Training of a white-box attack network (Adam)."""
-
-    epochs: Positive = Field(50, description="Passes over the attack's training features.")
-    learning_rate: PositiveFloat = Field(1e-5, description="Of Adam.")
-    batch_size: Positive = Field(64, description="Samples per step.")
-
-
-class BlackBox(Closed):
-    """Training of ART's black-box attack network; the defaults are ART's."""
-
-    epochs: Positive = Field(100, description="ART's nn_model_epochs.")
-    learning_rate: PositiveFloat = Field(1e-4, description="ART's nn_model_learning_rate.")
-    batch_size: Positive = Field(100, description="ART's nn_model_batch_size.")
-
-
-class Accesses(Closed):
-    """One membership model for each access."""
-
-    whitebox: WhiteBox = WhiteBox()
-    blackbox: BlackBox = BlackBox()
-
-
 class Attacks(Closed):
     """The membership models."""
-
-    mf: Accesses = Field(
-        Accesses(), description="Membership fingerprinting: the defender's, guides ReMI."
-    )
-    mia: Accesses = Field(
-        Accesses(), description="Membership inference: the attacker's, trained on the shadow model."
-    )
 
 
 class Forgetting(Closed):
@@ -173,128 +124,8 @@ class Tunable(Closed):
     )
 
 
-class Retrain(Closed):
-    """Naive retraining has no parameters of its own."""
-
-
-class Fisher(Tunable):
-    """Fisher forgetting."""
-
-    alpha: PositiveFloat = Field(3e-6, description="Scale of the noise's variance.")
-    max_std: PositiveFloat = Field(1e-3, description="Greatest standard deviation of the noise.")
-    last_layer_factor: PositiveFloat = Field(10.0, description="Noise factor of the last layer.")
-
-
-class Remi(Tunable):
-    """ReMI."""
-
-    loss: Literal["gaussian_kl", "gaussian_bound", "bernoulli_kl", "paired_kl"] = Field(
-        "gaussian_kl", description="Reading of L_G, see docs/remi.md."
-    )
-    scores: Literal["probability", "logit"] = Field(
-        "probability", description="What the Gaussian readings compare."
-    )
-    std_floor: PositiveFloat = Field(
-        0.2, description="Added to both deviations in gaussian_kl; the deviation in gaussian_bound."
-    )
-    direction: Literal["from_forget", "from_out_of_sample"] = Field(
-        "from_forget", description="First argument of the divergence."
-    )
-    out_of_sample_gradient: bool = Field(
-        False, description="Let gradients flow through the out-of-sample branch, too."
-    )
-    learning_rate: PositiveFloat = Field(1e-2, description="η of SGD.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
-    lambda2: float = Field(0.98, gt=0, le=1, description="Weight of L_G; L_cls has 1 − λ2.")
-    max_epochs: Positive = Field(60, description="Epochs at most.")
-    epoch_over: Literal["forget", "retain"] = Field(
-        "forget", description="What an epoch is a pass over."
-    )
-    stop: Literal["matched", "never"] = Field(
-        "matched",
-        description="matched: once MF calls no larger share of D_f members than of out-of-sample "
-        "images; never: after max_epochs.",
-    )
-    batch_size: Positive = Field(64, description="Forget images per step.")
-    classification_batch_size: Positive = Field(256, description="Images in L_cls per step.")
-    classification_data: Literal["train", "retain", "forget"] = Field(
-        "train", description="Images of L_cls: all training images, or those of one set."
-    )
-
-
-class FineTune(Tunable):
-    """Fine-tuning; defaults as published."""
-
-    learning_rate: PositiveFloat = Field(0.02, description="Of SGD.")
-    epochs: Positive = Field(5, description="Passes over the retain set.")
-
-
-class NegGradPlus(Tunable):
-    """NegGrad+; defaults as published."""
-
-    learning_rate: PositiveFloat = Field(0.01, description="Of SGD.")
-    alpha: float = Field(0.95, gt=0, lt=1, description="α, the weight of the retain set.")
-    epochs: Positive = Field(5, description="Passes over the retain set.")
-
-
-class RandomLabels(Tunable):
-    """Random labels; defaults as published."""
-
-    learning_rate: PositiveFloat = Field(1e-4, description="Of Adam.")
-    epochs: Positive = Field(3, description="Passes over the training set.")
-
-
-class BadTeacher(Tunable):
-    """Bad teacher; defaults as published."""
-
-    learning_rate: PositiveFloat = Field(1e-4, description="Of Adam.")
-    epochs: Positive = Field(1, description="Passes over forget set and share of the retain set.")
-    retain_share: float = Field(0.3, gt=0, le=1, description="Share of the retain set used.")
-    temperature: PositiveFloat = Field(1.0, description="Of teachers and student.")
-    batch_size: Positive = Field(256, description="Images per step.")
-
-
-class Scrub(Tunable):
-    """SCRUB; defaults as published for large data."""
-
-    learning_rate: PositiveFloat = Field(5e-4, description="Of SGD.")
-    alpha: float = Field(0.001, ge=0, allow_inf_nan=False, description="α, weight of KL on D_r.")
-    gamma: float = Field(0.99, ge=0, allow_inf_nan=False, description="γ, weight of L on D_r.")
-    temperature: PositiveFloat = Field(4.0, description="Of teacher and student in KL.")
-    max_steps: Positive = Field(2, description="Epochs that begin with a pass over D_f.")
-    epochs: Positive = Field(3, description="Passes over the retain set.")
-    batch_size: Positive = Field(64, description="Images per step.")
-
-
-class SalUn(Tunable):
-    """SalUn; defaults as published."""
-
-    learning_rate: PositiveFloat = Field(0.013, description="Of SGD.")
-    epochs: Positive = Field(10, description="Passes over the training set.")
-    share: float = Field(0.5, gt=0, le=1, description="Share of the weights that may change.")
-
-
-class SSD(Tunable):
-    """Selective synaptic dampening; defaults as published."""
-
-    alpha: PositiveFloat = Field(10.0, description="α, selects weights.")
-    dampening: PositiveFloat = Field(1.0, description="λ, dampens them.")
-
-
 class Unlearning(Closed):
     """Parameters of every unlearning method, by its name in ``methods``."""
-
-    retrain: Retrain = Retrain()
-    fisher: Fisher = Fisher()
-    remi_whitebox: Remi = Remi()
-    remi_blackbox: Remi = Remi()
-    fine_tune: FineTune = FineTune()
-    neggrad_plus: NegGradPlus = NegGradPlus()
-    random_labels: RandomLabels = RandomLabels()
-    bad_teacher: BadTeacher = BadTeacher()
-    scrub: Scrub = Scrub()
-    salun: SalUn = SalUn()
-    ssd: SSD = SSD()
 
     def parameters(
         self, method: str, dataset: str, architecture: str, forget_ratio: float
@@ -360,25 +191,13 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
     return cells
 
 
-def _min_image_size(architecture: str) -> int:
-    """Read ``MIN_IMAGE_SIZE`` of an architecture from its file: to import it takes seconds."""
-    source = Path(__file__).parent / "models" / f"{architecture}.py"
-    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
-        match statement:
-            case ast.Assign([ast.Name("MIN_IMAGE_SIZE")], ast.Constant(int(size))) | ast.AnnAssign(
-                ast.Name("MIN_IMAGE_SIZE"), _, ast.Constant(int(size))
-            ):
-                return size
-    return 1
-
-
-def _known(value: str, choices: list[str]) -> str:
+def _known(value: str, choices: Collection[str]) -> str:
     if value not in choices:
         raise ValueError(f"unknown name {value!r}; {_suggest(value, choices)}")
     return value
 
 
-def _suggest(value: str, choices: list[str]) -> str:
+def _suggest(value: str, choices: Collection[str]) -> str:
     near = [choice for choice in choices if choice.startswith(value)]
     near = near or difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
     return (f"did you mean {near[0]!r}? " if near else "") + f"choices: {', '.join(choices)}"
@@ -387,6 +206,11 @@ def _suggest(value: str, choices: list[str]) -> str:
 class Config(Closed):
     """The whole configuration of a results tree."""
 
+    plugins: list[Annotated[str, Field(min_length=1)]] = Field(
+        [],
+        description="Folders of plug-ins: datasets, architectures, attacks, methods, metrics, "
+        "figures and tables of your own, found like those of the package (docs/extend).",
+    )
     results: str = Field(
         "results",
         min_length=1,
@@ -403,6 +227,12 @@ class Config(Closed):
     )
     methods: list[str] = Field(
         min_length=1, description="original (the target model, required) and unlearning methods."
+    )
+    accesses: list[str] = Field(
+        list(REQUIRED_ACCESSES),
+        min_length=1,
+        description="Modules of remibench/attacks: each is fitted as MF and as MIA, and judges "
+        "every model. whitebox and blackbox, the paper's, are required.",
     )
     metrics: list[str] = Field(
         ["accuracy", "cost", "efficacy", "membership"],
@@ -441,24 +271,32 @@ class Config(Closed):
         "candidates, each with its values (see config/study_remi.yaml).",
     )
 
-    @field_validator("datasets", "architectures", "metrics", "across_seeds")
+    @field_validator("datasets", "architectures", "accesses", "metrics", "across_seeds")
     @classmethod
     def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        folders = {"datasets": "data", "architectures": "models"}
-        package = folders.get(info.field_name, info.field_name)
-        return [_known(name, modules(package)) for name in names]
+        package = {"datasets": "data", "architectures": "models", "accesses": "attacks"}
+        known = modules(package.get(info.field_name, info.field_name))
+        return [_known(name, known) for name in names]
+
+    @field_validator("accesses")
+    @classmethod
+    def _accesses(cls, names: list[str]) -> list[str]:
+        for name in REQUIRED_ACCESSES:
+            if name not in names:
+                raise ValueError(f"{name!r} is missing; the paper's tables and figures show it")
+        return names
 
     @field_validator("methods")
     @classmethod
     def _methods(cls, names: list[str]) -> list[str]:
-        names = [_known(name, [ORIGINAL, *METHODS]) for name in names]
+        names = [_known(name, [ORIGINAL, *methods()]) for name in names]
         if ORIGINAL not in names:
             raise ValueError("'original' is missing; every table compares with the target model")
         return names
 
     @field_validator(
         *("datasets", "architectures", "seeds", "forget_ratios"),
-        *("methods", "metrics", "across_seeds"),
+        *("methods", "accesses", "metrics", "across_seeds"),
     )
     @classmethod
     def _unique(cls, values: list) -> list:
@@ -472,7 +310,7 @@ class Config(Closed):
     def _tune(cls, searches: dict[str, Any]) -> dict[str, Any]:
         tunable = {
             name: field.annotation
-            for name, field in Unlearning.model_fields.items()
+            for name, field in cls.model_fields["unlearning"].annotation.model_fields.items()
             if issubclass(field.annotation, Tunable)
         }
         checked = {}
@@ -529,7 +367,8 @@ class Config(Closed):
     @model_validator(mode="after")
     def _sizes(self) -> Config:
         for architecture in self.architectures:
-            if self.data.image_size < (smallest := _min_image_size(architecture)):
+            smallest = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+            if self.data.image_size < smallest:
                 raise ValueError(
                     f"`data.image_size`: {self.data.image_size} is too small for architecture "
                     f"{architecture}; it needs at least {smallest}"
@@ -599,25 +438,106 @@ def _combinations(search: Mapping[str, list[Any]] | list[dict[str, Any]]) -> lis
     ]
 
 
-def load_config(raw: Mapping[str, Any]) -> Config:
-    """Validate a configuration as read from YAML.
+def config_model() -> type[Config]:
+    """The configuration with a section for every unlearning method and attack that there is.
 
     Raises:
-        RemibenchError: The first problem, in one line: key, value, and the nearest key or choices.
+        RemibenchError: A plug-in, or a signature, breaks its contract.
     """
+    plugins = sorted(plugin_files().items())
+    return _config_model(tuple((name, file, file.stat().st_mtime_ns) for name, file in plugins))
+
+
+@cache
+def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
+    check_plugins()
+    parameters = {name: _method_section(name, file) for name, file in modules("unlearning").items()}
+    sections = {name: parameters[entry.module] for name, entry in methods().items()}
+    unlearning = create_model(
+        "Unlearning",
+        __base__=Unlearning,
+        __doc__=Unlearning.__doc__,
+        **{name: (section, section()) for name, section in sections.items()},
+    )
+    fits = {
+        name: read_section(file, "fit_attack", Closed, _camel(name))
+        for name, file in modules("attacks").items()
+    }
+    accesses = create_model(
+        "Accesses",
+        __base__=Closed,
+        __doc__="One membership model for each access.",
+        **{name: (section, section()) for name, section in fits.items()},
+    )
+    attacks = create_model(
+        "Attacks",
+        __base__=Attacks,
+        __doc__=Attacks.__doc__,
+        mf=(
+            accesses,
+            Field(
+                accesses(),
+                description="Membership fingerprinting: the defender's, guides ReMI.",
+            ),
+        ),
+        mia=(
+            accesses,
+            Field(
+                accesses(),
+                description="Membership inference: the attacker's, trained on the shadow model.",
+            ),
+        ),
+    )
+    return create_model(
+        "Config",
+        __base__=Config,
+        __doc__=Config.__doc__,
+        attacks=(attacks, attacks()),
+        unlearning=(unlearning, unlearning()),
+    )
+
+
+def _method_section(name: str, file: Path) -> type[BaseModel]:
+    section = read_section(file, "unlearn", Tunable, _camel(name))
+    if set(section.model_fields) == set(Tunable.model_fields):  # there is nothing to tune
+        return create_model(_camel(name), __base__=Closed, __doc__=section.__doc__)
+    return section
+
+
+def _camel(name: str) -> str:
+    return "".join(map(str.capitalize, name.split("_")))
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """Activate the plug-ins of a configuration as read from YAML, and validate it.
+
+    Raises:
+        RemibenchError: The first problem, in one line: key, value, and the nearest key or choices;
+            or the file of a plug-in, and what it breaks.
+    """
+    folders = raw.get("plugins")
     try:
-        return Config.model_validate(raw)
+        activate(folders if isinstance(folders, list) and all(map(_is_path, folders)) else [])
+        model = config_model()
+    except RemibenchError as error:
+        raise RemibenchError(f"config: {error}") from error
+    try:
+        return model.model_validate(raw)
     except ValidationError as error:
         # A misspelt key is also a missing one: name what was written, not what was not.
         problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
-        raise RemibenchError("config: " + _explain(problems[0])) from error
+        raise RemibenchError("config: " + _explain(problems[0], model)) from error
 
 
-def _explain(problem: Mapping[str, Any]) -> str:
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     path = [str(part) for part in problem["loc"]]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        section = _section(path[:-1])
+        section = _section(path[:-1], model)
         where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
         return (
             f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
@@ -633,8 +553,7 @@ def _explain(problem: Mapping[str, Any]) -> str:
     )
 
 
-def _section(path: list[str]) -> type[BaseModel]:
-    section: type[BaseModel] = Config
+def _section(path: list[str], section: type[BaseModel]) -> type[BaseModel]:
     for part in path:
         section = section.model_fields[part].annotation
     return section
@@ -642,10 +561,14 @@ def _section(path: list[str]) -> type[BaseModel]:
 
 def json_schema() -> dict[str, Any]:
     """JSON schema of the configuration, for editors; ``workflow/schemas`` holds a copy."""
-    schema = Config.model_json_schema()
+    schema = config_model().model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
 
 
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+if __name__ == "__main__":  # with the folders of plug-ins, if their keys are wanted, too
+    try:
+        activate(sys.argv[1:])
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    except RemibenchError as error:
+        sys.exit(str(error))

@@ -36,10 +36,11 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from remibench.attacks.blackbox import BlackBoxAttack
 from remibench.attacks.whitebox import WhiteBoxAttack
-from remibench.config import ACCESSES, METHODS, ORIGINAL, Config, load_config, modules
+from remibench.config import ORIGINAL, Config, load_config
 from remibench.data import dataset_info
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, count_parameters, forward_flops
+from remibench.plugins import methods, modules, plugin_modules
 from remibench.splits import EVALUATED_ON, FITTED_ON, JUDGED_ON, split_dataset
 
 _CELL = r"(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<seed>\d+)"
@@ -47,7 +48,7 @@ OUTPUTS = {  # below the results folder, of every rule that has wildcards
     "prepare_dataset": r"data/(?P<dataset>[^/]+)/",
     "split_dataset": r"data/(?P<dataset>[^/]+)/",
     "train_model": rf"models/{_CELL}/(?P<role>target|shadow)\.",
-    "fit_attack": rf"attacks/{_CELL}/(?P<attack>mf|mia)_(?P<access>{'|'.join(ACCESSES)})\.",
+    "fit_attack": rf"attacks/{_CELL}/(?P<attack>mf|mia)_(?P<access>\w+)\.",
     "score_members": rf"forget/{_CELL}/scores\.npy",
     "measure_losses": rf"forget/{_CELL}/losses\.npy",
     "select_forget_set": rf"forget/{_CELL}/(?P<ratio>0\.\d+)\.npy",
@@ -201,7 +202,10 @@ def role_sizes(images: int, out_of_sample_fraction: float) -> dict[str, int]:
 
 @cache
 def attack_size(access: str, spec: ModelSpec) -> int:
-    """Number of values in an attack's checkpoint; allocates none of them."""
+    """Number of values in an attack's checkpoint; allocates none of them.
+
+    That of a plug-in is not known: it is taken to be as large as the white-box attack.
+    """
     with torch.device("meta"):
         if access == "blackbox":
             attack = BlackBoxAttack(spec.classes)
@@ -225,7 +229,7 @@ def count_work(
     spec: ModelSpec,
     roles: Mapping[str, int],
     epochs: int | None = None,
-) -> float | None:
+) -> float:
     """Floating-point operations of a job.
 
     With F operations for an image's forward pass, a training step's image costs 3F. Of n training
@@ -237,6 +241,7 @@ def count_work(
     - unlearn, retrain: 3F · (n − f) · epochs; fisher: 3F · (n − f)
     - unlearn, remi: per epoch 4F·f (forget and out-of-sample branch), 3F per image of L_cls, and
       F per image of the defender for the stopping rule, which is asked once more at the start
+    - unlearn, a plug-in: 3F · (n − f) · its parameter ``epochs``, else the target's: a guess
     - evaluate: for every ratio F · (n + test + out of sample), and 3F·f for efficacy
 
     Args:
@@ -244,9 +249,6 @@ def count_work(
         spec: Of its model.
         roles: Number of images of every role.
         epochs: Of ReMI, if they are known; else ``max_epochs``, an upper bound.
-
-    Returns:
-        None for a method without formula here.
     """
     flops, train = _image_flops(spec), roles["target_train"]
     forget = float(wildcards.get("ratio", 0)) * train
@@ -258,13 +260,14 @@ def count_work(
         fitted, judged = (
             sum(roles[role] for role in use[wildcards["attack"]]) for use in (FITTED_ON, JUDGED_ON)
         )
-        steps = 6 * attack_size(wildcards["access"], spec) * fitted * params["fit"]["epochs"]
+        epochs = params["fit"].get("epochs", 1)
+        steps = 6 * attack_size(wildcards["access"], spec) * fitted * epochs
         return flops * (fitted + judged) + steps
     if rule == "evaluate":
         backward = 3 * train if "efficacy" in params["metrics"] else 0
         images = train + roles["test"] + roles["out_of_sample"]
         return sum(flops * (images + ratio * backward) for ratio in params["ratios"])
-    module = METHODS[wildcards["method"].partition(",")[0]].module
+    module = methods()[wildcards["method"].partition(",")[0]].module
     if module == "retrain":
         return 3 * flops * (train - forget) * params["training"]["epochs"]
     if module == "fisher":
@@ -296,7 +299,8 @@ def count_work(
         return flops * (first + 3 * (kept + forgotten) * given["epochs"])
     if module == "ssd":
         return 3 * flops * train
-    return None
+    passes = params["parameters"].get("epochs", params["training"]["epochs"])
+    return 3 * flops * (train - forget) * passes
 
 
 def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
@@ -532,10 +536,10 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
             methods = len(set(cfg.methods) - {ORIGINAL}) + candidates
             unlearned = methods * len(cfg.forget_ratios)
             sizes["target and shadow models"] += cells * 2 * model
-            sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in ACCESSES)
+            sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in cfg.accesses)
             sizes["unlearned models"] += cells * unlearned * model
             # The margin, P(member) of every attack, 4 bytes each, and 1 for the subset.
-            outputs = 4 * (1 + 2 * len(ACCESSES)) + 1
+            outputs = 4 * (1 + 2 * len(cfg.accesses)) + 1
             sizes["scores of images"] += cells * (1 + unlearned) * scored * outputs
             sizes["small files (about)"] += round(
                 cells * train * (4 + 8 * sum(cfg.forget_ratios))  # scores and forget sets
@@ -644,9 +648,15 @@ def _explain_hours(
     yield "scaled    by work, at the architecture's speed on another dataset, size or duration"
     yield "borrowed  by work, at another architecture's, precision's or training's speed: rough"
     yield "unknown   jobs that no record tells of; – seconds a job, not counted"
-    remi = [
-        t for t in known if t.kind.startswith("unlearn remi") and known[t].quality != "measured"
-    ]
+    own = ("unlearn remi_whitebox", "unlearn remi_blackbox")
+    remi = [t for t in known if t.kind in own and known[t].quality != "measured"]
+    added = plugin_modules("unlearning")
+    kinds = {f"unlearn {name}" for name, entry in methods().items() if entry.module in added}
+    if guessed := sorted({task.kind for task in tasks} & kinds):
+        yield (
+            f"{', '.join(guessed)}: a plug-in's work is not known; taken to be training on the "
+            "retain set for its `epochs`, or for the target's"
+        )
     if remi:
         yield f"Upper bound: {_figure(hours(remi))} h of ReMI at `max_epochs`; it may stop before."
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import grimp
 
+from remibench.plugins import plugin_files
+
 PACKAGE = "remibench"
 ROOT = Path(__file__).parents[1]
 LIBRARIES = (
@@ -36,7 +38,7 @@ def code_digest(script: Path, *dynamic: str) -> str:
 
     Snakemake notices a change of the script file but not of what it imports. The digest covers the
     modules of this package that the script imports, those that they import in turn, and the
-    ``__init__`` modules on the way.
+    ``__init__`` modules on the way. The modules of active plug-ins are such modules, too.
 
     Args:
         script: The rule's script.
@@ -45,32 +47,41 @@ def code_digest(script: Path, *dynamic: str) -> str:
     roots = _imports(script) | {f"{PACKAGE}.{name}" for name in dynamic}
     digest = hashlib.sha256()
     for module in sorted(_closure(frozenset(roots))):
-        digest.update(f"{module}\0{_module_digest(module)}\n".encode())
+        digest.update(f"{module}\0{_file_digest(_source(module))}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _imports(script: Path) -> set[str]:
-    """Modules of this package that a script imports, by ``import x`` or ``from x import y``."""
-    found = set()
+    """Modules of this package that a script imports, by ``import x`` or ``from x import y``.
+
+    Relative imports, which scripts cannot have, are those of a plug-in.
+    """
+    found, package = set(), f"{PACKAGE}.{script.parent.name}".split(".")
     for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name in _graph().modules}
+    return {name for name in found if name in _graph().modules or name in plugin_files()}
 
 
 @cache
 def _closure(roots: frozenset[str]) -> frozenset[str]:
-    graph = _graph()
+    graph, plugins = _graph(), plugin_files()
     modules: set[str] = set()
     pending = set(roots)
     while pending:
         module = pending.pop()
         modules.add(module)
         parent = module.rpartition(".")[0]
-        found = graph.find_modules_directly_imported_by(module) | ({parent} if parent else set())
+        imported = (
+            _imports(plugins[module])
+            if module in plugins
+            else graph.find_modules_directly_imported_by(module)
+        )
+        found = imported | ({parent} if parent else set())
         pending |= found - modules
     return frozenset(modules)
 
@@ -80,15 +91,20 @@ def _graph() -> grimp.ImportGraph:
     return grimp.build_graph(PACKAGE, cache_dir=None)
 
 
-@cache
-def _module_digest(module: str) -> str:
+def _source(module: str) -> Path:
+    if module in plugin_files():
+        return plugin_files()[module]
     path = ROOT.joinpath(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def environment() -> dict[str, Any]:
-    """Versions, git commit and hardware of this process."""
+    """Versions, git commit, checksums of plug-ins and hardware of this process."""
     return {
         "cpu": _cpu_model(),
         "cpu_count": os.cpu_count(),
@@ -97,6 +113,7 @@ def environment() -> dict[str, Any]:
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "platform": platform.platform(),
+        "plugins": {str(file): _file_digest(file) for _, file in sorted(plugin_files().items())},
         "python": platform.python_version(),
         "remibench": importlib.metadata.version(PACKAGE),
     }

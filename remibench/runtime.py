@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from remibench import plugins
 from remibench.checkpoints import EpochCheckpoint, remove_leftovers, sha256
 from remibench.errors import RemibenchError, TerminatedError
 
@@ -29,6 +30,8 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
 @contextlib.contextmanager
 def job(snakemake) -> Iterator[None]:
     """Run the body of a rule's script: log to the rule's log, report an error in one line.
+
+    The config's plug-ins are parts of the package from here on; an error in one names its file.
 
     The log file gets everything, tracebacks included. The terminal gets one line when the job
     fails, and the process exits with status 1, so that Snakemake removes unfinished outputs.
@@ -47,6 +50,7 @@ def job(snakemake) -> Iterator[None]:
     logging.captureWarnings(capture=True)
     started = time.perf_counter()
     try:
+        plugins.activate(snakemake.config["plugins"])
         for output in snakemake.output:
             remove_leftovers(output)
         if "torch" in sys.modules:
@@ -57,6 +61,8 @@ def job(snakemake) -> Iterator[None]:
         what = " ".join(str(error).split())
         if not isinstance(error, RemibenchError | TerminatedError):
             what = f"{type(error).__name__}: {what}"
+            if where := plugins.origin(error):
+                what = f"{where}: {what}"
         print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
         sys.exit(1)
     logger.info(

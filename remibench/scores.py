@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from remibench.checkpoints import load_arrays, save_arrays
 from remibench.errors import RemibenchError
 
 if TYPE_CHECKING:  # what is compared across seeds needs no torch
+    import torch
+
     from remibench.attacks.features import MembershipFeatures
 
 SUBSETS = ("forget", "retain", "test", "out_of_sample")  # by their number in ``Scores.subset``
@@ -69,22 +71,22 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def score_images(
-    parts: Iterable[MembershipFeatures], attacks: Mapping[str, Callable]
+    parts: Iterable[tuple[MembershipFeatures, Mapping[str, torch.Tensor]]],
 ) -> dict[str, np.ndarray]:
     """A model's ``margins`` and, by its name, every attack's P(member), of all images of all parts.
 
     Args:
-        parts: Attack features of sets of images, which are put one behind the other.
-        attacks: Features → P(member) (N,).
+        parts: Attack features of sets of images, which are put one behind the other, and every
+            attack's P(member) (N,) of them.
 
     Returns:
         (N,) float32 arrays.
     """
     outputs: dict[str, list[np.ndarray]] = {}
-    for features in parts:
+    for features, scores in parts:
         labels = features.label.argmax(dim=1).cpu().numpy()
         of_part = {"margins": margins(features.logits.cpu().numpy(), labels)}
-        of_part |= {name: attack(features).cpu().numpy() for name, attack in attacks.items()}
+        of_part |= {name: values.cpu().numpy() for name, values in scores.items()}
         for name, values in of_part.items():
             outputs.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in outputs.items()}

@@ -8,9 +8,27 @@ import torch
 from smoke import ROOT, copy_repository, snakemake
 from tasks import make_task
 
+from remibench import plugins
+from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, build_model
 
 torch.set_num_threads(1)  # as in a job; small tensors gain nothing from more
+
+
+def pytest_addoption(parser):
+    """``--plugins FOLDER``: what tests/test_contracts.py tests in place of the package's parts."""
+    parser.addoption(
+        "--plugins", dest="plugin_folders", action="append", default=[], metavar="FOLDER"
+    )
+
+
+def pytest_configure(config):
+    """Make the plug-ins parts of the package before any test module asks for the parts."""
+    try:
+        plugins.activate(config.getoption("plugin_folders"))
+        plugins.check_plugins()
+    except RemibenchError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from remibench.config import config_model
 from remibench.models import build_model
 from remibench.training import fit_classifier
 from remibench.unlearning import UnlearningTask
@@ -54,3 +55,9 @@ def duplicate(task, **changes):
 
 def weights(model):
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def default_parameters(method):
+    """A method's parameters where the config says nothing of it."""
+    sections = config_model().model_fields["unlearning"].default
+    return sections.parameters(method, "fmnist", "cnn", 0.1)

@@ -27,9 +27,9 @@ from remibench.across_seeds import (
     rmia,
     ulira,
 )
-from remibench.config import modules
 from remibench.errors import RemibenchError
 from remibench.forgetting import mean_scores, select_forget_set
+from remibench.plugins import modules
 from remibench.reporting import figure_across_seeds, table_across_seeds
 from remibench.reporting.gather import write_csv
 from remibench.reporting.render import use_theme, write_table
@@ -125,8 +125,8 @@ def test_scores_of_all_images_are_joined_with_their_subsets():
         )
         for count in (6, 3)
     ]
-    attacks = {"mia_whitebox": lambda features: features.logits[:, 0] / 4}
-    outputs = score_images(parts, attacks)
+    scores = [{"mia_whitebox": features.logits[:, 0] / 4} for features in parts]
+    outputs = score_images(zip(parts, scores, strict=True))
     assert outputs["margins"].tolist() == [2.0] * 9
     assert outputs["mia_whitebox"].tolist() == [0.5] * 9
     names = [dict(zip(SUBSETS, np.split(np.arange(9), cuts), strict=True)) for cuts in

@@ -5,12 +5,11 @@ from importlib import import_module
 
 import pytest
 import torch
-from tasks import TRAINING, duplicate, weights
+from tasks import TRAINING, default_parameters, duplicate, weights
 from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 
 from remibench.checkpoints import EpochCheckpoint
-from remibench.config import Unlearning
 from remibench.errors import DivergedError
 from remibench.models import build_model
 from remibench.seeding import derive_seed
@@ -22,7 +21,7 @@ WHOLE = {**TRAINING, "batch_size": 16}  # one batch holds every image: its order
 
 
 def unlearn(task, name, **changes):
-    parameters = Unlearning().parameters(name, "fmnist", "cnn", 0.1) | changes
+    parameters = default_parameters(name) | changes
     return import_module(f"remibench.unlearning.{name}").unlearn(task, **parameters)
 
 
@@ -239,7 +238,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(task, name, tmp_path):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_run_that_diverges_says_so(task, name):
-    parameters = Unlearning().parameters(name, "fmnist", "cnn", 0.1)
+    parameters = default_parameters(name)
     with pytest.raises(DivergedError, match="lower the learning rate"):
         run_method(name, task, {**parameters, "learning_rate": 1e30, "epochs": 3})
 

@@ -1,7 +1,7 @@
-"""The documentation: its examples are put into a copy and tested, its numbers recomputed."""
+"""The documentation: its templates are run as plug-ins, its numbers recomputed."""
 
 import ast
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -11,118 +11,76 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from smoke import copy_repository
+from smoke import copy_repository, planned, snakemake
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-EXAMPLES = DOCS / "extend" / "examples"
-PLACES = {  # example → the folder of the package that it goes to
-    "calibration": "metrics",
-    "digits": "data",
-    "figure_test_accuracy": "reporting",
-    "head_retrain": "unlearning",
-    "mlp": "models",
-    "threshold": "attacks",
-}
-CONTRACTS = {  # what the built-in ones are tested for: file → selected tests, over the registries
-    "test_config.py": "schema or described or method_has",
-    "test_data.py": "describes_itself",
-    "test_models.py": "mlp",
-    "test_reporting.py": "label_and_a_colour",
-    "test_unlearning.py": "every_configured_method",
-}
-GRID = {  # the smoke grid, of the new ones
-    "results": "results-extended",
-    "datasets": ["digits"],
-    "architectures": ["mlp"],
-    "methods": ["original", "retrain", "head_retrain"],
-    "metrics": ["accuracy", "calibration", "cost", "efficacy", "membership"],
-}
+TEMPLATES = DOCS / "extend" / "templates"
 
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
-    """A copy of the repository with every example in its place, as its page says."""
-    folder = copy_repository(tmp_path_factory.mktemp("extended"))
-    for name, package in PLACES.items():
-        shutil.copy2(EXAMPLES / f"{name}.py", folder / "remibench" / package)
-        shutil.copy2(EXAMPLES / f"test_{name}.py", folder / "tests")
-        if (entries := EXAMPLES / f"{name}.diff").exists():
-            done = run(["git", "apply", "-C1", "--verbose", entries], folder)
-            assert done.returncode == 0, f"{entries.name} no longer fits:\n{done.stdout}"
-    shutil.copy2(EXAMPLES / "figure_test_accuracy.rst", folder / "workflow" / "report")
-    schema = run([sys.executable, "-m", "remibench.config"], folder).stdout
-    (folder / "workflow/schemas/config.schema.json").write_text(schema, encoding="utf-8")
-    (folder / "config" / "extended.yaml").write_text(yaml.safe_dump(GRID))
-    return folder
+    """A copy of the repository, untouched, and beside it a folder of plug-ins: the templates."""
+    folder = tmp_path_factory.mktemp("extended")
+    repository = copy_repository(folder / "repository")
+    shutil.copytree(TEMPLATES, folder / "mine")
+    grid = yaml.safe_load((TEMPLATES / "grid.yaml").read_text()) | {"plugins": ["../mine"]}
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid))
+    return repository
 
 
-def run(command, folder):
-    """Run a command in a copy, with the copy's package; return it with joined output."""
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "GIT_CEILING_DIRECTORIES": str(folder.parent)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+CONFIGS = ("config/smoke.yaml", "../grid.yaml")
 
 
-def snakemake(folder, *arguments, config="config/extended.yaml"):
-    configs = ["config/smoke.yaml", config]
-    command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", *configs]
-    done = run(command, folder)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+def test_the_templates_pass_the_contract_tests_and_their_own():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests = ["tests/test_contracts.py", TEMPLATES / "tests", "--plugins", TEMPLATES]
+    done = subprocess.run([*command, *tests], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout  # a template of every kind
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20, done.stdout
 
 
-def test_the_examples_pass_their_own_tests_and_the_contracts_of_the_built_in_ones(extended):
-    own = [f"tests/test_{name}.py" for name in PLACES]
-    contracts = [f"tests/{name}" for name in CONTRACTS]
-    selected = " or ".join(
-        [
-            *(f"test_{name}.py" for name in PLACES),
-            *(f"({name} and ({tests}))" for name, tests in CONTRACTS.items()),
-        ]
-    )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected]
-    done = run([*command, *own, *contracts], extended)
-    assert done.returncode == 0, done.stdout
-    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
-    assert passed > 30, done.stdout
+def test_templates_alone_appear_in_every_table_and_figure(extended):
+    """One run with all of them: the smoke grid of the new dataset and architecture."""
+    tree = extended / "results-templates"
+    method = "head_retrain"
+    tables = [  # that have a line or column for every method
+        *("table2_hyperparameters", "table3_classification_accuracy", "table4_whitebox_mia"),
+        *("table5_latency", "table_gaps", "table_calibration"),
+    ]
+    figures = ["figure02_attack_accuracy", "figure04_efficacy", "figure_test_accuracy"]
+    targets = [f"results-templates/tables/{name}.csv" for name in tables]
+    targets += [f"results-templates/figures/{name}.svg" for name in figures]
+    snakemake(extended, *targets, "--cores", "2", config=CONFIGS)
+    for name in tables:
+        assert method in set(pd.read_csv(tree / f"tables/{name}.csv")["method"]), name
+        assert "Last layer" in (tree / f"tables/{name}.html").read_text(), name
+    attacks, *others = ((tree / f"figures/{name}.svg").read_text() for name in figures)
+    assert "MIA, threshold" in attacks
+    for figure in others:
+        assert "Last layer" in figure
+        assert "#c2b280" in figure
+    rows = pd.read_csv(tree / "evaluation.csv")
+    assert set(rows["dataset"]) == {"digits"}
+    assert set(rows["architecture"]) == {"mlp"}
+    assert {"calibration_error", "mia_threshold_rate", "mf_threshold_auc"} <= set(rows["metric"])
+    assert not rows["value"].isna().any()
+    provenance = json.loads((tree / "provenance.json").read_text())["plugins"]
+    assert "../mine/unlearning/head_retrain.py" in provenance
+
+    path = extended.parent / "mine/unlearning/head_retrain.py"
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    again = planned(extended, targets=["results-templates/evaluation.csv"], config=CONFIGS)
+    assert sorted(rule for rule, _ in again) == ["evaluate", "gather", "unlearn"]
+    assert {cell["method"] for rule, cell in again if rule != "gather"} == {method}
 
 
-def test_the_workflow_knows_the_examples(extended):
-    output = snakemake(extended, "--dry-run")
-    for artifact in (
-        "models/digits/mlp/0/target.safetensors",
-        "attacks/digits/mlp/0/mia_threshold.safetensors",
-        "unlearned/digits/mlp/0/head_retrain/0.1.safetensors",
-        "figures/figure_test_accuracy.svg",
-    ):
-        assert f"results-extended/{artifact}" in output
-
-
-def test_the_examples_config_runs_every_method_on_the_new_dataset(extended):
-    output = snakemake(extended, "--dry-run", config=EXAMPLES / "digits.yaml")
-    for method in ("retrain", "fisher", "remi_whitebox", "remi_blackbox"):
-        assert f"results-digits/unlearned/digits/cnn/0/{method}/0.1.safetensors" in output
-
-
-@pytest.mark.slow
-def test_the_workflow_runs_the_examples(extended):
-    snakemake(extended, "--cores", "2")
-    table = pd.read_csv(extended / "results-extended" / "evaluation.csv")
-    assert set(table["method"]) == set(GRID["methods"])
-    assert {"calibration_error", "mia_threshold_rate", "mf_threshold_auc"} <= set(table["metric"])
-    assert not table["value"].isna().any()
-
-
-def test_every_example_is_shown_whole_on_a_page():
+def test_every_template_is_shown_whole_on_a_page():
     pages = "\n".join(page.read_text() for page in (DOCS / "extend").glob("*.md"))
-    shown = set(re.findall(r'^--8<-- "docs/extend/examples/(.+)"$', pages, flags=re.MULTILINE))
-    assert shown == {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    shown = set(re.findall(r'^--8<-- "docs/extend/templates/(.+)"$', pages, flags=re.MULTILINE))
+    files = (path for path in TEMPLATES.rglob("*.*") if "__pycache__" not in path.parts)
+    assert shown == {str(path.relative_to(TEMPLATES)) for path in files}
 
 
 def test_every_page_is_in_the_navigation():

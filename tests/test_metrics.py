@@ -13,7 +13,6 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
 from remibench.attacks.features import MembershipFeatures, membership_features, model_features
-from remibench.config import modules
 from remibench.metrics import (
     Evaluation,
     accuracy,
@@ -26,6 +25,7 @@ from remibench.metrics import (
     two_models,
     worst_decile,
 )
+from remibench.plugins import modules
 from remibench.roc import area_under_roc, true_positives
 from remibench.roc import operating_points as roc_points
 

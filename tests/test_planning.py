@@ -1,5 +1,6 @@
 """The plan: jobs and sizes against closed forms, times recovered from made-up benchmark files."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
-from tasks import duplicate, make_task
+from tasks import default_parameters, duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
-from remibench.config import ACCESSES, METHODS, Unlearning, load_config
+from remibench.config import load_config
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, forward_flops
 from remibench.planning import (
@@ -30,6 +31,7 @@ from remibench.planning import (
     read_records,
     render_plan,
 )
+from remibench.plugins import methods
 from remibench.scores import Scores, save_scores
 
 ROOT = Path(__file__).parents[1]
@@ -209,7 +211,8 @@ def test_scores_of_images_take_the_bytes_of_their_files(tmp_path):
     images = 1000 + 500 + 500  # training set, test role, out-of-sample images of 4,000
     for method, rows in {"original": 1, "retrain": 2, "fisher": 2}.items():
         values = np.zeros((rows, images), np.float32)
-        members = {f"{attack}_{access}": values for attack in ("mf", "mia") for access in ACCESSES}
+        names = itertools.product(("mf", "mia"), ("whitebox", "blackbox"))
+        members = {"_".join(name): values for name in names}
         subset = np.zeros((2, images), np.uint8)
         scores = Scores(np.arange(images), np.array([0.1, 0.5]), subset, values, members)
         save_scores(tmp_path / f"{method}.npz", scores)
@@ -419,7 +422,7 @@ def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch):
         main(["--measured", str(tmp_path)])
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", methods())
 def test_a_methods_work_is_what_torch_counts(name):
     """Within a tenth: the first layer's backward pass needs no gradient of its input."""
     spec = ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
@@ -435,12 +438,12 @@ def test_a_methods_work_is_what_torch_counts(name):
         retain=torch.arange(16, 64),
         out_of_sample=torch.arange(64, 96),
     )
-    parameters = Unlearning().parameters(name, "fmnist", "cnn", 0.25)
+    parameters = default_parameters(name)
     if name.startswith("remi"):
         parameters |= {"max_epochs": 2, "stop": "never", "batch_size": 8}
         parameters |= {"classification_batch_size": 16}
     with FlopCounterMode(display=False) as counter:
-        import_module(f"remibench.unlearning.{METHODS[name].module}").unlearn(task, **parameters)
+        import_module(f"remibench.unlearning.{methods()[name].module}").unlearn(task, **parameters)
     params = {"parameters": parameters, "training": task.training}
     planned = count_work("unlearn", {"method": name, "ratio": "0.25"}, params, spec, roles, 2)
     assert counter.get_total_flops() == pytest.approx(planned, rel=0.1)

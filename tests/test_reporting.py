@@ -19,8 +19,8 @@ from pages import note, shown
 from scipy import stats
 from synthetic import published, synthetic_results
 
-from remibench.config import METHODS as CONFIGURED
 from remibench.config import load_config
+from remibench.plugins import methods
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting import figure02_attack_accuracy as figure02
 from remibench.reporting import figure03_mia_before_after as figure03
@@ -60,7 +60,7 @@ SECONDS = {"retrain": 8.0, "fisher": 1.0, "remi_whitebox": 2.0, "remi_blackbox":
 
 def registry():
     """TABLES and FIGURES of workflow/rules/report.smk; what precedes its rules is Python."""
-    head = (ROOT / "workflow/rules/report.smk").read_text().partition("\n\nfor table")[0]
+    head = (ROOT / "workflow/rules/report.smk").read_text().partition("\nCAPTIONS =")[0]
     names = {}
     exec(head, names)  # noqa: S102 - our own file
     return names["TABLES"], names["FIGURES"]
@@ -678,7 +678,7 @@ def test_a_cell_that_lacks_a_method_or_the_ratio_is_shown_as_not_there():
 
 
 def test_every_method_has_a_label_and_a_colour():
-    assert set(METHODS) == set(COLORS) == {"original", *CONFIGURED}
+    assert set(METHODS) == set(COLORS) == {"original", *methods()}
 
 
 def test_ratios_are_shown_as_they_are():

@@ -28,7 +28,10 @@ def test_a_failed_job_prints_one_line_and_logs_the_traceback(tmp_path, error, li
 from types import SimpleNamespace
 from remibench.errors import RemibenchError
 from remibench.runtime import job
-given = SimpleNamespace(log=[{str(tmp_path / "a.log")!r}], output=[], rule="train_model", threads=1)
+given = SimpleNamespace(
+    log=[{str(tmp_path / "a.log")!r}], output=[], rule="train_model", threads=1,
+    config=dict(plugins=[]),
+)
 with job(given):
     raise {type(error).__name__}({str(error)!r})
 """
@@ -49,7 +52,7 @@ from remibench.runtime import job, progress_checkpoint
 given = SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], output=[], input=dict(), wildcards=dict(), rule="fit_attack",
     threads=1, params=type("Params", (dict,), dict(progress="p"))(),
-    config=dict(checkpoint_seconds=60),
+    config=dict(checkpoint_seconds=60, plugins=[]),
 )
 with job(given):
     if {began}:

@@ -163,7 +163,7 @@ def test_candidates_are_all_combinations_and_carry_their_values():
         (search(fischer={}), "`tune`: unknown name 'fischer'; did you mean 'fisher'?"),
         (search(fisher={"alfa": [1]}), "`tune`: unknown name 'alfa'; did you mean 'alpha'?"),
         (search(fisher={"alpha": [-1]}), "`tune`: fisher.alpha: input should be greater than 0"),
-        (search(retrain={}), "unknown name 'retrain'; choices: fisher"),
+        (search(retrain={}), "unknown name 'retrain'; choices: bad_teacher"),
         (search(fisher={"values_from": ["x"]}), "unknown name 'values_from'"),
         (
             search(fisher={}),

@@ -15,7 +15,7 @@ import yaml
 from safetensors.numpy import load_file
 from smoke import ROOT, compare_results, configure, copy_repository, planned, results, snakemake
 
-from remibench.config import METHODS
+from remibench.plugins import methods
 from remibench.scores import SUBSETS, Scores, load_scores, save_scores
 
 REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation
@@ -227,7 +227,7 @@ def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, t
 
 
 def test_a_class_too_small_for_a_ratio_is_named(project):
-    untuned = {method: {"values_from": None} for method in METHODS if method != "retrain"}
+    untuned = {method: {"values_from": None} for method in methods() if method != "retrain"}
     configure(project, forget_ratios=[0.999], unlearning=untuned)
     done = snakemake(project, check=False)
     assert done.returncode != 0

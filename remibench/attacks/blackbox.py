@@ -8,6 +8,7 @@ evaluation need not import ART.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -17,6 +18,9 @@ from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, sa
 from remibench.errors import RemibenchError
 from remibench.seeding import derive_seed
 from remibench.training import History
+
+if TYPE_CHECKING:
+    from remibench.parameters import Positive, PositiveFloat
 
 ACCESS = "blackbox"
 
@@ -72,20 +76,24 @@ def fit_attack(
     *,
     what: str,
     seed: int,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
+    epochs: Positive = 100,
+    learning_rate: PositiveFloat = 1e-4,
+    batch_size: Positive = 100,
     progress: EpochCheckpoint | None = None,
 ) -> tuple[BlackBoxAttack, History]:
     """Fit ART's attack on cached posteriors and labels (its network and scaler: "nn", "standard").
 
-    ART runs the whole training in one call: it is not resumed, and there is no history.
+    ART runs the whole training in one call: it is not resumed, and there is no history. The
+    defaults are ART's.
 
     Args:
         members, nonmembers: Features of the two training populations.
         what: Name for the error message.
         seed: Seed of initialisation and shuffling.
-        epochs, learning_rate, batch_size: ART's ``nn_model_*``.
+        epochs: ART's nn_model_epochs.
+        learning_rate: ART's nn_model_learning_rate.
+        batch_size: ART's nn_model_batch_size.
+        progress: Not used.
 
     Raises:
         RemibenchError: ART's training diverged.

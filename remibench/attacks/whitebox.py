@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,6 +13,9 @@ from remibench.attacks.features import MembershipFeatures
 from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.seeding import derive_seed
 from remibench.training import History, fit
+
+if TYPE_CHECKING:
+    from remibench.parameters import Positive, PositiveFloat
 
 ACCESS = "whitebox"
 
@@ -136,17 +140,19 @@ def fit_attack(
     *,
     what: str,
     seed: int,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
+    epochs: Positive = 50,
+    learning_rate: PositiveFloat = 1e-5,
+    batch_size: Positive = 64,
     progress: EpochCheckpoint | None = None,
 ) -> tuple[WhiteBoxAttack, History]:
     """Train the white-box membership model with Adam and cross-entropy.
 
     Args:
         members, nonmembers: Features of the two training populations.
-        what, seed, epochs, batch_size, progress: See :func:`remibench.training.fit`.
+        what, seed, progress: See :func:`remibench.training.fit`.
+        epochs: Passes over the attack's training features.
         learning_rate: Of Adam.
+        batch_size: Samples per step.
     """
     features = MembershipFeatures.concatenate([members, nonmembers])
     device = features.loss.device

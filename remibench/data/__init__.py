@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from remibench.plugins import call
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -83,4 +85,4 @@ def load_dataset(name: str, options: LoadOptions) -> RawDataset:
         RemibenchError: Its files are not found and cannot be downloaded, or are not what was
             published, or cannot be used.
     """
-    return import_module(f"remibench.data.{name}").load(options)
+    return call(import_module(f"remibench.data.{name}"), "load", RawDataset, options)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from numbers import Real
 from typing import Any
 
 import torch
 
 from remibench.attacks.features import MembershipFeatures
 from remibench.models import Classifier
+from remibench.plugins import broken
 
 Rows = Iterable[tuple[str, str, float]]
 
@@ -43,3 +46,24 @@ class Evaluation:
     before: Callable[[], MembershipFeatures]
     training: Mapping[str, Any]
     seed: int
+
+
+def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]:
+    """The rows of the metric of that name.
+
+    Raises:
+        RemibenchError: A row is no (subset, metric, number); names the metric's file.
+    """
+    name = f"remibench.metrics.{metric}"
+    rows = []
+    for row in import_module(name).measure(evaluation):
+        match row:
+            case (str(), str(), Real()) if row[0] in (*evaluation.subsets, ""):
+                rows.append(row)
+            case _:
+                raise broken(
+                    name,
+                    f"`measure` yielded {row!r:.80}; it yields (subset, metric, number), the "
+                    'subset one of forget, retain, test and ""',
+                )
+    return rows

@@ -19,6 +19,7 @@ from torch import nn
 from remibench.checkpoints import fill_module, load_tensors, save_tensors
 from remibench.errors import RemibenchError
 from remibench.layers import use_fast_convolutions
+from remibench.plugins import call
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def _assemble(spec: ModelSpec) -> Classifier:
             f"architecture {spec.architecture} needs images of at least {smallest}×{smallest} "
             f"pixels, got {spec.image_size}×{spec.image_size}; raise `data.image_size`"
         )
-    backbone, width = module.build_backbone(spec.channels, spec.image_size)
+    given = (spec.channels, spec.image_size)
+    backbone, width = call(module, "build_backbone", tuple, *given)
     use_fast_convolutions(backbone)
     return Classifier(backbone, width, spec)
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.reporting.panels import Bar, draw_bars
-from remibench.reporting.results import Results
+from remibench.reporting.results import Results, made_colour
 from remibench.reporting.statistics import summarise
 
 BARS = [  # colours that no method has; black-box access is hatched
@@ -30,12 +30,24 @@ def data(results: Results) -> pd.DataFrame:
     return summarise(values(results), ["dataset", "architecture", "bar"])
 
 
+def bars(results: Results) -> list[Bar]:
+    """The paper's attacks, then those of plug-ins that were run."""
+    run = values(results)["bar"].unique()
+    known = {bar.key for bar in BARS}
+    added = [name for name in run if name not in known]
+    labels = {name: name.replace("_", ", ", 1).replace("_", " ") for name in added}
+    return BARS + [
+        Bar(name, label.replace("mf", "MF", 1).replace("mia", "MIA", 1), made_colour(name))
+        for name, label in labels.items()
+    ]
+
+
 def draw(results: Results) -> Figure:
     """One panel per dataset, one group per architecture."""
     return draw_bars(
         data(results),
         values(results),
-        BARS,
+        bars(results),
         results.names,
         results.architectures,
         ylabel="Accuracy of the membership model",

@@ -2,18 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import colorsys
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from remibench import plugins
 from remibench.checkpoints import load_table
 from remibench.reporting.gather import TEXT
 from remibench.reporting.statistics import summarise
 
-METHODS = {  # name in config and CSV → label in tables and figures, in the order of display
+
+class Display(Mapping[str, str]):
+    """How each method is shown: those that are listed, then others by what their files say.
+
+    Looked up when asked, since a job knows its plug-ins only after it has imported this.
+
+    Args:
+        listed: By method, in the order of display.
+        found: Of another method, from its name, entry and file.
+    """
+
+    def __init__(
+        self,
+        listed: Mapping[str, str],
+        found: Callable[[str, plugins.MethodEntry, Path], str],
+    ) -> None:
+        self._listed, self._found = listed, found
+
+    def __getitem__(self, method: str) -> str:
+        if method in self._listed:
+            return self._listed[method]
+        entry = self._others()[method]
+        return self._found(method, entry, plugins.modules("unlearning")[entry.module])
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._listed
+        yield from self._others()
+
+    def __len__(self) -> int:
+        return len(self._listed) + len(self._others())
+
+    def _others(self) -> dict[str, plugins.MethodEntry]:
+        every = plugins.methods().items()
+        return {name: entry for name, entry in every if name not in self._listed}
+
+
+def _label(method: str, entry: plugins.MethodEntry, file: Path) -> str:
+    label = plugins.constant(file, "LABEL")
+    if label is None:
+        return method.replace("_", " ").capitalize()
+    return f"{label} ({entry.guide.replace('box', '-box')})" if entry.guide else label
+
+
+def _colour(method: str, entry: plugins.MethodEntry, file: Path) -> str:
+    stated = plugins.constant(file, "COLOUR")
+    return made_colour(method) if stated is None or entry.guide else stated
+
+
+def made_colour(name: str) -> str:
+    """A colour made of a name, the same everywhere; two names may come near each other."""
+    digest = hashlib.sha256(name.encode()).digest()
+    hue, light = digest[0] / 256, 0.35 + 0.2 * digest[1] / 256
+    channels = colorsys.hls_to_rgb(hue, light, 0.65)
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+_LABELS = {  # name in config and CSV → label in tables and figures, in the order of display
     "original": "Before",
     "retrain": "Retraining",
     "fisher": "Fisher",
@@ -27,8 +86,9 @@ METHODS = {  # name in config and CSV → label in tables and figures, in the or
     "salun": "SalUn",
     "ssd": "SSD",
 }
+METHODS = Display(_LABELS, _label)
 PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
-COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-blind readers
+_COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-blind readers
     "original": "#7f7f7f",
     "retrain": "#009e73",
     "fisher": "#e69f00",
@@ -42,6 +102,7 @@ COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-bli
     "salun": "#44aa99",
     "ssd": "#000000",
 }
+COLORS = Display(_COLORS, _colour)
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
 ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
 ACROSS_SEEDS = [*CELL, "subset", "metric", "value", "models"]

@@ -31,7 +31,8 @@ def build(results: Results) -> pd.DataFrame:
         {"forget_ratio": float, "architecture": object, "parameter": object}
     )
     joined = keyed.merge(paper.rename(columns={"dataset": "paper_dataset"}), how="left", on=keys)
-    joined.loc[~joined["method"].str.startswith("remi"), "paper"] = float("nan")
+    guided = joined["method"].isin(("remi_whitebox", "remi_blackbox"))
+    joined.loc[~guided, "paper"] = float("nan")
     return joined.drop(columns="paper_dataset")
 
 

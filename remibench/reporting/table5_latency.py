@@ -10,6 +10,7 @@ TITLE = "Latency of unlearning (seconds)"
 ALL = "all cells"
 PUBLISHED = {"retrain": "retraining_s", "remi_whitebox": "remi_total_s"}
 AXES = CELL[:3]
+ACCESS = {"remi_whitebox": "white-box", "remi_blackbox": "black-box"}
 
 
 def build(results: Results) -> pd.DataFrame:
@@ -86,19 +87,15 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
         for method in displayed(table["method"])[1:]:
             row = numbers.get((dataset, architecture, percent(ratio), method))
             line[f"{METHODS[method]} (s)"] = _seconds(row)
-            if method.startswith("remi"):
-                line[f"of it L_G ({_access(method)})"] = _part(row)
-                line[f"Speed-up ({_access(method)})"] = _speedup(row)
+            if access := ACCESS.get(method):
+                line[f"of it L_G ({access})"] = _part(row)
+                line[f"Speed-up ({access})"] = _speedup(row)
         lines.append(line)
     return pd.DataFrame(lines)
 
 
 def _key(row: tuple) -> tuple[str, str, str]:
     return row.dataset, row.architecture, percent(row.forget_ratio)
-
-
-def _access(method: str) -> str:
-    return {"remi_whitebox": "white-box", "remi_blackbox": "black-box"}[method]
 
 
 def _seconds(row: tuple | None) -> str:

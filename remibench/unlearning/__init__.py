@@ -25,6 +25,7 @@ from remibench.attacks.features import (
 from remibench.checkpoints import EpochCheckpoint
 from remibench.errors import DivergedError
 from remibench.models import Classifier, ModelSpec
+from remibench.plugins import broken
 from remibench.runtime import autocast
 from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features
@@ -150,10 +151,12 @@ def run_method(
 
     Raises:
         DivergedError: A loss or a weight is not finite, and ``may_diverge`` is not set.
+        RemibenchError: The method left something else than its contract says; names its file.
     """
-    started = time.perf_counter()
+    started, method = time.perf_counter(), f"remibench.unlearning.{module}"
+    shapes = {key: value.shape for key, value in task.model.state_dict().items()}
     try:
-        history = import_module(f"remibench.unlearning.{module}").unlearn(task, **parameters)
+        history = import_module(method).unlearn(task, **parameters)
         for name, weight in task.model.named_parameters():
             if not weight.isfinite().all():
                 raise DivergedError(f"{module}: {name!r} is not finite; lower the learning rate")
@@ -164,7 +167,28 @@ def run_method(
         for weight in task.model.parameters():
             torch.nn.init.zeros_(weight)
         return [{"epoch": 0, "seconds": time.perf_counter() - started, "diverged": 1}]
+    for key, value in task.model.state_dict().items():
+        if shapes.pop(key, None) != value.shape:
+            shapes[key] = value.shape
+    if shapes:
+        raise broken(
+            method, f"`unlearn` changed the shape of {min(shapes)!r}; it changes values alone"
+        )
+    if task.model.training:
+        raise broken(
+            method, "`unlearn` left the model in training mode; end with task.model.eval()"
+        )
+    if not isinstance(history, list) or not history or not all(map(_is_record, history)):
+        raise broken(
+            method,
+            f"`unlearn` returned {history!r:.80}; it returns one record per epoch, with `epoch` "
+            "and `seconds`",
+        )
     return history
+
+
+def _is_record(record: object) -> bool:
+    return isinstance(record, Mapping) and {"epoch", "seconds"} <= record.keys()
 
 
 def unlearning_cost(history: History, loading_seconds: float) -> dict[str, float]:

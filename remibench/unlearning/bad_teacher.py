@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import torch
 from torch.nn import functional
 
@@ -10,19 +12,25 @@ from remibench.seeding import derive_seed
 from remibench.training import History, fit, predict
 from remibench.unlearning import UnlearningTask
 
+if TYPE_CHECKING:
+    from pydantic import Field
+
+    from remibench.parameters import Positive, PositiveFloat
+
 
 def unlearn(
     task: UnlearningTask,
     *,
-    learning_rate: float,
-    epochs: int,
-    retain_share: float,
-    temperature: float,
-    batch_size: int,
+    learning_rate: PositiveFloat = 1e-4,
+    epochs: Positive = 1,
+    retain_share: Annotated[float, Field(gt=0, le=1)] = 0.3,
+    temperature: PositiveFloat = 1.0,
+    batch_size: Positive = 256,
 ) -> History:
     """Minimise the mean of KL(teacher ‖ student): on D_f a random network's, else the target's.
 
     The divergence of an image is a sum over classes; public code divides it by their number.
+    Defaults as published.
 
     Args:
         task: The unlearning task.

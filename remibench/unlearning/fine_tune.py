@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from remibench.training import History, fit_classifier
 from remibench.unlearning import UnlearningTask
 
+if TYPE_CHECKING:
+    from remibench.parameters import Positive, PositiveFloat
 
-def unlearn(task: UnlearningTask, *, learning_rate: float, epochs: int) -> History:
-    """Minimise the cross-entropy on D_r with the target's optimiser.
+
+def unlearn(
+    task: UnlearningTask, *, learning_rate: PositiveFloat = 0.02, epochs: Positive = 5
+) -> History:
+    """Minimise the cross-entropy on D_r with the target's optimiser; defaults as published.
 
     Args:
         task: The unlearning task.

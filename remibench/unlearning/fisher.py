@@ -8,6 +8,7 @@ diagonal is a sum of squared per-sample gradients, not a squared batch mean.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,9 +16,16 @@ from remibench.per_sample import second_moments
 from remibench.training import History
 from remibench.unlearning import UnlearningTask
 
+if TYPE_CHECKING:
+    from remibench.parameters import PositiveFloat
+
 
 def unlearn(
-    task: UnlearningTask, *, alpha: float, max_std: float, last_layer_factor: float
+    task: UnlearningTask,
+    *,
+    alpha: PositiveFloat = 3e-6,
+    max_std: PositiveFloat = 1e-3,
+    last_layer_factor: PositiveFloat = 10.0,
 ) -> History:
     """Add noise to every weight: w ← w + min(√(α/F), max_std) · n, n ~ N(0, 1).
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import torch
 
 from remibench.training import History, fit
 from remibench.unlearning import UnlearningTask, draw, sgd
 
+if TYPE_CHECKING:
+    from pydantic import Field
 
-def unlearn(task: UnlearningTask, *, learning_rate: float, alpha: float, epochs: int) -> History:
+    from remibench.parameters import Positive, PositiveFloat
+
+
+def unlearn(
+    task: UnlearningTask,
+    *,
+    learning_rate: PositiveFloat = 0.01,
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.95,
+    epochs: Positive = 5,
+) -> History:
     """Minimise α·L(D_r) − (1 − α)·L(D_f), L being the cross-entropy.
 
-    A step takes a batch of D_r and as many images of D_f, drawn anew.
+    A step takes a batch of D_r and as many images of D_f, drawn anew. Defaults as published.
 
     Args:
         task: The unlearning task.

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from remibench.training import History, fit
 from remibench.unlearning import UnlearningTask, wrong_labels
 
+if TYPE_CHECKING:
+    from remibench.parameters import Positive, PositiveFloat
 
-def unlearn(task: UnlearningTask, *, learning_rate: float, epochs: int) -> History:
+
+def unlearn(
+    task: UnlearningTask, *, learning_rate: PositiveFloat = 1e-4, epochs: Positive = 3
+) -> History:
     """Minimise the cross-entropy on D_r and on D_f with wrong labels, drawn once.
+
+    Defaults as published.
 
     Args:
         task: The unlearning task.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from remibench.parameters import Positive, PositiveFloat
 
+GUIDES = ("whitebox", "blackbox")
 logger = logging.getLogger("remibench")
 
 
@@ -118,7 +119,8 @@ def unlearn(
         max_epochs: Stop here at the latest.
         epoch_over: An epoch has as many steps as a pass over the forget set (in batches of
             batch_size) or over the retain set (in batches of classification_batch_size).
-        stop: matched: as above; never: after max_epochs.
+        stop: matched: once MF calls no larger share of D_f members than of out-of-sample images;
+            never: after max_epochs.
         batch_size: Forget images, and as many out-of-sample images, per step.
         classification_batch_size: Images in L_cls per step.
         classification_data: Images of L_cls: forget and retain set, or one of them.

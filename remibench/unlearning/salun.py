@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import torch
 
 from remibench.training import History, fit
 from remibench.unlearning import UnlearningTask, sgd, wrong_labels
 
+if TYPE_CHECKING:
+    from pydantic import Field
 
-def unlearn(task: UnlearningTask, *, learning_rate: float, epochs: int, share: float) -> History:
+    from remibench.parameters import Positive, PositiveFloat
+
+
+def unlearn(
+    task: UnlearningTask,
+    *,
+    learning_rate: PositiveFloat = 0.013,
+    epochs: Positive = 10,
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5,
+) -> History:
     """Minimise the cross-entropy on D_r and on D_f with wrong labels, within the saliency mask.
 
     Weights outside the mask keep their values to the bit: neither weight decay nor momentum
-    reaches them, as they do in public code.
+    reaches them, as they do in public code. Defaults as published.
 
     Args:
         task: The unlearning task.
         learning_rate: Of SGD, with the target's momentum, weight decay and batch size.
         epochs: Passes over forget and retain set.
-        share: Share of the weights in the mask, see :func:`saliency_mask`.
+        share: Share of the weights that may change: those in the mask.
     """
     masks = saliency_mask(task, share)
     before = [weight.detach().clone() for weight in task.model.parameters()]

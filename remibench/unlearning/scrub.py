@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch.nn import functional
@@ -13,19 +14,24 @@ from remibench.errors import DivergedError
 from remibench.training import History, epoch_randomness, predict
 from remibench.unlearning import UnlearningTask, sgd, shuffled
 
+if TYPE_CHECKING:
+    from pydantic import Field
+
+    from remibench.parameters import Positive, PositiveFloat
+
 logger = logging.getLogger("remibench")
 
 
 def unlearn(
     task: UnlearningTask,
     *,
-    learning_rate: float,
-    alpha: float,
-    gamma: float,
-    temperature: float,
-    max_steps: int,
-    epochs: int,
-    batch_size: int,
+    learning_rate: PositiveFloat = 5e-4,
+    alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.001,
+    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.99,
+    temperature: PositiveFloat = 4.0,
+    max_steps: Positive = 2,
+    epochs: Positive = 3,
+    batch_size: Positive = 64,
 ) -> History:
     """Alternate passes: maximise KL(teacher ‖ student) on D_f; minimise γ·L + α·KL on D_r.
 

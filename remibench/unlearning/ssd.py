@@ -7,6 +7,7 @@ squares means over batches.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,17 +15,22 @@ from remibench.per_sample import second_moments
 from remibench.training import History
 from remibench.unlearning import UnlearningTask
 
+if TYPE_CHECKING:
+    from remibench.parameters import PositiveFloat
 
-def unlearn(task: UnlearningTask, *, alpha: float, dampening: float) -> History:
+
+def unlearn(
+    task: UnlearningTask, *, alpha: PositiveFloat = 10.0, dampening: PositiveFloat = 1.0
+) -> History:
     """Where F_f > α·F_D: w ← w · min(λ·F_D / F_f, 1). Nothing is trained.
 
     F_f and F_D are the means of (∂ log p(y_n | x_n) / ∂w)² over the forget set and over the whole
-    training set.
+    training set. Defaults as published.
 
     Args:
         task: The unlearning task.
         alpha: α, how much more a weight must matter to the forget set.
-        dampening: λ.
+        dampening: λ, dampens the weights that do.
     """
     started = time.perf_counter()
     sums = [

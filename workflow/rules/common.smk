@@ -5,8 +5,9 @@ from functools import partial
 from glob import glob
 from pathlib import Path
 
-from remibench.config import ACCESSES, METHODS, ORIGINAL, load_config
+from remibench.config import ORIGINAL, load_config
 from remibench.errors import RemibenchError
+from remibench.plugins import methods, modules, plugin_modules, title_and_caption
 from remibench.provenance import code_digest
 from remibench.resources import job_resources
 
@@ -19,12 +20,14 @@ if Path(cfg.results).is_file():
 # What jobs read from the config itself, defaults resolved: no result depends on it.
 config["data"] = cfg.data.model_dump()
 config["checkpoint_seconds"] = cfg.checkpoint_seconds
+config["plugins"] = cfg.plugins
 
 
 pathvars:
     results=cfg.results,
 
 
+METHODS = methods()
 # A method, or a candidate of `tune`: its method and the values that are its own.
 METHOD = rf"(?:{'|'.join(METHODS)})(?:,\w+=[^,/]+)*"
 
@@ -35,7 +38,7 @@ wildcard_constraints:
     seed=r"\d+",
     role="target|shadow",
     attack="mf|mia",
-    access="|".join(ACCESSES),
+    access="|".join(modules("attacks")),
     method=METHOD,
     ratio=r"0\.\d+",
 

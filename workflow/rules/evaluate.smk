@@ -19,7 +19,7 @@ rule evaluate:
         attacks=expand(
             "<results>/attacks/{{dataset}}/{{architecture}}/{{seed}}/{attack}_{access}.safetensors",
             attack=["mf", "mia"],
-            access=ACCESSES,
+            access=cfg.accesses,
         ),
     output:
         table=EVALUATED["table"],
@@ -43,8 +43,7 @@ rule evaluate:
         device=cfg.device,
         code=lambda w: code(
             "evaluate.py",
-            "attacks.whitebox",
-            "attacks.blackbox",
+            *(f"attacks.{access}" for access in cfg.accesses),
             f"models.{w.architecture}",
             *(f"metrics.{metric}" for metric in cfg.metrics),
         ),
@@ -58,7 +57,7 @@ rule gather:
         attacks=cells(
             "<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
             attack=["mf", "mia"],
-            access=ACCESSES,
+            access=cfg.accesses,
         ),
         histories=cells(
             UNLEARNED["history"],

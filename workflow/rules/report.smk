@@ -1,5 +1,7 @@
 """Tables and figures: one rule each, from a module of remibench/reporting and a caption.
 
+Those of plug-ins are all made, and their docstrings are their captions.
+
 The paper's appendix repeats figures at other forget ratios: the same module, other options.
 What a run consists of (datasets, models, attacks, …) are pages of one rule, `overview`.
 """
@@ -76,6 +78,13 @@ PAGES = {  # name in remibench/reporting/overview.py and of the caption: categor
     "hyperparameters": ("Run", "parameters of every cell"),
     "provenance": ("Run", "provenance"),
 }
+CAPTIONS = {}  # of plug-ins: shown by workflow/report/plugin.rst
+for name, file in plugin_modules("reporting").items():
+    title, CAPTIONS[name] = title_and_caption(file)
+    if name.startswith("table"):
+        TABLES[name] = title
+    else:
+        FIGURES[name] = (name, {}, title)
 
 
 for table, title in TABLES.items():
@@ -91,7 +100,7 @@ for table, title in TABLES.items():
             tex=f"<results>/tables/{table}.tex",
             html=report(
                 f"<results>/tables/{table}.html",
-                caption=f"../report/{table}.rst",
+                caption=f"../report/{'plugin' if table in CAPTIONS else table}.rst",
                 category="Tables",
                 labels={"table": title},
             ),
@@ -104,6 +113,7 @@ for table, title in TABLES.items():
             **needs(table),
         params:
             module=table,
+            caption=CAPTIONS.get(table, ""),
             code=code("table.py", f"reporting.{table}"),
         script:
             "../scripts/table.py"
@@ -119,7 +129,7 @@ for figure, (module, options, title) in FIGURES.items():
         output:
             svg=report(
                 f"<results>/figures/{figure}.svg",
-                caption=f"../report/{module}.rst",
+                caption=f"../report/{'plugin' if module in CAPTIONS else module}.rst",
                 category="Figures",
                 labels={"figure": title},
             ),
@@ -134,6 +144,7 @@ for figure, (module, options, title) in FIGURES.items():
         params:
             module=module,
             options=options,
+            caption=CAPTIONS.get(module, ""),
             code=code("figure.py", f"reporting.{module}"),
         script:
             "../scripts/figure.py"

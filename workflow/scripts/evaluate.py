@@ -1,17 +1,16 @@
 """Measure one method's unlearned models, all forget ratios, on one target model."""
 
 from functools import cache
-from importlib import import_module
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from remibench.attacks import load_attack
+from remibench.attacks import load_attack, membership
 from remibench.attacks.features import model_features
 from remibench.checkpoints import load_array, load_arrays, load_images, load_json, save_table
-from remibench.metrics import Evaluation
+from remibench.metrics import Evaluation, measure
 from remibench.models import ModelSpec, load_model
 from remibench.runtime import job, select_device
 from remibench.scores import join_scores, save_scores, score_images
@@ -44,8 +43,11 @@ with job(snakemake):
             model, loaded = load_model(model_path, spec, device), model_path
             features = model_features(model, images, labels, params.precision)
             unseen = model_features(model, *out_of_sample, params.precision)
-            outputs.append(score_images((features, unseen), attacks))
-            scores = {name: attack(features) for name, attack in attacks.items()}
+            scores, others_scores = (
+                {name: membership(attack, seen) for name, attack in attacks.items()}
+                for seen in (features, unseen)
+            )
+            outputs.append(score_images([(features, scores), (unseen, others_scores)]))
         forget = load_array(forget_path)
         subsets = {
             "forget": forget,
@@ -68,10 +70,9 @@ with job(snakemake):
             seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), "evaluate"),
         )
         for metric in params.metrics:
-            measured = import_module(f"remibench.metrics.{metric}").measure(evaluation)
             rows += [
                 {**axes, "forget_ratio": ratio, "subset": subset, "metric": name, "value": value}
-                for subset, name, value in measured
+                for subset, name, value in measure(metric, evaluation)
             ]
     save_table(snakemake.output.table, rows)
     joined = join_scores(np.concatenate((pool, others)), divisions, outputs)

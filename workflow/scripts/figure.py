@@ -2,6 +2,9 @@
 
 from importlib import import_module
 
+from matplotlib.figure import Figure
+
+from remibench.plugins import call
 from remibench.reporting.render import use_theme, write_figure
 from remibench.reporting.results import Results
 from remibench.runtime import job
@@ -10,5 +13,5 @@ with job(snakemake):
     use_theme()
     module = import_module(f"remibench.reporting.{snakemake.params.module}")
     results = Results.read(**dict(snakemake.input.items()))
-    figure = module.draw(results, **snakemake.params.options)
+    figure = call(module, "draw", Figure, results, **snakemake.params.options)
     write_figure(figure, **dict(snakemake.output.items()))

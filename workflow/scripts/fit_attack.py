@@ -2,10 +2,12 @@
 
 from importlib import import_module
 
+from remibench.attacks import membership
 from remibench.attacks.features import model_features
 from remibench.checkpoints import load_arrays, load_images, load_json, save_table
 from remibench.metrics.membership import attack_quality
 from remibench.models import ModelSpec, load_model
+from remibench.plugins import call
 from remibench.runtime import job, progress_checkpoint, select_device
 from remibench.seeding import derive_seed
 from remibench.splits import FITTED_ON, JUDGED_ON
@@ -24,14 +26,19 @@ with job(snakemake):
         return model_features(model, images, labels, params.precision)
 
     progress = progress_checkpoint(snakemake)
-    attack, _ = import_module(f"remibench.attacks.{cell.access}").fit_attack(
+    attack, _ = call(
+        import_module(f"remibench.attacks.{cell.access}"),
+        "fit_attack",
+        tuple,
         *(features(fitted_on, role) for role in FITTED_ON[cell.attack]),
         what=f"{cell.attack} {cell.access}",
         seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access),
         progress=progress,
         **params.fit,
     )
-    members, nonmembers = (attack(features(target, role)) for role in JUDGED_ON[cell.attack])
+    members, nonmembers = (
+        membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
+    )
     attack.save(snakemake.output.attack)
     save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
     progress.delete()

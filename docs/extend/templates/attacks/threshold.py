@@ -11,7 +11,7 @@ from remibench.attacks.features import MembershipFeatures
 from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.training import History
 
-ACCESS = "threshold"
+ACCESS = "threshold"  # the file's name
 
 
 class ThresholdAttack(nn.Module):
@@ -39,6 +39,8 @@ class ThresholdAttack(nn.Module):
         return attack.eval()
 
 
+# Parameters of its own would stand among these, with type and default, and be its section of the
+# config, `attacks: {mf: {threshold: {…}}}`.
 def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,

@@ -1,4 +1,4 @@
-"""Retrain the last layer alone, on the retain set (EU-k with k = 1, Goel et al. 2022)."""
+"""Retraining of the last layer alone, on the retain set (EU-k with k = 1, Goel et al. 2022)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from remibench.parameters import Positive, PositiveFloat
 from remibench.seeding import derive_seed
 from remibench.training import History, fit, predict
 from remibench.unlearning import UnlearningTask
 
+LABEL = "Last layer"  # in tables and figures; without it, the file's name
+COLOUR = "#c2b280"  # in figures; without it, one made of the name
 
-def unlearn(task: UnlearningTask, *, epochs: int, learning_rate: float) -> History:
+
+# After the star: its section of the config, `unlearning: {head_retrain: {epochs: 5}}`.
+def unlearn(
+    task: UnlearningTask, *, epochs: Positive = 10, learning_rate: PositiveFloat = 1e-2
+) -> History:
     """Forget the last layer, and fit a new one to the features of the retain set.
 
     The backbone stays as it is: what it has learned of the forget set remains.

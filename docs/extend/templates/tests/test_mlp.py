@@ -1,4 +1,4 @@
-"""The perceptron; what every architecture promises is in test_models.py."""
+"""The perceptron; what every architecture promises is in tests/test_contracts.py."""
 
 import pytest
 import torch

@@ -1,0 +1,9 @@
+"""Types of parameters, for the signatures of unlearning methods and attacks, and for the config."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=1e-4, lt=1)]  # smaller ones have no plain decimal file name
