@@ -28,19 +28,20 @@ def merge(base, overlay):
 
 
 BENEATH = {  # what a preset is laid over, besides the default
-    "fmnist_cnn.yaml": "paper.yaml",
-    "study_remi.yaml": "paper.yaml",
-    "fisher_alpha.yaml": "paper.yaml",
-    "remi_never_stops.yaml": "all_methods.yaml",
+    "fmnist_cnn.yaml": ["paper.yaml"],
+    "study_remi.yaml": ["paper.yaml"],
+    "study_resnet18.yaml": ["paper.yaml", "study_remi.yaml"],
+    "mechanism.yaml": ["paper.yaml", "study_remi.yaml"],
+    "fisher_alpha.yaml": ["paper.yaml"],
+    "remi_never_stops.yaml": ["all_methods.yaml"],
 }
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
 def test_presets_are_valid_over_what_they_are_laid_over(preset):
     config = default()
-    if preset.name in BENEATH:
-        beneath = ROOT / "config" / BENEATH[preset.name]
-        config = merge(config, yaml.safe_load(beneath.read_text()))
+    for beneath in BENEATH.get(preset.name, []):
+        config = merge(config, yaml.safe_load((ROOT / "config" / beneath).read_text()))
     load_config(merge(config, yaml.safe_load(preset.read_text())))
 
 
