@@ -139,3 +139,13 @@ def candidates(wildcards):
         )
     searched = [name for method in cfg.tune for name in cfg.candidates(method)]
     return cells(EVALUATED["table"], method=[ORIGINAL, "retrain", *searched])
+
+
+def traced():
+    """All candidates of white-box ReMI: each is its run, ended after some epochs."""
+    if "remi_whitebox" not in cfg.tune:
+        sys.exit(
+            "config: `tune.remi_whitebox` lists no epochs; "
+            "lay config/mechanism.yaml over config/study_remi.yaml"
+        )
+    return cfg.candidates("remi_whitebox")

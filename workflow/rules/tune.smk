@@ -3,16 +3,6 @@
 TRACE = "<results>/mechanism/{dataset}/{architecture}/{seed}/{ratio}"
 
 
-def traced():
-    """All candidates of white-box ReMI: each is its run, ended after some epochs."""
-    if "remi_whitebox" not in cfg.tune:
-        sys.exit(
-            "config: `tune.remi_whitebox` lists no epochs; "
-            "lay config/mechanism.yaml over config/study_remi.yaml"
-        )
-    return cfg.candidates("remi_whitebox")
-
-
 rule choose_candidates:
     input:
         **GATHERED,
