@@ -36,7 +36,9 @@ rule judge_readings:
         **GATHERED,
         candidates=candidates,
     output:
+        evaluation="<results>/study/evaluation.csv",
         csv="<results>/study/readings.csv",
+        md="<results>/study/readings.md",
         tex="<results>/study/readings.tex",
         html="<results>/study/readings.html",
     log:

@@ -1,7 +1,8 @@
 """Judge all readings of a method's loss against the paper and retraining."""
 
+from remibench.checkpoints import atomic_path
 from remibench.reporting.gather import join_evaluations, write_csv
-from remibench.reporting.render import write_formatted
+from remibench.reporting.render import to_markdown, write_formatted
 from remibench.reporting.results import Results
 from remibench.runtime import job
 from remibench.study import NOTE, format_readings, judge_readings
@@ -11,7 +12,10 @@ with job(snakemake):
     evaluation = join_evaluations(given.pop("candidates"))
     results = Results.read(**given)
     readings = judge_readings(evaluation, results.published, results.paper_names)
+    write_csv(output.evaluation, evaluation)
     write_csv(output.csv, readings)
     table = format_readings(readings, results.published, results.paper_names)
     note = f"{NOTE} {results.remarks}"
+    with atomic_path(output.md) as temporary:
+        temporary.write_text(to_markdown(table) + "\n", encoding="utf-8")
     write_formatted(table, "Readings of ReMI's loss", note, output.tex, output.html)
