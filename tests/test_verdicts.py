@@ -1,6 +1,8 @@
 """Verdicts by hand-made numbers: the rule, Holm's correction, and what is not decided."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,13 +15,13 @@ from synthetic import synthetic_results
 from remibench.errors import RemibenchError
 from remibench.reporting import figure_search, figure_verdicts, stopping
 from remibench.reporting.render import use_theme
-from remibench.reporting.results import METHODS, Results
+from remibench.reporting.results import HYPERPARAMETERS, METHODS, Results
 from remibench.reporting.table_verdicts import (
     ABOVE,
     ALIKE,
     BELOW,
     COLUMNS,
-    INDISTINGUISHABLE,
+    EQUIVALENT,
     KEEPS,
     LEAKS,
     LOSES,
@@ -34,6 +36,7 @@ from remibench.reporting.table_verdicts import (
 )
 
 CELL = ("fmnist", "cnn")
+DEFAULT = Path(__file__).parents[1] / "docs/results/default"
 JITTER = np.array([-0.004, 0.004, -0.002, 0.002, 0.001, -0.001])  # six seeds, mean 0
 
 
@@ -101,7 +104,7 @@ def test_equal_differences_vary_by_an_image():
     [
         ((ABOVE, ALIKE, ALIKE, ALIKE), "leaks, keeps utility"),
         ((BELOW, ALIKE, ALIKE, BELOW), "over-forgets, loses utility"),
-        ((ALIKE, ALIKE, ALIKE, ALIKE), INDISTINGUISHABLE),
+        ((ALIKE, ALIKE, ALIKE, ALIKE), EQUIVALENT),
         ((ALIKE, ABOVE, ALIKE, ALIKE), "as retraining, keeps utility"),
         ((UNDECIDED, ALIKE, ABOVE, ALIKE), KEEPS),
         ((UNDECIDED, ALIKE, UNDECIDED, BELOW), LOSES),
@@ -128,7 +131,7 @@ def test_every_verdict_from_hand_made_numbers():
     assert found.loc["original", "verdict"] == LEAKS
     assert found.loc["fisher", "verdict"] == f"{LEAKS}, {LOSES}"
     assert found.loc["remi_whitebox", "verdict"] == f"{OVER_FORGETS}, {KEEPS}"
-    assert found.loc["remi_blackbox", "verdict"] == INDISTINGUISHABLE
+    assert found.loc["remi_blackbox", "verdict"] == EQUIVALENT
     assert found.loc["fine_tune", "membership"] == UNDECIDED
     assert found.loc["fisher", "test_gap"] == pytest.approx(-0.2)
     assert set(found["n"]) == {6}
@@ -273,6 +276,31 @@ def test_the_search_is_drawn_at_the_best_of_the_other_parameters():
     assert axis.get_xscale() == "log"
     ring = next(line for line in axis.lines if line.get_ms() == 7)
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (1e-6, 0.1)
+
+
+def test_trees_that_differ_in_more_than_the_rule_are_no_pairs():
+    def with_parameters(results, **values):
+        rows = [(*CELL, 0.1, "remi_whitebox", name, value) for name, value in values.items()]
+        return replace(results, hyperparameters=pd.DataFrame(rows, columns=HYPERPARAMETERS))
+
+    ruled, unruled = trees()
+    ruled = with_parameters(ruled, stop="matched", learning_rate="0.01")
+    stopping.build(ruled, with_parameters(unruled, stop="never", learning_rate="0.01"))
+    with pytest.raises(RemibenchError, match="`stop: matched` where `never` is expected"):
+        stopping.build(ruled, with_parameters(unruled, stop="matched", learning_rate="0.01"))
+    with pytest.raises(RemibenchError, match="more than the rule: .*learning_rate"):
+        stopping.build(ruled, with_parameters(unruled, stop="never", learning_rate="0.02"))
+
+
+def test_a_tree_of_a_method_that_is_not_here_says_so(tmp_path):
+    tree = shutil.copytree(DEFAULT, tmp_path / "tree", ignore=shutil.ignore_patterns("figures"))
+    table = tree / "evaluation.csv"
+    table.write_text(table.read_text().replace(",fisher,", ",head_retrain,"))
+    with pytest.raises(RemibenchError, match=r"'head_retrain', which is no method here; .*plugins"):
+        Results.of_tree(tree)
+    (tree / "config.yaml").unlink()
+    with pytest.raises(RemibenchError, match=r"config\.yaml: No such file"):
+        Results.of_tree(tree)
 
 
 def test_a_tree_is_read_with_the_papers_numbers(tmp_path):

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from remibench import plugins
 from remibench.checkpoints import load_table
+from remibench.errors import RemibenchError
 from remibench.reporting.gather import TEXT
 from remibench.reporting.statistics import summarise
 
@@ -188,10 +190,27 @@ class Results:
 
     @classmethod
     def of_tree(cls, folder: str | Path) -> Results:
-        """Read a results tree, or a published one, and the paper's numbers of this repository."""
+        """Read a results tree, or a published one, and the paper's numbers of this repository.
+
+        Raises:
+            RemibenchError: A file is missing or damaged, or a method's plug-in is not there.
+        """
         names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
         paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
-        return cls.read(**paths, published=sorted(map(str, PAPER.glob("*.csv"))))
+        results = cls.read(**paths, published=sorted(map(str, PAPER.glob("*.csv"))))
+        config = Path(folder, "config.yaml")
+        try:
+            plugins.activate(yaml.safe_load(config.read_text(encoding="utf-8")).get("plugins", []))
+        except OSError as error:
+            raise RemibenchError(
+                f"{config}: {error.strerror}; every results tree has one"
+            ) from error
+        if unknown := sorted(set(results.evaluation["method"]) - set(METHODS)):
+            raise RemibenchError(
+                f"{paths['evaluation']} has the method {unknown[0]!r}, which is no method "
+                f"here; name its folder in `plugins` of {config}"
+            )
+        return results
 
     @property
     def methods(self) -> list[str]:

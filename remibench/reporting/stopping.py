@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from remibench.errors import RemibenchError
 from remibench.reporting.comparisons import REFERENCE
@@ -27,7 +28,7 @@ from remibench.reporting.render import readable, use_theme, write_figure, write_
 from remibench.reporting.results import COLORS, METHODS, Results, count_seeds, percent
 from remibench.reporting.statistics import holm, paired_differences, t_interval
 from remibench.reporting.table_gaps import margin
-from remibench.reporting.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text, locate
+from remibench.reporting.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
 
 TITLE = "ReMI with and without its stopping rule"
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
@@ -51,7 +52,8 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
         the runs with the rule that it ended).
 
     Raises:
-        RemibenchError: The trees have no cell in common, or their retrained models differ.
+        RemibenchError: The trees have no cell in common, their retrained models differ, or ReMI's
+            parameters do, other than ``stop: matched`` and ``stop: never``.
     """
     gaps = [_gaps(results) for results in (ruled, unruled)]
     both = gaps[0].merge(gaps[1], on=[*AXES, "quantity"], suffixes=("_ruled", "_unruled"))
@@ -64,6 +66,7 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
             f"the trees' retrained models of seed {seed} differ, so their runs are no pairs; make "
             "both with one config but for `unlearning`, on one machine"
         )
+    _check_parameters(ruled, unruled)
     ended = ruled.endings.set_index(AXES)
     epochs = {"ruled": ended["epoch"], "unruled": unruled.endings.set_index(AXES)["epoch"]}
     records = []
@@ -76,11 +79,33 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
             record |= {f"{side}_low": low, f"{side}_high": high}
             record[f"{side}_epochs"] = epochs[side].reindex(keys).mean()
         differences = paired_differences(rows["gap_unruled"], rows["gap_ruled"])
-        where = locate(differences, width=0.0, resolution=0.0)
-        record |= {"difference": where["gap"], "low": where["low"], "high": where["high"]}
-        records.append({**record, "p": where["p"], "met": ended["met"].reindex(keys).mean()})
+        low, high = t_interval(differences)
+        record |= {"difference": differences.mean(), "low": low, "high": high}
+        varies = len(differences) > 1 and np.ptp(differences) > 0
+        p = stats.ttest_1samp(differences, 0).pvalue if varies else np.nan
+        records.append({**record, "p": p, "met": ended["met"].reindex(keys).mean()})
     table = pd.DataFrame(records)
     return table.assign(p_holm=holm(table.pop("p").to_numpy()))
+
+
+def _check_parameters(ruled: Results, unruled: Results) -> None:
+    """Refuse trees that differ in more of ReMI than in the rule, or not in the rule."""
+    keys = [*CELL, "parameter"]
+    tables = []
+    for results, stop in ((ruled, "matched"), (unruled, "never")):
+        table = results.hyperparameters
+        values = table[table["method"].str.startswith("remi_")].set_index(keys)["value"]
+        rules = values[values.index.get_level_values("parameter") == "stop"]
+        if not (rules == stop).all():
+            raise RemibenchError(
+                f"ReMI has `stop: {rules[rules != stop].iloc[0]}` where `{stop}` is expected; give "
+                "the tree with the stopping rule first"
+            )
+        tables.append(values.drop(rules.index).astype(str))
+    one, other = tables[0].align(tables[1], join="inner")
+    if (differ := one.index[one != other]).size:
+        cell = ", ".join(map(str, differ[0]))
+        raise RemibenchError(f"the trees differ in more than the rule: {cell}; make both alike")
 
 
 def _gaps(results: Results) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Beyond the paper: which methods leak, over-forget, lose utility, or are like retraining.
 
-The rule, stated before the runs that it judges. Four quantities of every method are compared with
-retraining's, paired over seeds: white-box MIA rate on the forget set, and accuracy on forget set,
+The rule, stated before the run of all methods (``docs/results/all_methods``). Four quantities of
+every method are compared with retraining's, paired over seeds: white-box MIA rate on the forget set, and accuracy on forget set,
 retain set and test images. With a margin m (``table_gaps.MARGINS``) the mean difference lies above
 +m, below −m, or within ±m. Only the one of these statements that the sample mean lies in is tested:
 
@@ -16,7 +16,7 @@ fewer than two seeds. A share of n images is taken to vary by no less than 1/n b
 Membership, from the MIA rate: above *leaks*, below *over-forgets* (the Streisand effect: forgotten
 images stand out by looking less like members than they should), within *as retraining*. Utility,
 from retain and test images: any below *loses utility*, none of them *not decided* otherwise *keeps
-utility*. *Indistinguishable*: all four within.
+utility*. *Equivalent*: all four within.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ QUANTITIES = {  # name in columns → metric, subset
 ABOVE, BELOW, ALIKE, UNDECIDED = "above", "below", "within", "not decided"
 LEAKS, OVER_FORGETS, AS_RETRAINING = "leaks", "over-forgets", "as retraining"
 LOSES, KEEPS = "loses utility", "keeps utility"
-INDISTINGUISHABLE = "indistinguishable"
+EQUIVALENT = "equivalent"
 MEMBERSHIP = {ABOVE: LEAKS, BELOW: OVER_FORGETS, ALIKE: AS_RETRAINING, UNDECIDED: UNDECIDED}
 LABELS = {
     "mia": "MIA rate D_f",
@@ -98,7 +98,7 @@ def conclude(places: dict[str, str]) -> tuple[str, str, str]:
     kept = [places["retain"], places["test"]]
     utility = LOSES if BELOW in kept else UNDECIDED if UNDECIDED in kept else KEEPS
     if set(places.values()) == {ALIKE}:
-        return membership, utility, INDISTINGUISHABLE
+        return membership, utility, EQUIVALENT
     said = [word for word in (membership, utility) if word != UNDECIDED]
     return membership, utility, ", ".join(said) or UNDECIDED
 
@@ -212,7 +212,7 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
         "set as a share, accuracies in points. Leaks, over-forgets: the MIA rate lies above, below "
         "retraining's by more than .05; loses utility: accuracy on retain or test images lies "
         "below it by more than 2 points; as retraining, keeps utility: shown to lie within these "
-        "margins (or above, for utility); indistinguishable: all four within. Every statement at "
+        "margins (or above, for utility); equivalent: all four within. Every statement at "
         "the 5 % level after Holm's correction over all methods and quantities of a cell; not "
         f"decided: these seeds show none of them. {remarks}"
     )
