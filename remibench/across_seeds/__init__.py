@@ -89,9 +89,9 @@ def attack_rates(
 
     Yields:
         ``<name>_auc``, ``<name>_tpr_at_1pct``, ``<name>_tpr_at_0.1pct``, each with ``_low`` and
-        ``_high``: the 95 % t-interval over held-out seeds. It is symmetric, since its ends are not cut
-        off at 0 and 1; and it covers less than 95 %, since held-out seeds share what the attack is
-        fitted on (docs/metrics.md). NaN where a rate is not measurable with so few negatives
+        ``_high``: the 95 % t-interval over held-out seeds. It is symmetric, since its ends are not
+        cut off at 0 and 1; and it covers less than 95 %, since held-out seeds share what the attack
+        is fitted on (docs/metrics.md). NaN where a rate is not measurable with so few negatives
         (:func:`remibench.roc.true_positives`).
     """
     pairs = list(zip(positives, negatives, strict=True))
