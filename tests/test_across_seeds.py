@@ -181,6 +181,23 @@ def test_rates_of_an_attack_are_means_over_held_out_seeds_with_their_interval():
     assert np.isnan(lone["x_auc_low"])
 
 
+def test_an_interval_that_goes_beyond_1_keeps_its_half_width_in_the_table():
+    positives = [np.array([2.0, 3]), np.array([2.0, 3]), np.array([0.0, 3])]
+    found = dict(attack_rates("ulira", positives, [np.array([0.5, 1])] * 3))  # AUC 1, 1, .5
+    half = stats.t.ppf(0.975, 2) * np.std([1, 1, 0.5], ddof=1) / 3**0.5
+    assert found["ulira_auc_high"] == pytest.approx(5 / 6 + half)
+    assert found["ulira_auc_high"] > 1
+    cell = ("fmnist", "cnn", 0.1, "fisher", "forget")
+    rows = pd.DataFrame([(*cell, *row, 3) for row in found.items()], columns=ACROSS_SEEDS)
+    results = replace(synthetic_results(("fmnist",), ("cnn",), seeds=1), across_seeds=rows)
+    text = table_across_seeds.layout(table_across_seeds.build(results)).set_index("quantity")
+    assert text.loc["U-LiRA: AUC D_f", "Fisher"] == f"0.833 ± {half:.3f}"
+    figure = figure_across_seeds.draw(results)
+    (bar,) = figure.axes[0].collections
+    assert bar.get_segments()[0][:, 0] == pytest.approx([5 / 6 - half, 1])
+    plt.close(figure)
+
+
 @pytest.mark.parametrize("name", modules("across_seeds"))
 def test_every_module_measures_shares_and_divergences_by_unique_names(name):
     module = import_module(f"remibench.across_seeds.{name}")
@@ -190,7 +207,7 @@ def test_every_module_measures_shares_and_divergences_by_unique_names(name):
         assert subset in SUBSETS
         assert isinstance(value, float)
         assert metric.startswith((name, "epsilon"))
-        assert not value < 0
+        assert not value < 0 or metric.endswith("_low")
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4])

@@ -47,13 +47,32 @@ def tree(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize(
-    "folder", sorted(p.parent for p in PUBLISHED.glob("*/evaluation.csv")), ids=lambda p: p.name
-)
+MADE = sorted(path.parent for path in PUBLISHED.glob(f"*/{PAGE}") if BEGIN in path.read_text())
+
+
+@pytest.mark.parametrize("folder", MADE, ids=lambda path: path.name)
 def test_every_committed_page_is_made_from_the_files_beside_it(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / folder.name)
     write_page(copy)
     assert (copy / PAGE).read_bytes() == (folder / PAGE).read_bytes()
+
+
+def test_the_default_grids_page_is_among_those_that_are_made():
+    assert DEFAULT in MADE
+
+
+def test_what_was_compared_across_seeds_is_published_where_it_was(tree, tmp_path):
+    target = tmp_path / "x"
+    (tree / "across_seeds.csv").write_text("value\n1\n")
+    (tree / "across_seeds" / "fmnist_embedded").mkdir(parents=True)
+    (tree / "across_seeds" / "fmnist_embedded" / "fisher.csv").write_text("value\n1\n")
+    done = publish(tree, target)
+    assert (target / "across_seeds.csv").read_text() == "value\n1\n"
+    assert "[across_seeds.csv](across_seeds.csv)" in lines(target, "| [across_seeds.csv]")
+    assert done.left_out["across_seeds"] == 1
+    (tree / "across_seeds.csv").unlink()
+    publish(tree, target)  # of a run that no longer compares
+    assert not (target / "across_seeds.csv").exists()
 
 
 def test_what_belongs_is_copied_and_the_rest_is_counted(tree, tmp_path):

@@ -25,7 +25,8 @@ LINE = 0.22  # inches of a method's line, and of a forget ratio in it
 def draw(results: Results) -> Figure:
     """One row of panels per dataset and architecture, one line per method, one point per ratio.
 
-    Points are on the forget set; bars are 95 % t-intervals over held-out seeds, of attacks alone.
+    Points are on the forget set; bars are 95 % t-intervals over held-out seeds, of attacks alone,
+    cut off at 0 and 1.
     A line from top to bottom is where retraining lies: .5 for attacks, else its noise floor.
     """
     table = build(results)
@@ -94,7 +95,8 @@ def _panel(
                 continue
             at = number + (place - (len(ratios) - 1) / 2) * 0.8 / len(ratios)
             if pd.notna(row["low"]):
-                axis.hlines(at, row["low"], row["high"], color=COLORS[method], linewidth=1)
+                ends = np.clip([row["low"], row["high"]], 0, 1)  # attacks alone have them
+                axis.hlines(at, *ends, color=COLORS[method], linewidth=1)
             point = {"color": COLORS[method], "ms": 4, "clip_on": False}
             axis.plot(row["value"], at, _marker(place), **point)
             drawn = True

@@ -34,6 +34,7 @@ COPIED = {".csv", ".html", ".json", ".png", ".svg", ".tex", ".txt", ".yaml"}
 PICTURES = {".png"}  # all others are text
 BEGIN = "<!-- written by hand: from here to the next such line, `make publish` keeps it -->"
 END = "<!-- end of what is written by hand -->"
+OPTIONAL = ("across_seeds.csv",)  # top-level files that only some runs have
 UNWRITTEN = "No interpretation has been written yet."
 
 
@@ -76,6 +77,8 @@ def publish(results: str | Path, folder: str | Path) -> Published:
     for name in REQUIRED:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
+    for name in OPTIONAL:
+        (folder / name).unlink(missing_ok=True)
     for path in files:
         target = folder / path.relative_to(results)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +164,7 @@ def _choose(results: Path) -> tuple[list[Path], Counter[str]]:
         top = path.relative_to(results).parts[0]
         if path.is_dir() or top.startswith("."):
             continue
-        if top in REQUIRED and path.suffix in COPIED:
+        if top in (*REQUIRED, *OPTIONAL) and path.suffix in COPIED:
             chosen.append(path)
         else:
             left_out[top] += 1
