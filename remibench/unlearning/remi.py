@@ -88,7 +88,7 @@ def unlearn(
     loss: Literal["gaussian_kl", "gaussian_bound", "bernoulli_kl", "paired_kl"] = "gaussian_kl",
     scores: Literal["probability", "logit"] = "probability",
     std_floor: PositiveFloat = 0.2,
-    direction: Literal["from_forget", "from_out_of_sample"] = "from_forget",
+    direction: Literal["from_forget", "from_out_of_sample"] = "from_out_of_sample",
     out_of_sample_gradient: bool = False,
     learning_rate: PositiveFloat = 1e-2,
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
