@@ -52,7 +52,8 @@ def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]
     """The rows of the metric of that name.
 
     Raises:
-        RemibenchError: There are no rows, or one is no (subset, metric, number); names the metric's file.
+        RemibenchError: It returned no rows, or one is no (subset, metric, number); names the
+            metric's file.
     """
     name = f"remibench.metrics.{metric}"
     given, rows = import_module(name).measure(evaluation), []
