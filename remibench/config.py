@@ -9,6 +9,7 @@ import csv
 import difflib
 import itertools
 import json
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
@@ -420,14 +421,24 @@ class Config(Closed):
 
 
 def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:
-    """A candidate's value of one parameter, as the section takes it."""
+    """A candidate's value of one parameter, as the section takes it and as a file's name can."""
     _known(name, [key for key in section.model_fields if key != "values_from"])
     try:
-        return getattr(section.model_validate({name: value}), name)
+        valid = getattr(section.model_validate({name: value}), name)
     except ValidationError as error:
         problem = error.errors()[0]
         message = f"{method}.{name}: {problem['msg'].lower()}; got {problem['input']!r}"
         raise ValueError(message) from error
+    try:
+        again = getattr(section.model_validate({name: str(valid)}), name)
+    except ValidationError:
+        again = None
+    if valid is None or again != valid or not re.fullmatch(r"[^,/{}<>\n]+", str(valid)):
+        raise ValueError(
+            f"{method}.{name}: a candidate is part of file names, as {name}=value; "
+            f"got {valid!r}; give a number, true, false or a word"
+        )
+    return valid
 
 
 def _combinations(search: Mapping[str, list[Any]] | list[dict[str, Any]]) -> list[dict[str, Any]]:

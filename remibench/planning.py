@@ -260,7 +260,7 @@ def count_work(
         fitted, judged = (
             sum(roles[role] for role in use[wildcards["attack"]]) for use in (FITTED_ON, JUDGED_ON)
         )
-        epochs = params["fit"].get("epochs", 1)
+        epochs = params["fit"].get("epochs") or 1
         steps = 6 * attack_size(wildcards["access"], spec) * fitted * epochs
         return flops * (fitted + judged) + steps
     if rule == "evaluate":
@@ -299,7 +299,7 @@ def count_work(
         return flops * (first + 3 * (kept + forgotten) * given["epochs"])
     if module == "ssd":
         return 3 * flops * train
-    passes = params["parameters"].get("epochs", params["training"]["epochs"])
+    passes = params["parameters"].get("epochs") or params["training"]["epochs"]
     return 3 * flops * (train - forget) * passes
 
 

@@ -57,7 +57,7 @@ def activate(folders: Sequence[str | Path]) -> None:
 
     Raises:
         RemibenchError: A folder does not exist or holds no sub-folder of ``CONTRACTS``; the name of
-            a module is taken, or cannot be a module's.
+            a module is taken, or cannot be a module's; an ``__init__.py`` is not empty.
     """
     found: dict[str, Path] = {}
     for folder in map(Path, folders):
@@ -71,6 +71,10 @@ def activate(folders: Sequence[str | Path]) -> None:
             )
         for kind in CONTRACTS:
             for file in sorted((root / kind).glob("*.py")):
+                if file.stem == "__init__":
+                    if file.read_bytes().strip():
+                        raise RemibenchError(f"{file}: the package has its own; delete the file")
+                    continue
                 if not file.stem.isidentifier():
                     raise RemibenchError(f"{file}: no module's name; use letters, digits and _")
                 module, own = f"remibench.{kind}.{file.stem}", ROOT / kind / file.name

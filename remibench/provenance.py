@@ -113,10 +113,15 @@ def environment() -> dict[str, Any]:
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "platform": platform.platform(),
-        "plugins": {str(file): _file_digest(file) for _, file in sorted(plugin_files().items())},
+        "plugins": plugin_digests(),
         "python": platform.python_version(),
         "remibench": importlib.metadata.version(PACKAGE),
     }
+
+
+def plugin_digests() -> dict[str, str]:
+    """The SHA-256 of every file of the active plug-ins."""
+    return {str(file): _file_digest(file) for _, file in sorted(plugin_files().items())}
 
 
 def _cpu_model() -> str:

@@ -56,13 +56,22 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
             f"{file}, line {node.lineno}: `{function}` takes ({', '.join(positional)}, *, …), its "
             f"parameters after the star; got ({ast.unparse(arguments)})"
         )
+    keywords = [argument.arg for argument in arguments.kwonlyargs]
+    for keyword in given:
+        if keyword not in keywords:
+            raise RemibenchError(
+                f"{file}, line {node.lineno}: `{function}` takes no `{keyword}`; it is called with "
+                f"({', '.join(positional)}, *, {', '.join(given)}, …)"
+            )
     described = describe(ast.get_docstring(node) or "")
     names = constants(tree) | NAMES
     fields: dict[str, Any] = {}
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if argument.arg in given:
             continue
-        if argument.arg in base.model_fields:
+        if argument.arg.startswith("_"):
+            raise RemibenchError(f"{file}: the parameter `{argument.arg}` begins with _; rename it")
+        if argument.arg in base.model_fields or hasattr(base, argument.arg):  # ``copy``, …
             raise RemibenchError(f"{file}: the parameter `{argument.arg}` is taken; rename it")
         where = f"{file}, line {argument.lineno}: parameter `{argument.arg}` of `{function}`"
         if argument.annotation is None or default is None:
@@ -71,8 +80,9 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
             )
         try:
             annotation, value = _evaluate(argument.annotation, names), _evaluate(default, names)
+            parameter = create_model("Parameter", x=(annotation, ...))
+            value = parameter.model_validate({"x": value}, strict=True).x
             field = Field(value, description=described.get(argument.arg))
-            create_model("Parameter", x=(annotation, ...)).model_validate({"x": value})
         except ValidationError as error:
             message = error.errors()[0]["msg"].lower()
             raise RemibenchError(f"{where}: its default: {message}; got {value!r}") from error

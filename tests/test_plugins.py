@@ -6,6 +6,8 @@ That the templates are good ones, and run, is in test_docs.py.
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -21,8 +23,16 @@ from remibench.data import LoadOptions, load_dataset
 from remibench.errors import RemibenchError
 from remibench.metrics import Evaluation, measure
 from remibench.models import ModelSpec, build_model
-from remibench.planning import Job, Record, Timings, disk_space, planned_task, render_plan
-from remibench.provenance import code_digest
+from remibench.planning import (
+    Job,
+    Record,
+    Timings,
+    count_work,
+    disk_space,
+    planned_task,
+    render_plan,
+)
+from remibench.provenance import code_digest, plugin_digests
 from remibench.reporting.results import COLORS, METHODS
 from remibench.unlearning import run_method
 
@@ -130,6 +140,13 @@ def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
     text = render_plan(cfg, jobs, records, 1)
     assert "unlearn head_retrain: a plug-in's work is not known" in text
     assert disk_space(cfg, 2)["attacks"] > 0
+    spec, roles = ModelSpec("mlp", 1, 8, 10, (0.5,), (0.5,)), defaultdict(lambda: 100)
+    params = {"parameters": {"epochs": None}, "training": {"epochs": 2}, "fit": {"epochs": None}}
+    target = count_work("unlearn", forgotten | {"method": "retrain"}, params, spec, roles)
+    assert count_work("unlearn", forgotten, params, spec, roles) == target
+    once = params | {"fit": {"epochs": 1}}
+    works = [count_work("fit_attack", fitted, each, spec, roles) for each in (params, once)]
+    assert works[0] == works[1]
 
 
 def test_the_schema_knows_the_keys_of_plugins(write):
@@ -178,6 +195,18 @@ BROKEN = {  # file, text, what is said of it
         "`a` of `unlearn`: its default: input should be greater than 0; got -1",
     ),
     "type": (UNLEARN, "def unlearn(task, *, a: open('x') = 1): ...", 'cannot read "open'),
+    "default as text": (
+        UNLEARN,
+        'def unlearn(task, *, a: Positive = "5"): ...',
+        "`a` of `unlearn`: its default: input should be a valid integer; got '5'",
+    ),
+    "private": (UNLEARN, "def unlearn(task, *, _a: int = 1): ...", "`_a` begins with _; rename it"),
+    "of pydantic": (UNLEARN, "def unlearn(task, *, copy: int = 1): ...", "`copy` is taken; rename"),
+    "no progress": (
+        "attacks__bad",
+        "ACCESS = 'bad'\ndef fit_attack(members, nonmembers, *, what, seed): ...\nload_attack = 1",
+        "bad.py, line 2: `fit_attack` takes no `progress`; it is called with",
+    ),
     "reserved": (UNLEARN, "def unlearn(task, *, values_from: int = 1): ...", "`values_from` is t"),
     "guide": (UNLEARN, f"GUIDES = ('none',)\n{GOOD}", "`GUIDES` lists attacks .*got .'none'"),
     "colour": (UNLEARN, f"COLOUR = 'red'\n{GOOD}", "`COLOUR` is a colour, .*got 'red'"),
@@ -213,6 +242,31 @@ def test_a_plugin_that_breaks_its_contract_is_named_with_the_config(write, name)
         load(write(**{file: text}))
     assert f"mine/{file.replace('__', '/')}.py" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_init_is_ignored_and_a_whole_number_is_a_float(write):
+    text = "def unlearn(task, *, a: float = 1): ..."
+    folder = write(unlearning__whole=text)
+    init = Path(folder, "unlearning/__init__.py")
+    init.write_text("\n")
+    cfg = load(folder)
+    value = cfg.unlearning.whole.a
+    assert (value, type(value)) == (1.0, float)
+    init.write_text("x = 1")
+    with pytest.raises(RemibenchError, match=r"mine/unlearning/__init__\.py: .*delete the file"):
+        load(folder)
+
+
+@pytest.mark.parametrize("value", [None, [1, 2], [1], "a,b", "a/b", "{a}", "", 5])
+def test_a_candidate_that_no_file_name_can_hold_is_refused(write, value):
+    text = """
+        def unlearn(task, *, a: str | None = "x", b: list[int] | int | str | None = 1): ...
+    """
+    folder, name = write(unlearning__odd=text), "b" if value in ([1, 2], [1], 5) else "a"
+    with pytest.raises(
+        RemibenchError, match=rf"^config: `tune`: odd\.{name}: a candidate is .*got"
+    ):
+        load(folder, tune={"odd": {name: [value]}})
 
 
 def test_a_folder_that_is_none_or_holds_no_parts_is_named(write, tmp_path):
@@ -256,6 +310,49 @@ def test_a_metric_that_yields_no_number_is_named(write, row):
     given = Evaluation(None, None, None, subsets, None, {}, {}, None, {}, 0)
     with pytest.raises(RemibenchError, match=r"^\S*mine/metrics/bad\.py: `measure` yielded \('"):
         measure("bad", given)
+
+
+def test_a_metric_that_returns_nothing_is_named(write):
+    plugins.activate([write(metrics__bad="def measure(evaluation): evaluation")])
+    with pytest.raises(RemibenchError, match=r"bad\.py: `measure` returned None; it yields \(sub"):
+        measure("bad", None)
+
+
+def test_the_captions_of_figures_and_tables_may_hold_braces_and_edits_reach_provenance(write):
+    """Through Snakemake: nothing runs."""
+    text = r'''
+        r"""The distance $D_{f}$ {0}.
+
+        Over ${n}$ seeds, {unlearned}.
+        """
+        TITLE = ""
+        draw = build = layout = explain = None
+    '''
+
+    def dry_run(folder, target):
+        command = [sys.executable, "-m", "snakemake", "-n", "--forcerun", target, "--configfile"]
+        command += ["config/smoke.yaml", "--config", f"plugins=['{folder}']", "results=nowhere"]
+        done = subprocess.run([*command, "--", target], cwd=ROOT, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    folder = write(reporting__figure_distance=text, reporting__table_distance=text)
+    code, output = dry_run(folder, "all")
+    assert code == 0, output
+    assert "rule figure_distance" in output
+    assert "rule table_distance" in output
+    other = write("other", reporting__figure07_mia_before_after=text)
+    code, output = dry_run(other, "all")
+    assert code != 0
+    assert re.search(r"figure07_mia_before_after\.py: the name .* is taken by the paper's", output)
+
+
+def test_the_digests_of_plugins_are_those_of_their_files(write):
+    plugins.activate([write("a", reporting__figure_x="x = 1", reporting___helper="y = 1")])
+    first = plugin_digests()
+    plugins.activate([write("b", reporting__figure_x="x = 2", reporting___helper="y = 1")])
+    second = plugin_digests()
+    assert [Path(name).name for name in first] == ["_helper.py", "figure_x.py"]
+    assert [a == b for a, b in zip(first.values(), second.values(), strict=True)] == [True, False]
 
 
 @pytest.mark.parametrize("value", ["logits[:, 0]", "loss * 0", "loss[:, 0] + 2", "loss[0, 0] / 0"])

@@ -52,11 +52,14 @@ def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]
     """The rows of the metric of that name.
 
     Raises:
-        RemibenchError: A row is no (subset, metric, number); names the metric's file.
+        RemibenchError: It returned no rows, or one is no (subset, metric, number); names the
+            metric's file.
     """
     name = f"remibench.metrics.{metric}"
-    rows = []
-    for row in import_module(name).measure(evaluation):
+    given, rows = import_module(name).measure(evaluation), []
+    if not isinstance(given, Iterable):
+        raise broken(name, f"`measure` returned {given!r:.80}; it yields (subset, metric, number)")
+    for row in given:
         match row:
             case (str(), str(), Real()) if row[0] in (*evaluation.subsets, ""):
                 rows.append(row)

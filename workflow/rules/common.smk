@@ -8,7 +8,7 @@ from pathlib import Path
 from remibench.config import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.plugins import methods, modules, plugin_modules, title_and_caption
-from remibench.provenance import code_digest
+from remibench.provenance import code_digest, plugin_digests
 from remibench.resources import job_resources
 
 try:
@@ -90,6 +90,11 @@ def entry(wildcards):
 def code(script, *dynamic):
     """Digest of the library modules that a rule depends on (see remibench.provenance)."""
     return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
+
+
+def verbatim(text):
+    """A text whose braces Snakemake leaves alone: it fills in wildcards of strings only."""
+    return lambda wildcards: text
 
 
 def cells(pattern, **axes):

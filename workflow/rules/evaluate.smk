@@ -107,6 +107,7 @@ rule record_provenance:
         config=cfg.model_dump(),
         hyperparameters=list(cfg.hyperparameters()),
         threads_per_job=THREADS,
+        plugins=plugin_digests(),
         code=code("record_provenance.py"),
     script:
         "../scripts/record_provenance.py"

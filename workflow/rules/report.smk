@@ -80,6 +80,8 @@ PAGES = {  # name in remibench/reporting/overview.py and of the caption: categor
 }
 CAPTIONS = {}  # of plug-ins: shown by workflow/report/plugin.rst
 for name, file in plugin_modules("reporting").items():
+    if name in TABLES or name in FIGURES:
+        sys.exit(f"{file}: the name {name!r} is taken by the paper's; rename the file")
     title, CAPTIONS[name] = title_and_caption(file)
     if name.startswith("table"):
         TABLES[name] = title
@@ -102,7 +104,7 @@ for table, title in TABLES.items():
                 f"<results>/tables/{table}.html",
                 caption=f"../report/{'plugin' if table in CAPTIONS else table}.rst",
                 category="Tables",
-                labels={"table": title},
+                labels={"table": verbatim(title)},
             ),
         log:
             f"<results>/logs/{table}.log",
@@ -113,7 +115,7 @@ for table, title in TABLES.items():
             **needs(table),
         params:
             module=table,
-            caption=CAPTIONS.get(table, ""),
+            caption=verbatim(CAPTIONS.get(table, "")),
             code=code("table.py", f"reporting.{table}"),
         script:
             "../scripts/table.py"
@@ -131,7 +133,7 @@ for figure, (module, options, title) in FIGURES.items():
                 f"<results>/figures/{figure}.svg",
                 caption=f"../report/{'plugin' if module in CAPTIONS else module}.rst",
                 category="Figures",
-                labels={"figure": title},
+                labels={"figure": verbatim(title)},
             ),
             png=f"<results>/figures/{figure}.png",
         log:
@@ -144,7 +146,7 @@ for figure, (module, options, title) in FIGURES.items():
         params:
             module=module,
             options=options,
-            caption=CAPTIONS.get(module, ""),
+            caption=verbatim(CAPTIONS.get(module, "")),
             code=code("figure.py", f"reporting.{module}"),
         script:
             "../scripts/figure.py"
