@@ -91,4 +91,4 @@ rule study:
 
 rule mechanism:
     input:
-        cells(rules.trace_unlearning.output.table, ratio=cfg.forget_ratios),
+        cells(f"{TRACE}.csv", ratio=cfg.forget_ratios),
