@@ -1,11 +1,18 @@
 """The judgement of ReMI's readings, on numbers small enough to judge by hand."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
+from tasks import default_parameters
 
+from remibench.checkpoints import load_table
 from remibench.errors import RemibenchError
+from remibench.reporting.gather import TEXT
+from remibench.reporting.render import to_markdown
 from remibench.study import choose_reading, format_readings, judge_readings, paper_values
 
+ROOT = Path(__file__).parents[1]
 PUBLISHED = {
     "table3_classification_accuracy": pd.DataFrame(
         [
@@ -119,3 +126,14 @@ def test_a_cell_that_the_paper_does_not_have_is_refused():
     rows = evaluation({"original": cells, "retrain": cells, "remi_whitebox,a=1": cells})
     with pytest.raises(RemibenchError, match=r"no number for ours, cnn, 0\.2"):
         judge_readings(rows, PUBLISHED, NAMES)
+
+
+def test_the_committed_table_and_choice_are_those_of_the_committed_numbers():
+    folder = ROOT / "docs/results/study_remi"
+    names = pd.Series({"fmnist": "fmnist"})
+    published = {path.stem: pd.read_csv(path) for path in (ROOT / "paper").glob("*.csv")}
+    readings = judge_readings(load_table(folder / "evaluation.csv", TEXT), published, names)
+    text = to_markdown(format_readings(readings, published, names))
+    assert (folder / "readings.md").read_text(encoding="utf-8") == text + "\n"
+    chosen = choose_reading(readings).query("chosen")["reading"].item()
+    assert chosen == f"direction={default_parameters('remi_whitebox')['direction']}"
