@@ -288,7 +288,7 @@ def test_trees_that_differ_in_more_than_the_rule_are_no_pairs():
     stopping.build(ruled, with_parameters(unruled, stop="never", learning_rate="0.01"))
     with pytest.raises(RemibenchError, match="`stop: matched` where `never` is expected"):
         stopping.build(ruled, with_parameters(unruled, stop="matched", learning_rate="0.01"))
-    with pytest.raises(RemibenchError, match="more than the rule: .*learning_rate"):
+    with pytest.raises(RemibenchError, match=r"more than the rule: .*learning_rate"):
         stopping.build(ruled, with_parameters(unruled, stop="never", learning_rate="0.02"))
 
 

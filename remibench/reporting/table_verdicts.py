@@ -1,9 +1,10 @@
 """Beyond the paper: which methods leak, over-forget, lose utility, or are like retraining.
 
 The rule, stated before the run of all methods (``docs/results/all_methods``). Four quantities of
-every method are compared with retraining's, paired over seeds: white-box MIA rate on the forget set, and accuracy on forget set,
-retain set and test images. With a margin m (``table_gaps.MARGINS``) the mean difference lies above
-+m, below −m, or within ±m. Only the one of these statements that the sample mean lies in is tested:
+every method are compared with retraining's, paired over seeds: white-box MIA rate on the forget
+set, and accuracy on forget set, retain set and test images. With a margin m
+(``table_gaps.MARGINS``) the mean difference lies above +m, below −m, or within ±m. Only the one of
+these statements that the sample mean lies in is tested:
 
 - above, below: one-sided t-test against the margin, p doubled, so that p < .05 exactly where the
   whole 95 % t-interval lies beyond it;
