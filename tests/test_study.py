@@ -134,6 +134,6 @@ def test_the_committed_table_and_choice_are_those_of_the_committed_numbers():
     published = {path.stem: pd.read_csv(path) for path in (ROOT / "paper").glob("*.csv")}
     readings = judge_readings(load_table(folder / "evaluation.csv", TEXT), published, names)
     text = to_markdown(format_readings(readings, published, names))
-    assert (folder / "readings.md").read_text(encoding="utf-8") == text + "\n"
+    assert (folder / "readings.txt").read_text(encoding="utf-8") == text + "\n"
     chosen = choose_reading(readings).query("chosen")["reading"].item()
     assert chosen == f"direction={default_parameters('remi_whitebox')['direction']}"
