@@ -146,7 +146,7 @@ READINGS = [
         {"scores": "logit", "std_floor": 1.0, "loss": loss}
         for loss in ("gaussian_kl", "gaussian_bound")
     ),
-    {"direction": "from_out_of_sample"},
+    {"direction": "from_forget"},
     {"out_of_sample_gradient": True},
     {"momentum": 0.0},
     {"epoch_over": "retain"},
@@ -192,10 +192,10 @@ def test_direction_momentum_and_gradient_each_change_the_first_steps(task):
     settings = {**REMI, "lambda2": 0.7, "max_epochs": 2, "learning_rate": 1e-3, "stop": "never"}
     settings |= {"classification_data": "retain", "batch_size": 2}
     for reading in (
-        {"direction": "from_out_of_sample"},
+        {"direction": "from_forget"},
         {"momentum": 0.0},
         {"out_of_sample_gradient": True},
-        {"direction": "from_out_of_sample", "out_of_sample_gradient": True, "scores": "logit"},
+        {"direction": "from_forget", "out_of_sample_gradient": True, "scores": "logit"},
         {"loss": "paired_kl", "out_of_sample_gradient": True},
         {"loss": "gaussian_bound", "scores": "logit"},
     ):
@@ -217,7 +217,7 @@ def test_direction_momentum_and_gradient_each_change_the_first_steps(task):
                 pair[1] = pair[1].detach()
             if reading.get("scores") == "logit":
                 pair = [torch.logit(values) for values in pair]
-            if "direction" in reading:
+            if "direction" not in reading:
                 pair.reverse()
             kl = getattr(remi, reading.get("loss", "gaussian_kl"))
             membership = kl(*pair) if kl is remi.paired_kl else kl(*pair, 0.2)

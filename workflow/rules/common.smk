@@ -97,6 +97,11 @@ def verbatim(text):
     return lambda wildcards: text
 
 
+def escaped(text):
+    """The same for what must be a string."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def cells(pattern, **axes):
     """Every cell of the configured grid, for patterns over dataset, architecture and seed."""
     return expand(

@@ -104,7 +104,7 @@ for table, title in TABLES.items():
                 f"<results>/tables/{table}.html",
                 caption=f"../report/{'plugin' if table in CAPTIONS else table}.rst",
                 category="Tables",
-                labels={"table": verbatim(title)},
+                labels={"table": escaped(title)},
             ),
         log:
             f"<results>/logs/{table}.log",
@@ -133,7 +133,7 @@ for figure, (module, options, title) in FIGURES.items():
                 f"<results>/figures/{figure}.svg",
                 caption=f"../report/{'plugin' if module in CAPTIONS else module}.rst",
                 category="Figures",
-                labels={"figure": verbatim(title)},
+                labels={"figure": escaped(title)},
             ),
             png=f"<results>/figures/{figure}.png",
         log:
