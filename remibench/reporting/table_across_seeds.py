@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.comparisons import CELL, REFERENCE
 from remibench.reporting.render import spread
 from remibench.reporting.results import METHODS, Results, count_seeds
+from remibench.reporting.table_gaps import NOT_MEASURABLE
 
 TITLE = "Image by image, across seeds"
-CELL = ["dataset", "architecture", "forget_ratio"]
-NOT_MEASURABLE = "not measurable"
 ENDS = ("_low", "_high")
 
 

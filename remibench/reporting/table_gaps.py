@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from remibench.reporting.comparisons import LOG_EFFICACY, REFERENCE
+from remibench.reporting.comparisons import CELL, LOG_EFFICACY, REFERENCE
 from remibench.reporting.render import spread
 from remibench.reporting.results import METHODS, Results, count_seeds, displayed
 from remibench.reporting.statistics import (
@@ -19,7 +19,6 @@ from remibench.reporting.statistics import (
 )
 
 TITLE = "Gaps to retraining"
-CELL = ["dataset", "architecture", "forget_ratio"]
 QUANTITY = [*CELL, "subset", "metric"]
 COLUMNS = [
     *QUANTITY,

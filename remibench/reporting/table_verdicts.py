@@ -26,14 +26,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.comparisons import CELL, REFERENCE
 from remibench.reporting.render import readable, spread
 from remibench.reporting.results import METHODS, Results, count_seeds, percent
 from remibench.reporting.statistics import LEVEL, holm
 from remibench.reporting.table_gaps import margin
 
 TITLE = "Verdicts on every method"
-CELL = ["dataset", "architecture", "forget_ratio"]
 QUANTITIES = {  # name in columns → metric, subset
     "mia": ("mia_whitebox_rate", "forget"),
     "forget": ("accuracy", "forget"),
