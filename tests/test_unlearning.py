@@ -256,7 +256,7 @@ def test_remi_steps_follow_the_gradient_of_the_weighted_losses(task, source, poo
     for record in history[1:]:
         scores = LossGuide()(plain.features(forget))
         target = LossGuide()(plain.features(single.out_of_sample.repeat(len(forget)))).detach()
-        membership = remi.gaussian_kl(scores, target, 0.2)
+        membership = remi.gaussian_kl(target, scores, 0.2)
         classification = plain.features(torch.tensor(pool)).loss.mean()
         optimizer.zero_grad()
         (0.7 * membership + 0.3 * classification).backward()
