@@ -488,7 +488,7 @@ def results_of(seeds=8, ratios=(0.1, 0.25), methods=SHIFTS, architectures=("cnn"
             for module in (ulira, rmia, klom, forgetting_quality):
                 cell = ("fmnist", architecture, ratio, method)
                 rows += [(*cell, *row, seeds) for row in module.measure(given)]
-    plain = synthetic_results(("fmnist",), architectures, seeds=1)
+    plain = synthetic_results(("fmnist",), architectures, seeds=2, methods=tuple(methods))
     return replace(plain, across_seeds=pd.DataFrame(rows, columns=ACROSS_SEEDS))
 
 
@@ -496,7 +496,8 @@ def test_the_table_has_every_value_and_its_interval(tmp_path):
     results = results_of()
     table = table_across_seeds.build(results)
     rows = results.across_seeds.set_index(["forget_ratio", "method", "subset", "metric"])["value"]
-    assert len(table) == sum(not name.endswith(("_low", "_high")) for *_, name in rows.index)
+    values = sum(not name.endswith(("_low", "_high")) for *_, name in rows.index)
+    assert len(table) == values + 2 * 4 * 2  # final scores: ratios, methods, whole and halves
     line = table.set_index(["forget_ratio", "method", "subset", "metric"])
     for name in ("ulira_auc", "rmia_tpr_at_1pct", "klom"):
         key = (0.25, "fisher", "forget")
@@ -520,6 +521,25 @@ def test_the_table_has_every_value_and_its_interval(tmp_path):
     assert cells["Fisher"]["10%", "KLOM D_f, halves"] == f"{value:.3f}"
     assert (cells.loc["10%"].loc["U-LiRA: TPR D_f at 0.1% FPR"].iloc[2:] == "not measurable").all()
     assert "8 seeds" in note(paths["html"].read_text())
+
+
+def test_the_final_score_is_forgetting_quality_times_both_ratios_of_accuracy():
+    results = results_of()
+    table = table_across_seeds.build(results).set_index(["forget_ratio", "method", "metric"])
+    accuracy = results.metric("accuracy").groupby(["forget_ratio", "method", "subset"])["value"]
+    accuracy = accuracy.mean()
+    for suffix in ("", "_halves"):
+        quality = table.loc[(0.1, "fisher", f"forgetting_quality{suffix}"), "value"].item()
+        expected = quality
+        for subset in ("retain", "test"):
+            expected *= accuracy[0.1, "fisher", subset] / accuracy[0.1, "retrain", subset]
+        found = table.loc[(0.1, "fisher", f"final_score{suffix}"), "value"].item()
+        assert found == pytest.approx(expected, abs=1e-12)
+        assert found != pytest.approx(quality, rel=1e-3)
+    assert table.loc[(0.1, "retrain", "final_score"), "value"].item() == 1
+    without = results.evaluation[results.evaluation["metric"] != "accuracy"]
+    table = table_across_seeds.build(replace(results, evaluation=without))
+    assert not table["metric"].str.startswith("final_score").any()
 
 
 def test_results_are_read_with_what_was_compared(tmp_path):

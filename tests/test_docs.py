@@ -47,9 +47,11 @@ def test_templates_alone_appear_in_every_table_and_figure(extended):
     method = "head_retrain"
     tables = [  # that have a line or column for every method
         *("table2_hyperparameters", "table3_classification_accuracy", "table4_whitebox_mia"),
-        *("table5_latency", "table_gaps", "table_calibration"),
+        *("table5_latency", "table6_cross_method", "table_gaps", "table_verdicts"),
+        "table_calibration",
     ]
-    figures = ["figure02_attack_accuracy", "figure04_efficacy", "figure_test_accuracy"]
+    figures = ["figure02_attack_accuracy", "figure04_efficacy", "figure08_mia_before_after"]
+    figures += ["figure11_blackbox_mia", "figure_gaps", "figure_verdicts", "figure_test_accuracy"]
     targets = [f"results-templates/tables/{name}.csv" for name in tables]
     targets += [f"results-templates/figures/{name}.svg" for name in figures]
     snakemake(extended, *targets, "--cores", "2", config=CONFIGS)

@@ -11,11 +11,18 @@ from matplotlib.figure import Figure
 
 from remibench.reporting.effectiveness import effectiveness
 from remibench.reporting.panels import Bar, draw_bars
-from remibench.reporting.results import CELL, COLORS, METHODS, Results, count_seeds, percent
+from remibench.reporting.results import (
+    CELL,
+    COLORS,
+    METHODS,
+    Results,
+    count_seeds,
+    displayed,
+    percent,
+)
 from remibench.reporting.statistics import summarise
 
 ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}
-SHOWN = ["original", "fisher", "remi_whitebox", "remi_blackbox", "retrain"]
 
 
 def values(results: Results, ratio: float, access: str) -> pd.DataFrame:
@@ -54,10 +61,12 @@ def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Fig
     alike has moved the model rather than forgotten an image.
     """
     rows = values(results, ratio, access)
+    methods = displayed(results.methods)
+    methods.append(methods.pop(methods.index("retrain")))  # what the others are compared with
     return draw_bars(
         data(results, ratio, access),
         rows,
-        [Bar(method, METHODS[method], COLORS[method]) for method in SHOWN],
+        [Bar(method, METHODS[method], COLORS[method]) for method in methods],
         results.names,
         results.architectures,
         ylabel=f"{ACCESS[access]} MIA accuracy on $D_f$\n(share called members)",

@@ -5,31 +5,37 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench import plugins
 from remibench.reporting.figure05_mf_during_unlearning import COLUMNS
 from remibench.reporting.panels import Curve, draw_curves
-from remibench.reporting.results import COLORS, METHODS, Results, percent
+from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
 
-CURVES = [
-    Curve("remi_whitebox", METHODS["remi_whitebox"], COLORS["remi_whitebox"]),
-    Curve("remi_blackbox", METHODS["remi_blackbox"], COLORS["remi_blackbox"], "--"),
-]
+STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; those of plug-ins are dash-dotted
 
 
 def data(results: Results, ratio: float = 0.25) -> pd.DataFrame:
     """Rates of each run's own guide after every epoch at one ratio; ``curve`` is the method."""
-    methods = [curve.key for curve in CURVES]
     rows = results.histories
-    rows = rows[rows["method"].isin(methods) & (rows["forget_ratio"] == ratio)]
+    rows = rows[rows["method"].isin(guided(results)) & (rows["forget_ratio"] == ratio)]
     return rows.assign(curve=rows["method"]).reindex(columns=COLUMNS)
 
 
+def guided(results: Results) -> dict[str, str]:
+    """The displayed methods that a guide leads, with their guides."""
+    entries = {method: plugins.methods().get(method) for method in displayed(results.methods)}
+    return {method: entry.guide for method, entry in entries.items() if entry and entry.guide}
+
+
 def draw(results: Results, ratio: float = 0.25) -> Figure:
-    """One panel per dataset and architecture, one curve per guide."""
+    """One panel per dataset and architecture, one curve per method that a guide leads."""
     return draw_curves(
         data(results, ratio),
-        CURVES,
+        [
+            Curve(method, METHODS[method], COLORS[method], STYLES.get(guide, "-."))
+            for method, guide in guided(results).items()
+        ],
         results.names,
         results.architectures,
         ylabel="The guide's MF accuracy on $D_f$\n(share called members)",
-        xlabel=f"Epoch of ReMI (passes over $D_f$, {percent(ratio)} of the training set)",
+        xlabel=f"Epoch of unlearning ({percent(ratio)} of the training set forgotten)",
     )

@@ -49,7 +49,14 @@ SHOWN = [
         "forgetting quality, halves",
         "forgetting_quality_floor",
     ),
+    Shown(
+        "final_score_halves",
+        "forget",
+        "forgetting quality × utility, halves",
+        "forgetting_quality_floor",
+    ),
     Shown("forgetting_quality", "forget", "forgetting quality"),
+    Shown("final_score", "forget", "forgetting quality × utility"),
     Shown("epsilon_separated", "forget", "share of D_f with ε = ∞"),
 ]
 
@@ -72,7 +79,31 @@ def build(results: Results) -> pd.DataFrame:
         own = own.assign(metric=own["metric"].str.removesuffix(end))
         renamed = own[[*key, "value"]].rename(columns={"value": end.removeprefix("_")})
         table = table.merge(renamed, how="left", on=key)
+    table = pd.concat([table, _final_scores(results, table)], ignore_index=True)
     return table[[*key, "value", "low", "high", "models"]]
+
+
+def _final_scores(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    """Forgetting quality times what is left of retraining's accuracy on D_r and on test images.
+
+    The score by which the NeurIPS 2023 unlearning competition ranked (Triantafillou et al. 2024):
+    F · RA_U / RA_R · TA_U / TA_R, with accuracies that are means over the seeds. ``final_score`` is
+    of ``forgetting_quality``, ``final_score_halves`` of its halves; none without ``accuracy``.
+    """
+    accuracy = results.summary("accuracy")
+    accuracy = accuracy[accuracy["subset"].isin(["retain", "test"])]
+    axes = [*CELL, "subset"]
+    own = accuracy["method"] == REFERENCE
+    of_retraining = accuracy[own].set_index(axes)["mean"].rename("reference")
+    accuracy = accuracy.join(of_retraining, on=axes)
+    kept = accuracy["mean"] / accuracy["reference"]
+    utility = kept.groupby([accuracy[axis] for axis in (*CELL, "method")]).prod(min_count=2)
+    names = {"forgetting_quality": "final_score"}
+    names |= {f"{name}_halves": f"{score}_halves" for name, score in names.items()}
+    rows = table[table["metric"].isin(names) & (table["subset"] == "forget")]
+    rows = rows.join(utility.rename("utility"), on=[*CELL, "method"]).dropna(subset=["utility"])
+    values = rows["value"] * rows["utility"]
+    return rows.assign(metric=rows["metric"].map(names), value=values).drop(columns="utility")
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,8 +148,9 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
         "is no leak; mean over held-out seeds ± half-width of the 95 % t-interval, which covers "
         "less than 95 %, since held-out seeds share what the attack is fitted on (U-LiRA of equal "
         "models, simulated: .81 to .89). RMIA below .5 is a leak as well. KLOM: 0 is equality, in "
-        "nats. Forgetting quality: 1 is the best. Retraining against itself is .5, 0 "
-        "and 1 by definition; in the lines “halves” its column has the noise floor, one half of "
-        "the retrained models against the other, and methods are compared in the same way. "
+        "nats. Forgetting quality: 1 is the best; × utility: times the method's accuracy on D_r "
+        "and on test images, each over retraining's. Retraining against itself is .5, 0 and 1 by "
+        "definition; in the lines “halves” its column has the noise floor, one half of the "
+        "retrained models against the other, and methods are compared in the same way. "
         f"“{NOT_MEASURABLE}”: fewer images than 1/FPR, or too few seeds. {remarks}"
     )
