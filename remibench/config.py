@@ -29,15 +29,8 @@ from pydantic import (
 
 from remibench.errors import RemibenchError
 from remibench.parameters import Positive, PositiveFloat, Share
-from remibench.plugins import (
-    ORIGINAL,
-    activate,
-    check_plugins,
-    constant,
-    methods,
-    modules,
-    plugin_files,
-)
+from remibench.parts import ORIGINAL, check_plugins, constant, methods, modules
+from remibench.plugins import activate, plugin_files
 from remibench.signatures import read_section
 
 REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures

@@ -40,7 +40,7 @@ from remibench.config import ORIGINAL, Config, load_config
 from remibench.data import dataset_info
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, count_parameters, forward_flops
-from remibench.plugins import methods, modules, plugin_modules
+from remibench.parts import methods, modules, plugin_modules
 from remibench.splits import EVALUATED_ON, FITTED_ON, JUDGED_ON, split_dataset
 
 _CELL = r"(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<seed>\d+)"

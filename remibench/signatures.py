@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from remibench import parameters
 from remibench.errors import RemibenchError
-from remibench.plugins import constants, parse
+from remibench.parts import constants, parse
 
 GIVEN = {  # function → its positional arguments, and the keywords that are no parameters
     "unlearn": (("task",), ()),

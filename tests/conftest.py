@@ -8,7 +8,7 @@ import torch
 from smoke import ROOT, copy_repository, snakemake
 from tasks import make_task
 
-from remibench import plugins
+from remibench import parts, plugins
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, build_model
 
@@ -26,7 +26,7 @@ def pytest_configure(config):
     """Make the plug-ins parts of the package before any test module asks for the parts."""
     try:
         plugins.activate(config.getoption("plugin_folders"))
-        plugins.check_plugins()
+        parts.check_plugins()
     except RemibenchError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -29,7 +29,7 @@ from remibench.across_seeds import (
 )
 from remibench.errors import RemibenchError
 from remibench.forgetting import mean_scores, select_forget_set
-from remibench.plugins import modules
+from remibench.parts import modules
 from remibench.reporting import figure_across_seeds, table_across_seeds
 from remibench.reporting.gather import write_csv
 from remibench.reporting.render import use_theme, write_table

@@ -9,7 +9,7 @@ import yaml
 
 from remibench.config import config_model, json_schema, load_config
 from remibench.errors import RemibenchError
-from remibench.plugins import methods, modules
+from remibench.parts import methods, modules
 from remibench.reporting.results import PAPER_METHODS
 
 ROOT = Path(__file__).parents[1]

@@ -31,6 +31,7 @@ from remibench.models import (
     load_model,
     save_model,
 )
+from remibench.parts import constant, methods, modules, plugin_modules
 from remibench.per_sample import squared_norms
 from remibench.reporting.render import use_theme, write_figure, write_table
 from remibench.unlearning import run_method
@@ -39,12 +40,12 @@ from remibench.unlearning import run_method
 def parts(package, own=None):
     """The names in a sub-package that are tested: of plug-ins, or of the package's own these."""
     if plugins.plugin_files():
-        return list(plugins.plugin_modules(package))
-    return list(own or plugins.modules(package))
+        return list(plugin_modules(package))
+    return list(own or modules(package))
 
 
 def spec_of(architecture, classes=4):
-    needed = plugins.constant(plugins.modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+    needed = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
     return ModelSpec(architecture, 1, max(24, needed), classes, (0.13,), (0.31,))
 
 
@@ -168,7 +169,7 @@ def target():
 
 def methods_tested():
     own = set(parts("unlearning"))
-    return [name for name, entry in plugins.methods().items() if entry.module in own]
+    return [name for name, entry in methods().items() if entry.module in own]
 
 
 @pytest.mark.parametrize("name", methods_tested())
@@ -182,7 +183,7 @@ def test_a_method_changes_the_weights_alone_and_depends_on_the_seed_alone(name, 
         task = replace(target, model=copy.deepcopy(target.model))
         torch.manual_seed(noise)
         state = torch.get_rng_state()
-        history = run_method(plugins.methods()[name].module, task, parameters)
+        history = run_method(methods()[name].module, task, parameters)
         assert torch.equal(torch.get_rng_state(), state), "the global generator was used"
         assert all(record["seconds"] >= 0 for record in history)
         assert history[-1]["epoch"] > 0
@@ -235,8 +236,8 @@ def test_a_metric_gives_numbers_twice_the_same_and_leaves_the_model_alone(name, 
     assert not evaluation.model.training
     for key, value in evaluation.model.state_dict().items():
         assert torch.equal(value, before[key]), key
-    others = set(plugins.modules("metrics")) - {name}
-    if name in plugins.plugin_modules("metrics"):
+    others = set(modules("metrics")) - {name}
+    if name in plugin_modules("metrics"):
         taken = {row[:2] for other in others for row in measure(other, evaluation)}
         assert not {row[:2] for row in rows} & taken, "another metric has rows of this name"
 
@@ -293,9 +294,5 @@ def with_metrics_of_plugins(evaluation):
     }
     given = Evaluation(model, images, labels, subsets, features, {}, {}, lambda: features, {}, 7)
     rows = evaluation[evaluation["metric"] == "accuracy"]
-    names = {
-        metric
-        for name in plugins.plugin_modules("metrics")
-        for _, metric, _ in measure(name, given)
-    }
+    names = {metric for name in plugin_modules("metrics") for _, metric, _ in measure(name, given)}
     return pd.concat([evaluation, *(rows.assign(metric=name) for name in sorted(names))])

@@ -25,7 +25,7 @@ from remibench.metrics import (
     two_models,
     worst_decile,
 )
-from remibench.plugins import modules
+from remibench.parts import modules
 from remibench.roc import area_under_roc, true_positives
 from remibench.roc import operating_points as roc_points
 

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from remibench.config import load_config
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, forward_flops
+from remibench.parts import methods
 from remibench.planning import (
     Job,
     Timings,
@@ -31,7 +32,6 @@ from remibench.planning import (
     read_records,
     render_plan,
 )
-from remibench.plugins import methods
 from remibench.scores import Scores, save_scores
 
 ROOT = Path(__file__).parents[1]

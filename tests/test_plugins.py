@@ -15,7 +15,7 @@ import torch
 from smoke import ROOT
 from test_config import default
 
-from remibench import plugins
+from remibench import parts, plugins
 from remibench.attacks import membership
 from remibench.attacks.features import membership_features
 from remibench.config import config_model, load_config
@@ -97,6 +97,10 @@ def test_a_method_has_its_section_and_is_found_without_being_imported(write):
         load_config(default() | {"methods": ["original", "shrink"]})
 
 
+def test_every_package_that_takes_plugins_has_a_contract():
+    assert list(plugins.PACKAGES) == list(parts.CONTRACTS)
+
+
 def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(write):
     text = 'GUIDES = ("whitebox", "mine")\nLABEL = "Mine"\nCOLOUR = "#123456"\n' + GOOD
     attack = (
@@ -104,7 +108,7 @@ def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(wr
     )
     attack += "\nload_attack = None"
     cfg = load(write(unlearning__guided=text, attacks__mine=attack), accesses=["mine", *BOTH])
-    assert plugins.methods()["guided_mine"] == ("guided", "mine")
+    assert parts.methods()["guided_mine"] == ("guided", "mine")
     assert METHODS["guided_whitebox"] == "Mine (white-box)"
     assert cfg.attacks.mf.mine.model_dump() == {}
     load(write("other", unlearning__plain=text.partition("\n")[2]))

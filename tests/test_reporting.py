@@ -20,7 +20,7 @@ from scipy import stats
 from synthetic import published, synthetic_results
 
 from remibench.config import load_config
-from remibench.plugins import methods
+from remibench.parts import methods
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting import figure02_attack_accuracy as figure02
 from remibench.reporting import figure03_mia_before_after as figure03

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from smoke import ROOT, copy_repository, snakemake
 
-from remibench.plugins import modules
+from remibench.parts import modules
 from remibench.resources import NEEDS, job_resources
 
 PROFILES = ["default", "gpu", "slurm"]  # kubernetes is planned in test_remote.py

@@ -15,7 +15,7 @@ import yaml
 from safetensors.numpy import load_file
 from smoke import ROOT, compare_results, configure, copy_repository, planned, results, snakemake
 
-from remibench.plugins import methods
+from remibench.parts import methods
 from remibench.scores import SUBSETS, Scores, load_scores, save_scores
 
 REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation

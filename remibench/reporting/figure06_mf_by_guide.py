@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from remibench import plugins
+from remibench import parts
 from remibench.reporting.figure05_mf_during_unlearning import COLUMNS
 from remibench.reporting.panels import Curve, draw_curves
 from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
@@ -22,7 +22,7 @@ def data(results: Results, ratio: float = 0.25) -> pd.DataFrame:
 
 def guided(results: Results) -> dict[str, str]:
     """The displayed methods that a guide leads, with their guides."""
-    entries = {method: plugins.methods().get(method) for method in displayed(results.methods)}
+    entries = {method: parts.methods().get(method) for method in displayed(results.methods)}
     return {method: entry.guide for method, entry in entries.items() if entry and entry.guide}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from remibench import plugins
+from remibench import parts, plugins
 from remibench.checkpoints import load_table
 from remibench.errors import RemibenchError
 from remibench.reporting.gather import TEXT
@@ -32,7 +32,7 @@ class Display(Mapping[str, str]):
     def __init__(
         self,
         listed: Mapping[str, str],
-        found: Callable[[str, plugins.MethodEntry, Path], str],
+        found: Callable[[str, parts.MethodEntry, Path], str],
     ) -> None:
         self._listed, self._found = listed, found
 
@@ -40,7 +40,7 @@ class Display(Mapping[str, str]):
         if method in self._listed:
             return self._listed[method]
         entry = self._others()[method]
-        return self._found(method, entry, plugins.modules("unlearning")[entry.module])
+        return self._found(method, entry, parts.modules("unlearning")[entry.module])
 
     def __iter__(self) -> Iterator[str]:
         yield from self._listed
@@ -49,20 +49,20 @@ class Display(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._listed) + len(self._others())
 
-    def _others(self) -> dict[str, plugins.MethodEntry]:
-        every = plugins.methods().items()
+    def _others(self) -> dict[str, parts.MethodEntry]:
+        every = parts.methods().items()
         return {name: entry for name, entry in every if name not in self._listed}
 
 
-def _label(method: str, entry: plugins.MethodEntry, file: Path) -> str:
-    label = plugins.constant(file, "LABEL")
+def _label(method: str, entry: parts.MethodEntry, file: Path) -> str:
+    label = parts.constant(file, "LABEL")
     if label is None:
         return method.replace("_", " ").capitalize()
     return f"{label} ({entry.guide.replace('box', '-box')})" if entry.guide else label
 
 
-def _colour(method: str, entry: plugins.MethodEntry, file: Path) -> str:
-    stated = plugins.constant(file, "COLOUR")
+def _colour(method: str, entry: parts.MethodEntry, file: Path) -> str:
+    stated = parts.constant(file, "COLOUR")
     return made_colour(method) if stated is None or entry.guide else stated
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from remibench.config import ORIGINAL, load_config
 from remibench.errors import RemibenchError
-from remibench.plugins import methods, modules, plugin_modules, title_and_caption
+from remibench.parts import methods, modules, plugin_modules, title_and_caption
 from remibench.provenance import code_digest, plugin_digests
 from remibench.resources import job_resources
 
