@@ -1,7 +1,7 @@
 """The parts that a config names, found by their files: the package's own, and those of plug-ins.
 
 Which parts there are, and what they promise, is read from their source: nothing here imports one,
-since that takes seconds and some need no torch otherwise.
+since that takes seconds, and some jobs need no torch otherwise.
 """
 
 from __future__ import annotations

@@ -524,22 +524,29 @@ def test_the_table_has_every_value_and_its_interval(tmp_path):
 
 
 def test_the_final_score_is_forgetting_quality_times_both_ratios_of_accuracy():
-    results = results_of()
-    table = table_across_seeds.build(results).set_index(["forget_ratio", "method", "metric"])
-    accuracy = results.metric("accuracy").groupby(["forget_ratio", "method", "subset"])["value"]
-    accuracy = accuracy.mean()
-    for suffix in ("", "_halves"):
-        quality = table.loc[(0.1, "fisher", f"forgetting_quality{suffix}"), "value"].item()
-        expected = quality
-        for subset in ("retain", "test"):
-            expected *= accuracy[0.1, "fisher", subset] / accuracy[0.1, "retrain", subset]
-        found = table.loc[(0.1, "fisher", f"final_score{suffix}"), "value"].item()
-        assert found == pytest.approx(expected, abs=1e-12)
-        assert found != pytest.approx(quality, rel=1e-3)
-    assert table.loc[(0.1, "retrain", "final_score"), "value"].item() == 1
-    without = results.evaluation[results.evaluation["metric"] != "accuracy"]
-    table = table_across_seeds.build(replace(results, evaluation=without))
-    assert not table["metric"].str.startswith("final_score").any()
+    results = results_of(architectures=("cnn", "vgg19"))
+    accuracies = {"forget": 0.1, "retain": 0.9, "test": 0.8}  # of retraining, in the first cell
+    rows = results.evaluation
+    rows = rows[rows["metric"] == "accuracy"].assign(value=rows["subset"].map(accuracies))
+    rows.loc[rows["architecture"] == "vgg19", "value"] /= 2
+    halved = (rows["method"] == "fisher") & (rows["subset"] == "retain")
+    rows.loc[halved, "value"] *= 0.5
+    fifths = (rows["method"] == "fisher") & (rows["subset"] == "test")
+    rows.loc[fifths, "value"] *= 0.8 + 0.4 * rows.loc[fifths, "seed"]  # of two seeds: once
+    others = results.evaluation[results.evaluation["metric"] != "accuracy"]
+    built = table_across_seeds.build(replace(results, evaluation=pd.concat([rows, others])))
+    table = built.set_index(["architecture", "forget_ratio", "method", "metric"])["value"]
+    for cell in product(("cnn", "vgg19"), (0.1, 0.25)):
+        for suffix in ("", "_halves"):
+            quality = table[(*cell, "fisher", f"forgetting_quality{suffix}")].item()
+            score = table[(*cell, "fisher", f"final_score{suffix}")].item()
+            assert score == pytest.approx(0.5 * quality)
+            assert quality > 0
+        assert table[(*cell, "retrain", "final_score")].item() == 1
+    without = table_across_seeds.build(replace(results, evaluation=others))
+    assert not without["metric"].str.startswith("final_score").any()
+    lines = [table_across_seeds.layout(each)["quantity"] for each in (built, without)]
+    assert [any("utility" in line for line in each) for each in lines] == [True, False]
 
 
 def test_results_are_read_with_what_was_compared(tmp_path):

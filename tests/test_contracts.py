@@ -37,7 +37,7 @@ from remibench.reporting.render import use_theme, write_figure, write_table
 from remibench.unlearning import run_method
 
 
-def parts(package, own=None):
+def names_of(package, own=None):
     """The names in a sub-package that are tested: of plug-ins, or of the package's own these."""
     if plugins.plugin_files():
         return list(plugin_modules(package))
@@ -68,7 +68,7 @@ def features_of(count, seed, classes=4, shift=0.0):
 # Datasets
 
 
-@pytest.mark.parametrize("name", parts("data"))
+@pytest.mark.parametrize("name", names_of("data"))
 def test_a_dataset_describes_itself_without_its_files(name):
     info = dataset_info(name)
     assert len(info.mean) == len(info.std) in (1, 3)
@@ -76,7 +76,7 @@ def test_a_dataset_describes_itself_without_its_files(name):
     assert info.paper_dataset in (None, "fmnist", "utkface", "stl10", "cifar10")
 
 
-@pytest.mark.parametrize("name", parts("data", own=["fmnist_embedded"]))
+@pytest.mark.parametrize("name", names_of("data", own=["fmnist_embedded"]))
 def test_a_dataset_loads_what_it_describes_twice_the_same(name):
     """From ``data``; the package's readers have tests of their own."""
     info, options = dataset_info(name), LoadOptions([Path("data")])
@@ -96,7 +96,7 @@ def test_a_dataset_loads_what_it_describes_twice_the_same(name):
 # Architectures
 
 
-@pytest.mark.parametrize("name", parts("models"))
+@pytest.mark.parametrize("name", names_of("models"))
 def test_an_architecture_is_built_without_memory_for_any_channels_and_classes(name):
     for channels, classes in ((1, 10), (3, 2)):
         spec = replace(spec_of(name, classes), channels=channels)
@@ -105,7 +105,7 @@ def test_an_architecture_is_built_without_memory_for_any_channels_and_classes(na
         assert forward_flops(spec) > 0
 
 
-@pytest.mark.parametrize("name", parts("models", own=["cnn"]))
+@pytest.mark.parametrize("name", names_of("models", own=["cnn"]))
 def test_an_architecture_is_what_its_checkpoint_seed_and_gradients_say(name, tmp_path):
     """tests/test_models.py has more of this for the package's own."""
     spec = spec_of(name)
@@ -131,7 +131,7 @@ def test_an_architecture_is_what_its_checkpoint_seed_and_gradients_say(name, tmp
 # Attacks
 
 
-@pytest.mark.parametrize("name", parts("attacks"))
+@pytest.mark.parametrize("name", names_of("attacks"))
 def test_an_attack_gives_probabilities_survives_a_round_trip_and_is_deterministic(name, tmp_path):
     module = import_module(f"remibench.attacks.{name}")
     section = getattr(config_model().model_fields["attacks"].default.mf, name).model_dump()
@@ -168,7 +168,7 @@ def target():
 
 
 def methods_tested():
-    own = set(parts("unlearning"))
+    own = set(names_of("unlearning"))
     return [name for name, entry in methods().items() if entry.module in own]
 
 
@@ -226,7 +226,7 @@ def evaluation(target):
     )
 
 
-@pytest.mark.parametrize("name", parts("metrics"))
+@pytest.mark.parametrize("name", names_of("metrics"))
 def test_a_metric_gives_numbers_twice_the_same_and_leaves_the_model_alone(name, evaluation):
     before = copy.deepcopy(evaluation.model.state_dict())
     rows, again = measure(name, evaluation), measure(name, evaluation)
@@ -257,7 +257,7 @@ GRIDS = {
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("name", parts("reporting", own=["table4_whitebox_mia"]))
+@pytest.mark.parametrize("name", names_of("reporting", own=["table4_whitebox_mia"]))
 def test_a_figure_or_table_shows_any_part_of_the_grid_twice_the_same(name, grid, tmp_path):
     small = {"datasets": ("fmnist",), "architectures": ("cnn",), "ratios": (0.1, 0.5)}
     results = synthetic_results(**{**small, **GRIDS[grid]})

@@ -7,13 +7,17 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import torch
 from smoke import ROOT
 from test_config import default
+from test_reporting import make_results
 
 from remibench import parts, plugins
 from remibench.attacks import membership
@@ -33,7 +37,9 @@ from remibench.planning import (
     render_plan,
 )
 from remibench.provenance import code_digest, plugin_digests
-from remibench.reporting.results import COLORS, METHODS
+from remibench.reporting import figure06_mf_by_guide as figure06
+from remibench.reporting import table6_cross_method
+from remibench.reporting.results import COLORS, METHODS, PAPER_METHODS
 from remibench.unlearning import run_method
 
 GOOD = """
@@ -113,6 +119,41 @@ def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(wr
     assert cfg.attacks.mf.mine.model_dump() == {}
     load(write("other", unlearning__plain=text.partition("\n")[2]))
     assert (METHODS["plain"], COLORS["plain"]) == ("Mine", "#123456")
+
+
+def test_guided_methods_are_in_table_vi_by_their_guide_and_have_a_curve(write):
+    """Judged by the other guide's MF alone; and a label that looks like a column's is no clash."""
+    attack = "ACCESS = 'mine'\ndef fit_attack(): ...\nload_attack = None"
+    guided = 'GUIDES = ("whitebox", "mine")\nLABEL = "After"\n' + GOOD
+    folder = write(unlearning__guided=guided, unlearning__after=GOOD, attacks__mine=attack)
+    plugins.activate([folder])
+    methods = (*PAPER_METHODS, "guided_whitebox", "guided_mine", "after")
+    results = make_results(methods=methods, ratios=(0.1, 0.25))
+    paths = results.histories[results.histories["method"] == "remi_whitebox"]
+    silent = paths.assign(method="after", mf_forget=float("nan"))
+    own = [paths.assign(method=f"guided_{guide}") for guide in ("whitebox", "mine")]
+    results = replace(results, histories=pd.concat([results.histories, *own, silent]))
+
+    table = table6_cross_method.build(results)
+    judges = table.groupby("method")["judge"].agg(set)
+    assert judges["guided_whitebox"] == judges["remi_whitebox"] == {"blackbox"}
+    assert judges["guided_mine"] == judges["after"] == {"whitebox", "blackbox"}
+    wide = table6_cross_method.layout(table)
+    assert wide.shape == (2 * 2, 5 + 2 + 5 + 2)
+    assert list(wide).count("After") == 2  # ReMI and the plug-in of that name
+
+    assert set(figure06.data(results)["curve"]) == {
+        *("remi_whitebox", "remi_blackbox", "guided_whitebox", "guided_mine")
+    }
+    figure = figure06.draw(results)
+    thick = {
+        line.get_color(): line.get_linestyle()
+        for line in figure.axes[0].lines
+        if line.get_linewidth() == 1.5 and len(line.get_xdata()) == 3
+    }
+    styles = {"guided_whitebox": "-", "guided_mine": "-.", "remi_blackbox": "--"}
+    assert {method: thick[COLORS[method]] for method in styles} == styles
+    plt.close(figure)
 
 
 BOTH = ["whitebox", "blackbox"]

@@ -32,5 +32,5 @@ def draw(results: Results) -> Figure:
         results.names,
         results.architectures,
         ylabel="White-box MF accuracy on $D_f$\n(share called members)",
-        xlabel="Epoch of ReMI (passes over $D_f$)",
+        xlabel="Epoch",
     )

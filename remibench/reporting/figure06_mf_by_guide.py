@@ -5,25 +5,18 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from remibench import parts
 from remibench.reporting.figure05_mf_during_unlearning import COLUMNS
 from remibench.reporting.panels import Curve, draw_curves
-from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
+from remibench.reporting.results import COLORS, METHODS, Results, percent
 
-STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; those of plug-ins are dash-dotted
+STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; all others are dash-dotted
 
 
 def data(results: Results, ratio: float = 0.25) -> pd.DataFrame:
     """Rates of each run's own guide after every epoch at one ratio; ``curve`` is the method."""
     rows = results.histories
-    rows = rows[rows["method"].isin(guided(results)) & (rows["forget_ratio"] == ratio)]
-    return rows.assign(curve=rows["method"]).reindex(columns=COLUMNS)
-
-
-def guided(results: Results) -> dict[str, str]:
-    """The displayed methods that a guide leads, with their guides."""
-    entries = {method: parts.methods().get(method) for method in displayed(results.methods)}
-    return {method: entry.guide for method, entry in entries.items() if entry and entry.guide}
+    rows = rows[rows["method"].isin(results.guides) & (rows["forget_ratio"] == ratio)]
+    return rows.assign(curve=rows["method"]).reindex(columns=COLUMNS).dropna(subset=["mf_forget"])
 
 
 def draw(results: Results, ratio: float = 0.25) -> Figure:
@@ -32,10 +25,10 @@ def draw(results: Results, ratio: float = 0.25) -> Figure:
         data(results, ratio),
         [
             Curve(method, METHODS[method], COLORS[method], STYLES.get(guide, "-."))
-            for method, guide in guided(results).items()
+            for method, guide in results.guides.items()
         ],
         results.names,
         results.architectures,
         ylabel="The guide's MF accuracy on $D_f$\n(share called members)",
-        xlabel=f"Epoch of unlearning ({percent(ratio)} of the training set forgotten)",
+        xlabel=f"Epoch ({percent(ratio)} of the training set forgotten)",
     )

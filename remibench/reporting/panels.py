@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
 from remibench.reporting.results import count_seeds
@@ -169,7 +170,8 @@ def _bar(
         axis.errorbar(at, row["mean"], half, color="0.15", capsize=1.5, linewidth=0.8)
     if np.isfinite(row.get("reference", np.nan)):
         ends = (at - 0.45 * width, at + 0.45 * width)
-        axis.hlines(row["reference"], *ends, color="black", linewidth=1.6)
+        casing = [Stroke(linewidth=2.6, foreground="white"), Normal()]  # seen on a dark bar, too
+        axis.hlines(row["reference"], *ends, color="black", linewidth=1.6, path_effects=casing)
     if np.isfinite(row.get("paper", np.nan)):
         axis.plot(at, row["paper"], **DIAMOND, clip_on=False, zorder=5)
 

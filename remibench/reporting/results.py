@@ -96,13 +96,13 @@ _COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-bl
     "fisher": "#e69f00",
     "remi_whitebox": "#0072b2",
     "remi_blackbox": "#56b4e9",
-    "fine_tune": "#d55e00",
+    "fine_tune": "#8c564b",
     "neggrad_plus": "#cc79a7",
     "random_labels": "#999933",
     "bad_teacher": "#882255",
     "scrub": "#332288",
     "salun": "#44aa99",
-    "ssd": "#000000",
+    "ssd": "#ddcc77",
 }
 COLORS = Display(_COLORS, _colour)
 CELL = ["dataset", "architecture", "forget_ratio", "method"]
@@ -217,6 +217,13 @@ class Results:
         """The methods that were run, in the order of display."""
         run = set(self.evaluation["method"])
         return [method for method in METHODS if method in run]
+
+    @property
+    def guides(self) -> dict[str, str]:
+        """The displayed methods that a membership model guides, with its access."""
+        entries = parts.methods()
+        guides = {m: entries[m].guide for m in displayed(self.methods) if m in entries}
+        return {method: guide for method, guide in guides.items() if guide}
 
     @property
     def names(self) -> list[str]:

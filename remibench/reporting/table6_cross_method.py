@@ -11,7 +11,7 @@ from remibench.reporting.results import METHODS, Results, displayed
 TITLE = "Cross-method MF accuracy on the forget set (%)"
 DIRECTIONS = {"whitebox": "blackbox", "blackbox": "whitebox"}  # guide → judge
 LABELS = {"whitebox": "white-box", "blackbox": "black-box"}
-GUIDED = {f"remi_{guide}": guide for guide in DIRECTIONS}
+REMI = [f"remi_{guide}" for guide in DIRECTIONS]  # share the paper's column "after"
 CELLS = ["dataset", "architecture", "forget_ratio"]
 NUMBERS = ["mean", "low", "high", "seeds"]
 
@@ -19,36 +19,35 @@ NUMBERS = ["mean", "low", "high", "seeds"]
 def build(results: Results) -> pd.DataFrame:
     """Share of D_f that MF calls members, in percent, by cell, guide, judge and method.
 
-    ReMI has a row in the direction of its own guide alone, the other methods in both; cells that
-    were not run have no mean and 0 seeds. The paper names neither dataset nor architecture of its
-    numbers: its number of a ratio stands in every cell of it.
+    A method that the white-box or black-box MF guided has a row in that direction alone, all others
+    in both; cells that were not run have no mean and 0 seeds. The paper names neither dataset nor
+    architecture of its numbers: its number of a ratio stands in every cell of it.
     """
     rates = {access: results.summary(f"mf_{access}_rate", scale=100) for access in LABELS}
     axes = (results.names, results.architectures, results.ratios, DIRECTIONS)
     axes = (*axes, displayed(results.methods))
     names = [*CELLS, "guide", "method"]
     table = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
-    own = table["method"].map(GUIDED)
-    table = table[own.isna() | (own == table["guide"])].reset_index(drop=True)
+    own = table["method"].map(results.guides)
+    table = table[~own.isin(DIRECTIONS) | (own == table["guide"])].reset_index(drop=True)
     table.insert(4, "judge", table["guide"].map(DIRECTIONS))
     judged = pd.concat([rows.assign(judge=access) for access, rows in rates.items()])
     judged = judged[judged["subset"] == "forget"].drop(columns="subset")
     table = table.merge(judged, how="left", on=[*CELLS, "judge", "method"])
-    table = table.merge(_paper(results), how="left", on=["forget_ratio", "guide", "method"])
+    keys = ["forget_ratio", "guide", "judge", "method"]
+    table = table.merge(_paper(results), how="left", on=keys, validate="m:1")
     table = table.fillna({"seeds": 0}).astype({"seeds": int})
     table = table[[*CELLS, "guide", "judge", "method", *NUMBERS, "paper"]]
     return table.assign(difference=table["mean"] - table["paper"])
 
 
 def _paper(results: Results) -> pd.DataFrame:
-    table = results.published["table6_cross_method"]
-    phases = {"original": "before", **dict.fromkeys(GUIDED, "after")}
-    rows = [
-        table.assign(method=method, paper=table[f"attack_accuracy_{phase}_pct"])
-        for method, phase in phases.items()
-    ]
-    rows = pd.concat(rows).rename(columns={"unlearning_source": "guide"})
-    return rows[["forget_ratio", "guide", "method", "paper"]]
+    table = results.published["table6_cross_method"].rename(
+        columns={"unlearning_source": "guide", "evaluation": "judge"}
+    )
+    before = table.assign(method="original", paper=table["attack_accuracy_before_pct"])
+    after = table.assign(method="remi_" + table["guide"], paper=table["attack_accuracy_after_pct"])
+    return pd.concat([before, after])[["forget_ratio", "guide", "judge", "method", "paper"]]
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
@@ -57,26 +56,28 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
         "not run" if pd.isna(row[0]) else format_cell(*row, float("nan"), 1)
         for row in table[NUMBERS[:3]].itertuples(index=False)
     ]
-    labels = {method: METHODS[method] for method in displayed(table["method"])}
-    labels |= dict.fromkeys(GUIDED, "After")
-    ours = table.assign(column=table["method"].map(labels), text=texts)
-    theirs = table[table["method"].isin(["original", *GUIDED])]
+    column = table["method"].replace(dict.fromkeys(REMI, "remi"))
+    ours = table.assign(column=column, text=texts)
+    theirs = ours[column.isin(["original", "remi"])]
     theirs = theirs.assign(
-        column="Paper: " + theirs["method"].map(labels).str.lower(),
+        column="paper: " + theirs["column"],
         text=["–" if pd.isna(value) else f"{value:.1f}" for value in theirs["paper"]],
     )
-    first = [labels["original"], "After"]
-    columns = dict.fromkeys([*first, *labels.values(), "Paper: before", "Paper: after"])
-    wide = spread(pd.concat([ours, theirs]), [*CELLS, "guide"], "column", list(columns))
+    others = [m for m in displayed(table["method"]) if m not in ("original", *REMI)]
+    columns = ["original", "remi", *others, "paper: original", "paper: remi"]
+    wide = spread(pd.concat([ours, theirs]), [*CELLS, "guide"], "column", columns)
     wide.insert(4, "judge", wide["guide"].map(DIRECTIONS))
-    return wide.replace({"guide": LABELS, "judge": LABELS})
+    labels = {method: METHODS[method] for method in ("original", *others)}
+    labels |= {"remi": "After", "paper: original": "Paper: before", "paper: remi": "Paper: after"}
+    return wide.replace({"guide": LABELS, "judge": LABELS}).rename(columns=labels)
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
     """How to read the formatted table."""
     return (
         f"{means(table)}. Guide: the membership fingerprinting model that ReMI was guided by; "
-        "judge: the one that calls images members. After: ReMI by that guide; the other methods "
-        "are judged beside it. The paper names neither dataset nor architecture of its Table VI: "
-        f"its number of a ratio is repeated in every line of that ratio. {remarks}"
+        "judge: the one that calls images members. After: ReMI by that guide; all other methods "
+        "are judged beside it, those with a guide in its direction. The paper names neither "
+        "dataset nor architecture of its Table VI: its number of a ratio is repeated in every line "
+        f"of that ratio. {remarks}"
     )
