@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+from importlib import import_module
+from io import StringIO
 
 import pandas as pd
 import pytest
 from smoke import ROOT
 
 from remibench.errors import RemibenchError
+from remibench.reporting.results import Results
 from remibench.sharing import __main__ as command
 from remibench.sharing.publish import (
     BEGIN,
@@ -55,6 +58,16 @@ def test_every_committed_page_is_made_from_the_files_beside_it(folder, tmp_path)
     copy = shutil.copytree(folder, tmp_path / folder.name)
     write_page(copy)
     assert (copy / PAGE).read_bytes() == (folder / PAGE).read_bytes()
+
+
+@pytest.mark.parametrize("folder", MADE, ids=lambda path: path.name)
+def test_every_committed_table_is_what_the_code_makes_of_the_files_beside_it(folder):
+    """If it fails after a change that is meant: docs/sharing.md has the commands."""
+    results = Results.of_tree(folder)
+    for path in sorted((folder / "tables").glob("*.csv")):
+        table = import_module(f"remibench.reporting.{path.stem}").build(results)
+        made = pd.read_csv(StringIO(table.to_csv(index=False)))
+        pd.testing.assert_frame_equal(made, pd.read_csv(path), obj=path.name)
 
 
 def test_the_default_grids_page_is_among_those_that_are_made():
