@@ -13,7 +13,8 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.errors import RemibenchError
-from remibench.tuning import CELL, WEIGHTS, judge_candidates
+from remibench.reporting.results import CELL
+from remibench.tuning import WEIGHTS, judge_candidates
 
 TIE = 0.01
 NOTE = (

@@ -13,9 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from remibench.errors import RemibenchError
-from remibench.reporting.results import percent
+from remibench.reporting.results import CELL, percent
 
-CELL = ["dataset", "architecture", "forget_ratio"]  # a search has one winner in each, per method
 WEIGHTS = {  # (metric, subset) → weight of the absolute gap
     ("mia_whitebox_rate", "forget"): 1 / 2,
     ("accuracy", "forget"): 1 / 6,

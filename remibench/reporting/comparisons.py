@@ -10,7 +10,7 @@ import pandas as pd
 
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import readable
-from remibench.reporting.results import METHODS, Results
+from remibench.reporting.results import CELL, METHODS, Results
 from remibench.reporting.statistics import binomial_interval, holm, ks_efficacy, wilcoxon_holm
 
 TITLE = "Every method against retraining"
@@ -23,7 +23,6 @@ QUANTITIES = [  # metric, subset
     ("efficacy", "forget"),
 ]
 LOG_EFFICACY = "log10_efficacy"  # scores span orders of magnitude: their logarithms are compared
-CELL = ["dataset", "architecture", "forget_ratio"]
 ALL = "all"  # dataset and architecture of the rows over the whole grid
 COLUMNS = [
     *CELL,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from remibench.reporting.effectiveness import effectiveness
 from remibench.reporting.panels import Bar, draw_bars
 from remibench.reporting.results import (
-    CELL,
+    BY_METHOD,
     COLORS,
     METHODS,
     Results,
@@ -40,9 +40,9 @@ def data(results: Results, ratio: float = 0.25, access: str = "whitebox") -> pd.
     """
     rows = results.metric(f"mia_{access}_rate")
     rows = rows[rows["forget_ratio"] == ratio]
-    table = summarise(rows[rows["subset"] == "forget"], CELL)
-    test = summarise(rows[rows["subset"] == "test"], CELL)[[*CELL, "mean"]]
-    table = table.merge(test.rename(columns={"mean": "reference"}), how="left", on=CELL)
+    table = summarise(rows[rows["subset"] == "forget"], BY_METHOD)
+    test = summarise(rows[rows["subset"] == "test"], BY_METHOD)[[*BY_METHOD, "mean"]]
+    table = table.merge(test.rename(columns={"mean": "reference"}), how="left", on=BY_METHOD)
     phases = {"before": "original", "after": "remi_whitebox"}
     published = results.published["table4_whitebox_mia_accuracy"]
     published = published.assign(
@@ -50,7 +50,7 @@ def data(results: Results, ratio: float = 0.25, access: str = "whitebox") -> pd.
     )
     if access != "whitebox":
         published = published.head(0)
-    table = results.with_published(table, published, on=CELL[1:])
+    table = results.with_published(table, published, on=BY_METHOD[1:])
     return table.assign(bar=table["method"])
 
 
@@ -78,7 +78,7 @@ def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, acc
     mine = rows[rows["dataset"] == dataset]
     if mine.empty:
         return f"{dataset}, {percent(ratio)} forgotten: not run"
-    counts = mine.groupby(CELL)["seed"].nunique()
+    counts = mine.groupby(BY_METHOD)["seed"].nunique()
     title = f"{dataset}, {percent(ratio)} forgotten, n = {count_seeds(counts)}"
     if access != "whitebox":
         return title

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.reporting.panels import FEW_SEEDS, cell_title, labels_of, legend, page, say_not_run
-from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
+from remibench.reporting.results import BY_METHOD, COLORS, METHODS, Results, displayed, percent
 
 NOT_MEASURED = "not measured\n(efficacy is not in metrics)"
-AXES = ["dataset", "architecture", "forget_ratio", "method", "seed"]
+AXES = [*BY_METHOD, "seed"]
 
 
 def data(results: Results) -> pd.DataFrame:

@@ -8,8 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.reporting.panels import legend, page, say_not_run
-from remibench.reporting.results import METHODS, percent
-from remibench.tuning import CELL
+from remibench.reporting.results import CELL, METHODS, percent
 
 LINES = {  # column of the trials → label, colour
     "mia_whitebox_rate_forget": ("MIA rate $D_f$", "#d55e00"),

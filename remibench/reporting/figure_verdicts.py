@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.panels import labels_of, legend, page, say_not_run
-from remibench.reporting.results import COLORS, METHODS, Results, displayed, percent
+from remibench.reporting.results import CELL, COLORS, METHODS, Results, displayed, percent
 from remibench.reporting.table_gaps import margin
 from remibench.reporting.table_verdicts import QUANTITIES, UNDECIDED, build
 
@@ -33,7 +33,7 @@ def draw(results: Results) -> Figure:
     run = [method for method in shown if method in set(table["method"])]
     figure, axes = page(len(cells), max(len(ratios), 1), 2.1, sharex=True, sharey=True)
     limits = [_limits(table, X), _limits(table, Y)]
-    groups = dict(list(table.groupby(["dataset", "architecture", "forget_ratio"])))
+    groups = dict(list(table.groupby(CELL)))
     for line, cell in enumerate(cells):
         axes[line, 0].set_ylabel("MIA rate on $D_f$,\nmethod − retraining")
         for column, ratio in enumerate(ratios):

@@ -14,7 +14,7 @@ import pandas as pd
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import readable
-from remibench.reporting.results import CELL, METHODS, Results
+from remibench.reporting.results import BY_METHOD, METHODS, Results
 from remibench.reporting.statistics import summarise
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
@@ -177,7 +177,7 @@ def runs(results: Results) -> pd.DataFrame:
 
 def evaluation(results: Results) -> pd.DataFrame:
     """Every metric's mean over seeds, its 95 % t-interval, and how far it is from retraining's."""
-    keys = [*CELL, "subset", "metric"]
+    keys = [*BY_METHOD, "subset", "metric"]
     table = summarise(results.evaluation.fillna({"subset": ABSENT}), keys)
     reference = table[table["method"] == "retrain"]
     reference = reference.drop(columns="method").rename(columns={"mean": "reference"})

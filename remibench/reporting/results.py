@@ -105,10 +105,11 @@ _COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-bl
     "ssd": "#ddcc77",
 }
 COLORS = Display(_COLORS, _colour)
-CELL = ["dataset", "architecture", "forget_ratio", "method"]
+CELL = ["dataset", "architecture", "forget_ratio"]
+BY_METHOD = [*CELL, "method"]
 ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
-ACROSS_SEEDS = [*CELL, "subset", "metric", "value", "models"]
-HYPERPARAMETERS = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
+ACROSS_SEEDS = [*BY_METHOD, "subset", "metric", "value", "models"]
+HYPERPARAMETERS = [*BY_METHOD, "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
 PAPER = Path(__file__).parents[2] / "paper"
 
@@ -299,7 +300,7 @@ class Results:
             at ``max_epochs``), NaN where the method has no such rule.
         """
         last = self.histories.sort_values("epoch", kind="stable")
-        last = last.groupby([*CELL, "seed"], sort=False).tail(1)
+        last = last.groupby([*BY_METHOD, "seed"], sort=False).tail(1)
         last = last.reindex(columns=[*dict.fromkeys([*last, "mf_forget", "mf_out_of_sample"])])
         met = (last["mf_forget"] <= last["mf_out_of_sample"]).astype(float)
         return last.assign(met=met.where(last["mf_forget"].notna()))
@@ -324,7 +325,7 @@ class Results:
     def summary(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
         """A metric's mean, 95 % t-interval and number of seeds per cell and subset."""
         values = self.metric(metric, scale).fillna({"subset": ""})
-        return summarise(values, [*CELL, "subset"])
+        return summarise(values, [*BY_METHOD, "subset"])
 
     def with_published(
         self, table: pd.DataFrame, published: pd.DataFrame, on: list[str]

@@ -13,12 +13,25 @@ LEVEL = 0.05
 _DECIMALS = 6  # rates are stored in single precision: below this, differences are rounding errors
 
 
-def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's t-interval of the mean of independent seeds; NaN for a single seed."""
+def standard_error(values: np.ndarray, least: float = 0.0) -> float:
+    """Of the mean of independent seeds, whose standard deviation is taken to be ``least`` or more.
+
+    NaN for fewer than two values.
+    """
     count = len(values)
-    if count < 2:
+    return max(float(np.std(values, ddof=1)), least) / np.sqrt(count) if count > 1 else np.nan
+
+
+def t_interval(
+    values: np.ndarray, confidence: float = 0.95, least: float = 0.0
+) -> tuple[float, float]:
+    """Student's t-interval of the mean of independent seeds; NaN for a single seed.
+
+    ``least``: see :func:`standard_error`.
+    """
+    if len(values) < 2:
         return np.nan, np.nan
-    half = stats.t.ppf((1 + confidence) / 2, count - 1) * np.std(values, ddof=1) / np.sqrt(count)
+    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * standard_error(values, least)
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
@@ -186,8 +199,7 @@ def equivalence_p(differences: np.ndarray, margin: float) -> float:
         return np.nan
     if np.ptp(differences) == 0:
         return np.nan
-    error = np.std(differences, ddof=1) / np.sqrt(len(differences))
-    tails = (np.array([1, -1]) * differences.mean() + margin) / error
+    tails = (np.array([1, -1]) * differences.mean() + margin) / standard_error(differences)
     return float(stats.t.sf(tails, len(differences) - 1).max())
 
 

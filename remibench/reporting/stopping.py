@@ -25,14 +25,21 @@ from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.panels import legend, page
 from remibench.reporting.render import readable, use_theme, write_figure, write_table
-from remibench.reporting.results import COLORS, METHODS, Results, count_seeds, percent
+from remibench.reporting.results import (
+    BY_METHOD,
+    CELL,
+    COLORS,
+    METHODS,
+    Results,
+    count_seeds,
+    percent,
+)
 from remibench.reporting.statistics import holm, paired_differences, t_interval
 from remibench.reporting.table_gaps import margin
 from remibench.reporting.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
 
 TITLE = "ReMI with and without its stopping rule"
-CELL = ["dataset", "architecture", "forget_ratio", "method"]
-AXES = [*CELL, "seed"]
+AXES = [*BY_METHOD, "seed"]
 SIDES = ("ruled", "unruled")
 NAME = "stopping"
 
@@ -70,9 +77,9 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
     ended = ruled.endings.set_index(AXES)
     epochs = {"ruled": ended["epoch"], "unruled": unruled.endings.set_index(AXES)["epoch"]}
     records = []
-    for key, rows in both.groupby([*CELL, "quantity"], sort=False):
+    for key, rows in both.groupby([*BY_METHOD, "quantity"], sort=False):
         keys = pd.MultiIndex.from_frame(rows[AXES])
-        record = dict(zip([*CELL, "quantity"], key, strict=True)) | {"n": len(rows)}
+        record = dict(zip([*BY_METHOD, "quantity"], key, strict=True)) | {"n": len(rows)}
         for side in SIDES:
             low, high = t_interval(rows[f"gap_{side}"].to_numpy())
             record[f"{side}_gap"] = rows[f"gap_{side}"].mean()
@@ -90,7 +97,7 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
 
 def _check_parameters(ruled: Results, unruled: Results) -> None:
     """Refuse trees that differ in more of ReMI than in the rule, or not in the rule."""
-    keys = [*CELL, "parameter"]
+    keys = [*BY_METHOD, "parameter"]
     tables = []
     for results, stop in ((ruled, "matched"), (unruled, "never")):
         table = results.hyperparameters
@@ -126,7 +133,7 @@ def _gaps(results: Results) -> pd.DataFrame:
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell, guide and quantity."""
-    text = table[CELL].copy()
+    text = table[BY_METHOD].copy()
     text["quantity"] = table["quantity"].map(LABELS)
     sides = {"with the rule": "ruled_gap ruled_low ruled_high"}
     sides["without"] = "unruled_gap unruled_low unruled_high"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from remibench.reporting.render import spread
-from remibench.reporting.results import METHODS, PAPER_METHODS, Results, percent
+from remibench.reporting.results import CELL, METHODS, PAPER_METHODS, Results, percent
 
 TITLE = "Hyper-parameters of unlearning"
 ROWS = ["method", "parameter", "dataset", "architecture"]
@@ -21,7 +21,7 @@ def build(results: Results) -> pd.DataFrame:
     absent = pd.DataFrame({"method": missing}, columns=used.columns)
     table = pd.concat([used, absent], ignore_index=True) if len(used) else absent
     paper = results.published["table2_hyperparameters"].melt(
-        id_vars=["dataset", "architecture", "forget_ratio"],
+        id_vars=CELL,
         value_vars=PUBLISHED,
         var_name="parameter",
         value_name="paper",

@@ -4,10 +4,10 @@ import pandas as pd
 
 from remibench.reporting.render import note as explain
 from remibench.reporting.render import pivot
-from remibench.reporting.results import Results
+from remibench.reporting.results import CELL, Results
 
 TITLE = "White-box MIA accuracy: share of images called members"
-ROWS = ["dataset", "architecture", "forget_ratio", "subset"]
+ROWS = [*CELL, "subset"]
 DECIMALS = 3
 
 __all__ = ["TITLE", "build", "explain", "layout"]

@@ -4,12 +4,11 @@ import pandas as pd
 
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import format_cell, means
-from remibench.reporting.results import CELL, METHODS, Results, displayed, percent
+from remibench.reporting.results import BY_METHOD, CELL, METHODS, Results, displayed, percent
 
 TITLE = "Latency of unlearning (seconds)"
 ALL = "all cells"
 PUBLISHED = {"retrain": "retraining_s", "remi_whitebox": "remi_total_s"}
-AXES = CELL[:3]
 ACCESS = {"remi_whitebox": "white-box", "remi_blackbox": "black-box"}
 
 
@@ -24,8 +23,8 @@ def build(results: Results) -> pd.DataFrame:
         the same of the paper (``paper…``; in the rows of all cells that of its UTKFace table).
     """
     table = results.summary("seconds").drop(columns="subset")
-    parts = results.summary("seconds_attack_loss")[[*CELL, "mean"]]
-    table = table.merge(parts.rename(columns={"mean": "attack_loss"}), how="left", on=CELL)
+    parts = results.summary("seconds_attack_loss")[[*BY_METHOD, "mean"]]
+    table = table.merge(parts.rename(columns={"mean": "attack_loss"}), how="left", on=BY_METHOD)
     published = results.published["table5_latency_seconds"]
     paper = pd.concat(
         [
@@ -40,22 +39,22 @@ def build(results: Results) -> pd.DataFrame:
         ]
     )
     paper = paper.rename(columns={"paper": "mean", "paper_attack_loss": "attack_loss"})
-    paper = _with_speedup(paper[[*CELL, "mean", "attack_loss"]])
+    paper = _with_speedup(paper[[*BY_METHOD, "mean", "attack_loss"]])
     table = _with_speedup(table)
     table["paper_dataset"] = table["dataset"].map(results.paper_names).astype(object)
     numbers = ["mean", "attack_loss", "attack_loss_share", "speedup", "speedup_median"]
     columns = {name: f"paper_{name}" for name in numbers} | {"mean": "paper"}
     renamed = paper.rename(columns=columns | {"dataset": "paper_dataset"})
     table.loc[table["dataset"] == ALL, "paper_dataset"] = ALL
-    keys = ["paper_dataset", *CELL[1:]]
+    keys = ["paper_dataset", *BY_METHOD[1:]]
     joined = table.merge(renamed, how="left", on=keys).drop(columns="paper_dataset")
     return joined.astype({"seeds": "Int64"})
 
 
 def _with_speedup(table: pd.DataFrame) -> pd.DataFrame:
     """Add share and speed-up, and a row per method for all cells that retraining has, too."""
-    base = table[table["method"] == "retrain"].set_index(AXES)["mean"].rename("retrain")
-    table = table.join(base, on=AXES)
+    base = table[table["method"] == "retrain"].set_index(CELL)["mean"].rename("retrain")
+    table = table.join(base, on=CELL)
     rows = []
     for method, cells in table.dropna(subset=["retrain"]).groupby("method", sort=False):
         sums = cells[["mean", "attack_loss", "retrain"]].mean()
@@ -74,7 +73,7 @@ def _with_speedup(table: pd.DataFrame) -> pd.DataFrame:
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell, seconds of every method; for ReMI also L_G's part and speed-up."""
-    axes = [list(dict.fromkeys(table.loc[table["dataset"] != ALL, name])) for name in AXES]
+    axes = [list(dict.fromkeys(table.loc[table["dataset"] != ALL, name])) for name in CELL]
     cells = [*pd.MultiIndex.from_product(axes), (ALL, "", float("nan"))]
     numbers = {(*_key(row), row.method): row for row in table.itertuples()}
     lines = []

@@ -6,13 +6,12 @@ Beside them every other method, judged in the same way.
 import pandas as pd
 
 from remibench.reporting.render import format_cell, means, spread
-from remibench.reporting.results import METHODS, Results, displayed
+from remibench.reporting.results import CELL, METHODS, Results, displayed
 
 TITLE = "Cross-method MF accuracy on the forget set (%)"
 DIRECTIONS = {"whitebox": "blackbox", "blackbox": "whitebox"}  # guide → judge
 LABELS = {"whitebox": "white-box", "blackbox": "black-box"}
 REMI = [f"remi_{guide}" for guide in DIRECTIONS]  # share the paper's column "after"
-CELLS = ["dataset", "architecture", "forget_ratio"]
 NUMBERS = ["mean", "low", "high", "seeds"]
 
 
@@ -26,18 +25,18 @@ def build(results: Results) -> pd.DataFrame:
     rates = {access: results.summary(f"mf_{access}_rate", scale=100) for access in LABELS}
     axes = (results.names, results.architectures, results.ratios, DIRECTIONS)
     axes = (*axes, displayed(results.methods))
-    names = [*CELLS, "guide", "method"]
+    names = [*CELL, "guide", "method"]
     table = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
     own = table["method"].map(results.guides)
     table = table[~own.isin(DIRECTIONS) | (own == table["guide"])].reset_index(drop=True)
     table.insert(4, "judge", table["guide"].map(DIRECTIONS))
     judged = pd.concat([rows.assign(judge=access) for access, rows in rates.items()])
     judged = judged[judged["subset"] == "forget"].drop(columns="subset")
-    table = table.merge(judged, how="left", on=[*CELLS, "judge", "method"])
+    table = table.merge(judged, how="left", on=[*CELL, "judge", "method"])
     keys = ["forget_ratio", "guide", "judge", "method"]
     table = table.merge(_paper(results), how="left", on=keys, validate="m:1")
     table = table.fillna({"seeds": 0}).astype({"seeds": int})
-    table = table[[*CELLS, "guide", "judge", "method", *NUMBERS, "paper"]]
+    table = table[[*CELL, "guide", "judge", "method", *NUMBERS, "paper"]]
     return table.assign(difference=table["mean"] - table["paper"])
 
 
@@ -65,7 +64,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     )
     others = [m for m in displayed(table["method"]) if m not in ("original", *REMI)]
     columns = ["original", "remi", *others, "paper: original", "paper: remi"]
-    wide = spread(pd.concat([ours, theirs]), [*CELLS, "guide"], "column", columns)
+    wide = spread(pd.concat([ours, theirs]), [*CELL, "guide"], "column", columns)
     wide.insert(4, "judge", wide["guide"].map(DIRECTIONS))
     labels = {method: METHODS[method] for method in ("original", *others)}
     labels |= {"remi": "After", "paper: original": "Paper: before", "paper: remi": "Paper: after"}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from remibench.reporting.comparisons import CELL, LOG_EFFICACY, REFERENCE
+from remibench.reporting.comparisons import LOG_EFFICACY, REFERENCE
 from remibench.reporting.render import spread
-from remibench.reporting.results import METHODS, Results, count_seeds, displayed
+from remibench.reporting.results import CELL, METHODS, Results, count_seeds, displayed
 from remibench.reporting.statistics import (
     LEVEL,
     wilcoxon_holm,

@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from remibench.reporting.comparisons import CELL, REFERENCE
+from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.render import readable, spread
-from remibench.reporting.results import METHODS, Results, count_seeds, percent
-from remibench.reporting.statistics import LEVEL, holm
+from remibench.reporting.results import CELL, METHODS, Results, count_seeds, percent
+from remibench.reporting.statistics import LEVEL, holm, standard_error, t_interval
 from remibench.reporting.table_gaps import margin
 
 TITLE = "Verdicts on every method"
@@ -78,14 +78,11 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
     differences = np.asarray(differences, float)
     n, mean = len(differences), float(differences.mean()) if len(differences) else np.nan
     place = ABOVE if mean > width else BELOW if mean < -width else ALIKE
-    if n < 2:
-        return {"n": n, "gap": mean, "low": np.nan, "high": np.nan, "place": place, "p": np.nan}
-    error = max(float(np.std(differences, ddof=1)), resolution) / np.sqrt(n)
-    half = stats.t.ppf(0.975, n - 1) * error
+    low, high = t_interval(differences, least=resolution)
+    error = standard_error(differences, resolution)
     tail = float(stats.t.sf(abs(abs(mean) - width) / error, n - 1)) if error > 0 else np.nan
     p = tail if place == ALIKE else float(np.minimum(1, 2 * tail))
-    ends = {"low": mean - half, "high": mean + half}
-    return {"n": n, "gap": mean, **ends, "place": place, "p": p}
+    return {"n": n, "gap": mean, "low": low, "high": high, "place": place, "p": p}
 
 
 def conclude(places: dict[str, str]) -> tuple[str, str, str]:
