@@ -259,17 +259,24 @@ def trials_of(*rows):
     )
 
 
-def test_the_search_is_drawn_at_the_best_of_the_other_parameters():
+def test_the_search_is_drawn_with_the_other_parameters_of_the_winner():
+    """Not with the best of each value: from one value to the next, two things would change."""
     trials = trials_of(
         ("original", "", 0.4),
         ("fisher", "alpha=0.001,max_std=0.1", 0.2),
+        ("fisher", "alpha=0.001,max_std=0.5", 0.5),
         ("fisher", "alpha=1e-06,max_std=0.1", 0.3),
         ("fisher", "alpha=1e-06,max_std=0.5", 0.1),
         ("study", "loss=a", 0.1),
     )
-    parameter, best = figure_search.profile(trials, "fisher")
-    assert (parameter, best["value"].tolist()) == ("alpha", [1e-6, 1e-3])
-    assert best["gap"].tolist() == [0.1, 0.2]
+    parameter, line = figure_search.profile(trials, "fisher")
+    assert (parameter, line["value"].tolist()) == ("alpha", [1e-6, 1e-3])
+    assert line["gap"].tolist() == [0.1, 0.5]
+    other = trials[trials["method"] == "fisher"].assign(dataset="stl10", gap=[0.1, 0.2, 0.3, 0.4])
+    _, lines = figure_search.profile(pd.concat([trials, other]), "fisher")
+    assert lines[lines["dataset"] == "stl10"]["gap"].tolist() == [0.3, 0.1]
+    alone = trials_of(("fisher", "alpha=0.1", 0.2), ("fisher", "alpha=0.01", 0.3))
+    assert figure_search.profile(alone, "fisher")[1]["gap"].tolist() == [0.3, 0.2]
     assert figure_search.profile(trials, "study")[0] == ""
     use_theme()
     axis = figure_search.draw(trials, "fisher").axes[0]

@@ -20,35 +20,38 @@ LINES = {  # column of the trials → label, colour
 
 
 def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
-    """The best candidate of every value of the parameter that a method's search names first.
+    """Trials by the parameter that a method's search names first, the others as in the winner.
 
     Args:
         trials: Of :func:`remibench.tuning.judge_candidates`.
         method: Its name.
 
     Returns:
-        The parameter's name ("" if its values are no numbers), and of every cell and value the
-        trial with the smallest gap, its ``value`` beside; in the order of the values.
+        The parameter's name ("" if its values are no numbers), and of every cell the trials that
+        differ from its nearest one in that parameter alone, its ``value`` beside; in the order of
+        the values.
     """
     mine = trials[(trials["method"] == method) & (trials["candidate"] != "")]
-    first = mine["candidate"].str.split(",").str[0].str.split("=", n=1, expand=True)
+    split = mine["candidate"].str.partition(",")
+    first = split[0].str.split("=", n=1, expand=True)
     names = set(first[0])
     numbers = pd.to_numeric(first[1], errors="coerce")
     if len(names) != 1 or numbers.isna().any():
         return "", mine.head(0).assign(value=np.nan)
-    best = mine.assign(value=numbers).sort_values("gap", kind="stable")
-    best = best.drop_duplicates([*CELL, "value"])
-    return names.pop(), best.sort_values([*CELL, "value"], kind="stable", ignore_index=True)
+    mine = mine.assign(value=numbers, others=split[2])
+    nearest = mine.sort_values("gap", kind="stable").drop_duplicates(CELL)
+    line = mine.merge(nearest[[*CELL, "others"]], on=[*CELL, "others"])
+    return names.pop(), line.sort_values([*CELL, "value"], kind="stable", ignore_index=True)
 
 
 def draw(trials: pd.DataFrame, method: str) -> Figure:
     """A row of panels per dataset and architecture, a column per forget ratio.
 
-    Lines are means over the seeds of the search of candidate − retraining, each at the best of the
-    other parameters; dotted, the target's own. Black is the gap that the search minimises, its
-    least value ringed.
+    Lines are means over the seeds of the search of candidate − retraining, the other parameters as
+    in the cell's winner; dotted, the target's own. Black is the gap that the search minimises, the
+    winner's ringed.
     """
-    parameter, best = profile(trials, method)
+    parameter, profiles = profile(trials, method)
     targets = trials[trials["method"] == "original"].set_index(CELL)
     rows = list(trials[CELL[:2]].drop_duplicates().itertuples(index=False, name=None))
     ratios = sorted(trials["forget_ratio"].unique())
@@ -58,12 +61,12 @@ def draw(trials: pd.DataFrame, method: str) -> Figure:
             axis, key = axes[line, column], (*cell, ratio)
             title = f"{percent(ratio)} forgotten"
             axis.set_title(f"{', '.join(cell)}\n{title}" if len(rows) > 1 else title)
-            mine = best[(best[CELL] == list(key)).all(axis=1)]
+            mine = profiles[(profiles[CELL] == list(key)).all(axis=1)]
             if mine.empty:
                 say_not_run(axis, "not searched" if parameter else "no numbers to draw over")
                 continue
             _panel(axis, mine, targets.loc[key] if key in targets.index else None)
-    values = best["value"]
+    values = profiles["value"]
     if len(values) and values.min() > 0 and values.max() >= 10 * values.min():
         axes[0, 0].set_xscale("log")
     size = {"fontsize": plt.rcParams["axes.labelsize"]}
