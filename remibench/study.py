@@ -13,7 +13,7 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.errors import RemibenchError
-from remibench.reporting.results import CELL
+from remibench.reporting.results import BY_METHOD, CELL
 from remibench.tuning import WEIGHTS, judge_candidates
 
 TIE = 0.01
@@ -69,7 +69,7 @@ def judge_readings(
     trials = judge_candidates(evaluation)
     trials["reading"] = trials["candidate"].where(trials["candidate"] != "", trials["method"])
     values = evaluation.fillna({"subset": ""}).pivot_table(
-        index=[*CELL, "method"], columns=["metric", "subset"], values="value"
+        index=BY_METHOD, columns=["metric", "subset"], values="value"
     )
     values = values.reindex(columns=pd.MultiIndex.from_tuples(QUANTITIES)).set_axis(NAMES, axis=1)
     table = values.reset_index()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from remibench.errors import RemibenchError
-from remibench.reporting.results import CELL, percent
+from remibench.reporting.results import BY_METHOD, CELL, percent
 
 WEIGHTS = {  # (metric, subset) → weight of the absolute gap
     ("mia_whitebox_rate", "forget"): 1 / 2,
@@ -59,7 +59,7 @@ def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
         paired["difference"].abs()
         * weights.loc[pd.MultiIndex.from_frame(paired[["metric", "subset"]])].to_numpy()
     )
-    by = [*CELL, "method"]
+    by = BY_METHOD
     per_seed = paired.groupby([*by, "seed"], sort=False)["gap"].sum()
     trials = per_seed.groupby(by, sort=False).agg(gap="mean", seeds="size")
     signed = paired.assign(name=paired["metric"] + "_" + paired["subset"]).pivot_table(
@@ -69,7 +69,7 @@ def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
     names = trials["method"].str.partition(",")
     trials["method"] = names[0]
     trials.insert(trials.columns.get_loc("method") + 1, "candidate", names[2])
-    return trials.sort_values([*CELL, "method", "gap"], kind="stable", ignore_index=True)
+    return trials.sort_values([*BY_METHOD, "gap"], kind="stable", ignore_index=True)
 
 
 def choose_candidates(trials: pd.DataFrame) -> pd.DataFrame:
@@ -80,11 +80,11 @@ def choose_candidates(trials: pd.DataFrame) -> pd.DataFrame:
         ``value`` (as text), ``gap``, ``candidates``, ``seeds``.
     """
     tried = trials[trials["candidate"] != ""]
-    groups = tried.groupby([*CELL, "method"], sort=False)
+    groups = tried.groupby(BY_METHOD, sort=False)
     best = groups.head(1).assign(candidates=groups["gap"].transform("size"))
     settings = best.assign(setting=best["candidate"].str.split(",")).explode("setting")
     settings[["parameter", "value"]] = settings["setting"].str.split("=", n=1, expand=True)
-    columns = [*CELL, "method", "parameter", "value", "gap", "candidates", "seeds"]
+    columns = [*BY_METHOD, "parameter", "value", "gap", "candidates", "seeds"]
     return settings[columns].reset_index(drop=True)
 
 
@@ -143,14 +143,14 @@ def format_choice(table: pd.DataFrame) -> pd.DataFrame:
     text[known] += table["paper"][known].map(" [{:g}]".format)
     lines = [
         {
-            **dict(zip([*CELL, "method"], key, strict=True)),
+            **dict(zip(BY_METHOD, key, strict=True)),
             "parameters": ", ".join(rows["parameter"].str.cat(text[rows.index], sep=" ")),
             "gap to retraining": f"{rows['gap'].iloc[0]:.3f}",
             "gap of the target": f"{rows['gap_unchanged'].iloc[0]:.3f}",
             "candidates": rows["candidates"].iloc[0],
             "seeds": rows["seeds"].iloc[0],
         }
-        for key, rows in table.groupby([*CELL, "method"], sort=False)
+        for key, rows in table.groupby(BY_METHOD, sort=False)
     ]
     wide = pd.DataFrame(lines)
     wide["forget_ratio"] = wide["forget_ratio"].map(percent)

@@ -32,7 +32,7 @@ BENEATH = {  # what a preset is laid over, besides the default
     "study_remi.yaml": ["paper.yaml"],
     "study_resnet18.yaml": ["paper.yaml", "study_remi.yaml"],
     "mechanism.yaml": ["paper.yaml", "study_remi.yaml"],
-    "fisher_alpha.yaml": ["paper.yaml"],
+    "fisher_alpha.yaml": ["paper.yaml", "fmnist_cnn.yaml"],
     "remi_never_stops.yaml": ["all_methods.yaml"],
 }
 

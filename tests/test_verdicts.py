@@ -97,6 +97,9 @@ def test_equal_differences_vary_by_an_image():
     assert where["p"] == pytest.approx(stats.t.sf(0.02 / (1 / 500 / 2), 3))
     assert locate(np.zeros(4), 0.05, 1 / 10)["p"] > 0.05  # ten images show nothing
     assert np.isnan(locate(np.zeros(1), 0.05, 1 / 10)["p"])
+    unknown, none = (locate(np.array([0.1, 0.2]), 0.05, least) for least in (np.nan, 0.0))
+    assert unknown == none
+    assert none["p"] > 0
 
 
 @pytest.mark.parametrize(
@@ -272,14 +275,15 @@ def test_the_search_is_drawn_with_the_other_parameters_of_the_winner():
     parameter, line = figure_search.profile(trials, "fisher")
     assert (parameter, line["value"].tolist()) == ("alpha", [1e-6, 1e-3])
     assert line["gap"].tolist() == [0.1, 0.5]
-    other = trials[trials["method"] == "fisher"].assign(dataset="stl10", gap=[0.1, 0.2, 0.3, 0.4])
+    other = trials[trials["method"] == "fisher"].assign(dataset="stl10", gap=[0.1, 0.2, 0.4, 0.3])
     _, lines = figure_search.profile(pd.concat([trials, other]), "fisher")
-    assert lines[lines["dataset"] == "stl10"]["gap"].tolist() == [0.3, 0.1]
+    assert lines[lines["dataset"] == "stl10"]["gap"].tolist() == [0.4, 0.1]
     alone = trials_of(("fisher", "alpha=0.1", 0.2), ("fisher", "alpha=0.01", 0.3))
     assert figure_search.profile(alone, "fisher")[1]["gap"].tolist() == [0.3, 0.2]
     assert figure_search.profile(trials, "study")[0] == ""
     use_theme()
     axis = figure_search.draw(trials, "fisher").axes[0]
+    assert axis.get_title() == "10% forgotten\nmax std=0.5"
     assert axis.get_xscale() == "log"
     ring = next(line for line in axis.lines if line.get_ms() == 7)
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (1e-6, 0.1)

@@ -28,8 +28,8 @@ def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
 
     Returns:
         The parameter's name ("" if its values are no numbers), and of every cell the trials that
-        differ from its nearest one in that parameter alone, its ``value`` beside; in the order of
-        the values.
+        differ from its nearest one in that parameter alone, beside them its ``value`` and the
+        ``others``; in the order of the values.
     """
     mine = trials[(trials["method"] == method) & (trials["candidate"] != "")]
     split = mine["candidate"].str.partition(",")
@@ -37,7 +37,7 @@ def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
     names = set(first[0])
     numbers = pd.to_numeric(first[1], errors="coerce")
     if len(names) != 1 or numbers.isna().any():
-        return "", mine.head(0).assign(value=np.nan)
+        return "", mine.head(0).assign(value=np.nan, others="")
     mine = mine.assign(value=numbers, others=split[2])
     nearest = mine.sort_values("gap", kind="stable").drop_duplicates(CELL)
     line = mine.merge(nearest[[*CELL, "others"]], on=[*CELL, "others"])
@@ -48,8 +48,8 @@ def draw(trials: pd.DataFrame, method: str) -> Figure:
     """A row of panels per dataset and architecture, a column per forget ratio.
 
     Lines are means over the seeds of the search of candidate − retraining, the other parameters as
-    in the cell's winner; dotted, the target's own. Black is the gap that the search minimises, the
-    winner's ringed.
+    in the cell's winner; dotted, the target's own. Black is the gap that the search minimises, its
+    least value ringed.
     """
     parameter, profiles = profile(trials, method)
     targets = trials[trials["method"] == "original"].set_index(CELL)
@@ -59,9 +59,11 @@ def draw(trials: pd.DataFrame, method: str) -> Figure:
     for line, cell in enumerate(rows):
         for column, ratio in enumerate(ratios):
             axis, key = axes[line, column], (*cell, ratio)
-            title = f"{percent(ratio)} forgotten"
-            axis.set_title(f"{', '.join(cell)}\n{title}" if len(rows) > 1 else title)
             mine = profiles[(profiles[CELL] == list(key)).all(axis=1)]
+            title = [", ".join(cell)] if len(rows) > 1 else []
+            title.append(f"{percent(ratio)} forgotten")
+            title += [others.replace("_", " ") for others in mine["others"].unique() if others]
+            axis.set_title("\n".join(title))
             if mine.empty:
                 say_not_run(axis, "not searched" if parameter else "no numbers to draw over")
                 continue

@@ -16,7 +16,7 @@ _DECIMALS = 6  # rates are stored in single precision: below this, differences a
 def standard_error(values: np.ndarray, least: float = 0.0) -> float:
     """Of the mean of independent seeds, whose standard deviation is taken to be ``least`` or more.
 
-    NaN for fewer than two values.
+    NaN for fewer than two values; a ``least`` of NaN is none.
     """
     count = len(values)
     return max(float(np.std(values, ddof=1)), least) / np.sqrt(count) if count > 1 else np.nan

@@ -9,7 +9,7 @@ import pandas as pd
 
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.render import spread
-from remibench.reporting.results import CELL, METHODS, Results, count_seeds
+from remibench.reporting.results import BY_METHOD, CELL, METHODS, Results, count_seeds
 from remibench.reporting.table_gaps import NOT_MEASURABLE
 
 TITLE = "Image by image, across seeds"
@@ -71,7 +71,7 @@ def build(results: Results) -> pd.DataFrame:
         ``models`` (of each population). A value that is not measurable is NaN.
     """
     rows = results.across_seeds
-    key = [*CELL, "method", "subset", "metric"]
+    key = [*BY_METHOD, "subset", "metric"]
     ends = rows["metric"].str.endswith(ENDS)
     table = rows[~ends].copy()
     for end in ENDS:
@@ -98,13 +98,13 @@ def _final_scores(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     of_retraining = accuracy[own].set_index(axes)["mean"].rename("reference")
     accuracy = accuracy.join(of_retraining, on=axes)
     kept = accuracy["mean"] / accuracy["reference"]
-    utility = kept.groupby([accuracy[axis] for axis in (*CELL, "method")]).prod(min_count=2)
+    utility = kept.groupby([accuracy[axis] for axis in BY_METHOD]).prod(min_count=2)
     names = {
         "forgetting_quality": "final_score",
         "forgetting_quality_halves": "final_score_halves",
     }
     rows = table[table["metric"].isin(names) & (table["subset"] == "forget")]
-    rows = rows.join(utility.rename("utility"), on=[*CELL, "method"]).dropna(subset=["utility"])
+    rows = rows.join(utility.rename("utility"), on=BY_METHOD).dropna(subset=["utility"])
     values = rows["value"] * rows["utility"]
     return rows.assign(metric=rows["metric"].map(names), value=values).drop(columns="utility")
 

@@ -28,7 +28,7 @@ from scipy import stats
 
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.render import readable, spread
-from remibench.reporting.results import CELL, METHODS, Results, count_seeds, percent
+from remibench.reporting.results import BY_METHOD, CELL, METHODS, Results, count_seeds, percent
 from remibench.reporting.statistics import LEVEL, holm, standard_error, t_interval
 from remibench.reporting.table_gaps import margin
 
@@ -53,8 +53,7 @@ LABELS = {
 SCALES = {"mia": (1, 3), "forget": (100, 1), "retain": (100, 1), "test": (100, 1)}
 _OF_QUANTITY = ("gap", "low", "high", "p_holm", "place")
 COLUMNS = [
-    *CELL,
-    "method",
+    *BY_METHOD,
     "n",
     *(f"{quantity}_{name}" for quantity in QUANTITIES for name in _OF_QUANTITY),
     "membership",
@@ -166,7 +165,7 @@ def _of(values: pd.DataFrame, metric: str, subset: str) -> pd.DataFrame:
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and method: the four gaps with their intervals, and what they say."""
-    text = table[[*CELL, "method"]].copy()
+    text = table[BY_METHOD].copy()
     for quantity, label in LABELS.items():
         scale, decimals = SCALES[quantity]
         text[label] = [
@@ -185,7 +184,7 @@ def matrix(table: pd.DataFrame) -> pd.DataFrame:
         mia = gap_text(row["mia_gap"], row["mia_low"], row["mia_high"], *SCALES["mia"])
         test = gap_text(row["test_gap"], row["test_low"], row["test_high"], *SCALES["test"])
         lines.append(f"{row['verdict']}; MIA {mia}; test {test}")
-    text = table[[*CELL, "method"]].assign(text=lines)
+    text = table[BY_METHOD].assign(text=lines)
     ratios = sorted(table["forget_ratio"].unique())
     wide = spread(text, ["dataset", "architecture", "method"], "forget_ratio", ratios)
     wide["method"] = wide["method"].map(METHODS)
