@@ -197,6 +197,8 @@ class Results:
             RemibenchError: A file is missing or damaged, or a method's plug-in is not there.
         """
         names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
+        if Path(folder, "across_seeds.csv").exists():  # where the config asks for it
+            names += ("across_seeds",)
         paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
         results = cls.read(**paths, published=sorted(map(str, PAPER.glob("*.csv"))))
         config = Path(folder, "config.yaml")
