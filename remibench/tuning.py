@@ -59,11 +59,10 @@ def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
         paired["difference"].abs()
         * weights.loc[pd.MultiIndex.from_frame(paired[["metric", "subset"]])].to_numpy()
     )
-    by = BY_METHOD
-    per_seed = paired.groupby([*by, "seed"], sort=False)["gap"].sum()
-    trials = per_seed.groupby(by, sort=False).agg(gap="mean", seeds="size")
+    per_seed = paired.groupby([*BY_METHOD, "seed"], sort=False)["gap"].sum()
+    trials = per_seed.groupby(BY_METHOD, sort=False).agg(gap="mean", seeds="size")
     signed = paired.assign(name=paired["metric"] + "_" + paired["subset"]).pivot_table(
-        index=by, columns="name", values="difference"
+        index=BY_METHOD, columns="name", values="difference"
     )
     trials = trials.join(signed).reset_index()
     names = trials["method"].str.partition(",")

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import pandas as pd
 
 from remibench.reporting.effectiveness import effectiveness
-from remibench.reporting.results import Results
+from remibench.reporting.results import CELL, Results
 
 ARCHITECTURES = ("cnn", "resnet18", "xception", "vgg19")  # the paper's
 WHOLE = 0.0  # forget ratio of what has none, since groups lose NaN
-KEY = ["table", "dataset", "architecture", "forget_ratio", "quantity"]
+KEY = ["table", *CELL, "quantity"]
 Sides = tuple[pd.DataFrame, pd.DataFrame]  # published numbers; our values, one per seed
 
 
@@ -107,9 +107,8 @@ def _table4(results: Results) -> Sides:
 def _table5(results: Results) -> Sides:
     """Seconds are of one machine; what is compared is their ratios."""
     paper = results.published["table5_latency_seconds"]
-    cell = ["dataset", "architecture", "forget_ratio", "seed"]
     seconds, attack = (
-        results.metric(metric).pivot_table(index=cell, columns="method", values="value")
+        results.metric(metric).pivot_table(index=[*CELL, "seed"], columns="method", values="value")
         for metric in ("seconds", "seconds_attack_loss")
     )
     seconds = seconds.reindex(columns=["retrain", "remi_whitebox"])

@@ -21,12 +21,12 @@ from remibench.reporting.comparisons import LOG_EFFICACY
 from remibench.reporting.gather import AXES, TEXT, write_csv
 from remibench.reporting.interactive import ABSENT, page
 from remibench.reporting.overview import settings
-from remibench.reporting.results import count_seeds, percent
+from remibench.reporting.results import BY_METHOD, CELL, count_seeds, percent
 from remibench.reporting.statistics import LEVEL, holm, t_interval, welch
 from remibench.sharing.archive import Archive
 
 TITLE = "Two results trees"
-ROW = ["dataset", "architecture", "forget_ratio", "method", "metric", "subset"]
+ROW = [*BY_METHOD, "metric", "subset"]
 COLUMNS = [
     *ROW,
     "verdict",
@@ -46,7 +46,7 @@ VERDICTS = (  # in the order of display
 )
 RECORDS = ("config.yaml", "provenance.json")
 TABLES = {  # of settings: what names a row
-    "hyperparameters.csv": ["dataset", "architecture", "forget_ratio", "method", "parameter"],
+    "hyperparameters.csv": [*BY_METHOD, "parameter"],
     "datasets.csv": ["dataset"],
 }
 LINES = 15  # of each list on the terminal
@@ -361,7 +361,7 @@ def _load_yaml(path: Path) -> object:
 
 
 def _axes(tree: Tree) -> str:
-    names = (tree.evaluation[axis].unique() for axis in ("dataset", "architecture", "forget_ratio"))
+    names = (tree.evaluation[axis].unique() for axis in CELL)
     return " × ".join(", ".join(map(str, values)) for values in names)
 
 
