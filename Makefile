@@ -33,7 +33,7 @@ run: env
 	    $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/report.html
 
 plan: .venv/.run
-	@$(BIN)/python -m remibench.planning $(CONFIG)
+	@$(BIN)/python -m remibench.planning.plan $(CONFIG)
 
 # What is shared: docs/sharing.md. A slash at the end of a folder's name is no part of it.
 TREE = $(patsubst %/,%,$(RESULTS))
@@ -100,7 +100,7 @@ lock:
 	$(LOCK) --output-file requirements.lock --constraint requirements-dev.lock
 
 schema: .venv/.run
-	$(BIN)/python -m remibench.config > workflow/schemas/config.schema.json
+	$(BIN)/python -m remibench.config.model > workflow/schemas/config.schema.json
 
 clean:
 	rm -rf $(RESULTS) site .venv .pytest_cache .ruff_cache build *.egg-info

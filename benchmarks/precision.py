@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import table
-from remibench.reporting.results import METHODS
-from remibench.reporting.statistics import t_interval
+from remibench.analysis.results import METHODS
+from remibench.analysis.statistics import t_interval
 
 RATIO = 0.1
 METRICS = {  # label: subset, metric, function of its values

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from benchmarks.hot_paths import SPEC, random_images
 from benchmarks.timing import seconds, spread, table
+from remibench.jobs.script import exempt_optimizers_from_compiler, keep_freed_pages
 from remibench.models import build_model, forward_flops
-from remibench.runtime import exempt_optimizers_from_compiler, keep_freed_pages
 from remibench.training import fit_classifier
 from tests import reference
 

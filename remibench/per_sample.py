@@ -28,7 +28,7 @@ from torch import nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 
-from remibench.layers import Convolution
+from remibench.models.fast_convolutions import Convolution
 
 FEW = 4  # output positions up to which all pairs of them are cheaper than every sample's gradient
 # Output positions from which, on a CPU, oneDNN's weight gradient of one image is faster than

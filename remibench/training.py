@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from remibench.checkpoints import EpochCheckpoint
+from remibench.artifacts.io import EpochCheckpoint
 from remibench.errors import DivergedError
-from remibench.runtime import autocast
+from remibench.jobs.script import autocast
 from remibench.seeding import derive_seed
 
 logger = logging.getLogger("remibench")

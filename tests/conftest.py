@@ -8,7 +8,7 @@ import torch
 from smoke import ROOT, copy_repository, snakemake
 from tasks import make_task
 
-from remibench import parts, plugins
+from remibench.components import plugins, registry
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, build_model
 
@@ -16,17 +16,17 @@ torch.set_num_threads(1)  # as in a job; small tensors gain nothing from more
 
 
 def pytest_addoption(parser):
-    """``--plugins FOLDER``: what tests/test_contracts.py tests in place of the package's parts."""
+    """``--plugins FOLDER``: what tests/test_contracts.py tests in place of the package."""
     parser.addoption(
         "--plugins", dest="plugin_folders", action="append", default=[], metavar="FOLDER"
     )
 
 
 def pytest_configure(config):
-    """Make the plug-ins parts of the package before any test module asks for the parts."""
+    """Make the plug-ins parts of the package before any test module asks for the registry."""
     try:
         plugins.activate(config.getoption("plugin_folders"))
-        parts.check_plugins()
+        registry.check_plugins()
     except RemibenchError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -17,9 +17,9 @@ import numpy as np
 import standins
 
 from remibench.data import LoadOptions, load_dataset
+from remibench.data.preparation import prepare_dataset
 from remibench.errors import RemibenchError
-from remibench.preprocessing import prepare_dataset
-from remibench.runtime import peak_memory
+from remibench.jobs.script import peak_memory
 
 HEADROOM = 2**29  # bytes of address space
 ROOM = 2**28  # bytes of memory, as much as a reader may take of one file

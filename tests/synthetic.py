@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from remibench.reporting.results import METHODS, PAPER_METHODS, Results
+from remibench.analysis.results import METHODS, PAPER_METHODS, Results
 
 PAPER = Path(__file__).parents[1] / "paper"
 DATASETS = ("fmnist", "utkface", "stl10", "cifar10")

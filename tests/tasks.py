@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from remibench.config import config_model
+from remibench.config.model import config_model
 from remibench.models import build_model
 from remibench.training import fit_classifier
 from remibench.unlearning import UnlearningTask

@@ -17,7 +17,13 @@ from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 from synthetic import synthetic_results
 
-from remibench.across_seeds import (
+from remibench.analysis.gather import write_csv
+from remibench.analysis.results import ACROSS_SEEDS, COLORS, Results
+from remibench.analysis.statistics import t_interval
+from remibench.components.registry import modules
+from remibench.data.forget_sets import mean_scores, select_forget_set
+from remibench.errors import RemibenchError
+from remibench.evaluation.across_seeds import (
     Comparison,
     attack_rates,
     comparisons,
@@ -27,15 +33,7 @@ from remibench.across_seeds import (
     rmia,
     ulira,
 )
-from remibench.errors import RemibenchError
-from remibench.forgetting import mean_scores, select_forget_set
-from remibench.parts import modules
-from remibench.reporting import figure_across_seeds, table_across_seeds
-from remibench.reporting.gather import write_csv
-from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.results import ACROSS_SEEDS, COLORS, Results
-from remibench.reporting.statistics import t_interval
-from remibench.scores import (
+from remibench.evaluation.predictions import (
     SUBSETS,
     Scores,
     join_scores,
@@ -44,6 +42,8 @@ from remibench.scores import (
     save_scores,
     score_images,
 )
+from remibench.reporting import figure_across_seeds, table_across_seeds
+from remibench.reporting.render import use_theme, write_table
 
 SIZES = {"forget": 120, "retain": 150, "test": 200, "out_of_sample": 80}
 ENDS = np.cumsum([0, *SIZES.values()])
@@ -200,7 +200,7 @@ def test_an_interval_that_goes_beyond_1_keeps_its_half_width_in_the_table():
 
 @pytest.mark.parametrize("name", modules("across_seeds"))
 def test_every_module_measures_shares_and_divergences_by_unique_names(name):
-    module = import_module(f"remibench.across_seeds.{name}")
+    module = import_module(f"remibench.evaluation.across_seeds.{name}")
     rows = list(module.measure(comparison(6)))
     assert len({(subset, metric) for subset, metric, _ in rows}) == len(rows) > 0
     for subset, metric, value in rows:
@@ -213,7 +213,7 @@ def test_every_module_measures_shares_and_divergences_by_unique_names(name):
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", modules("across_seeds"))
 def test_few_seeds_give_less_and_no_error(name, seeds):
-    module = import_module(f"remibench.across_seeds.{name}")
+    module = import_module(f"remibench.evaluation.across_seeds.{name}")
     least = getattr(module, "LEAST_SEEDS", 1)
     assert bool(measured(module, comparison(seeds))) == (seeds >= least)
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from remibench.attacks import blackbox, load_attack, whitebox
 from remibench.attacks.features import MembershipFeatures, membership_features, model_features
 from remibench.errors import RemibenchError
-from remibench.roc import area_under_roc
+from remibench.evaluation.roc import area_under_roc
 
 
 def random_features(count, classes=4, width=16, seed=0, shift=0.0):

@@ -17,10 +17,7 @@ from safetensors.torch import save_file
 from smoke import ROOT, copy_repository, snakemake
 from test_config import default, merge
 
-from remibench.attacks import load_attack
-from remibench.attacks.blackbox import BlackBoxAttack
-from remibench.attacks.whitebox import WhiteBoxAttack
-from remibench.checkpoints import (
+from remibench.artifacts.io import (
     load_array,
     load_arrays,
     load_json,
@@ -30,16 +27,19 @@ from remibench.checkpoints import (
     save_arrays,
     save_tensors,
 )
-from remibench.config import load_config
+from remibench.attacks import load_attack
+from remibench.attacks.blackbox import BlackBoxAttack
+from remibench.attacks.whitebox import WhiteBoxAttack
+from remibench.config.model import load_config
 from remibench.data import DatasetInfo, LoadOptions, RawDataset, cifar10, load_dataset
 from remibench.data._idx import read_idx
+from remibench.data.forget_sets import select_forget_set
+from remibench.data.preparation import prepare_dataset
+from remibench.data.splits import split_dataset
 from remibench.errors import RemibenchError
-from remibench.forgetting import select_forget_set
+from remibench.jobs.script import select_device
 from remibench.models import ModelSpec, build_model, load_model, save_model
-from remibench.planning import read_config
-from remibench.preprocessing import prepare_dataset
-from remibench.runtime import select_device
-from remibench.splits import split_dataset
+from remibench.planning.plan import read_config
 
 
 class Case(NamedTuple):

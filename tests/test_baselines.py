@@ -9,7 +9,7 @@ from tasks import TRAINING, default_parameters, duplicate, weights
 from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 
-from remibench.checkpoints import EpochCheckpoint
+from remibench.artifacts.io import EpochCheckpoint
 from remibench.errors import DivergedError
 from remibench.models import build_model
 from remibench.seeding import derive_seed

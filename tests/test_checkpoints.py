@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from remibench import checkpoints
-from remibench.checkpoints import (
+from remibench.artifacts import io
+from remibench.artifacts.io import (
     atomic_path,
     load_array,
     load_arrays,
@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(io.os, "fsync", full)
     with pytest.raises(
         RemibenchError, match=r"cannot write .*a\.npy: No space left on device; free"
     ):
@@ -144,5 +144,5 @@ def test_an_unwritable_folder_is_one_clear_error(tmp_path):
 
 
 def test_reading_artifacts_does_not_import_torch():
-    code = "import sys, remibench.checkpoints as c; assert 'torch' not in sys.modules"
+    code = "import sys, remibench.artifacts.io as c; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from remibench.config import config_model, json_schema, load_config
+from remibench.analysis.results import PAPER_METHODS
+from remibench.components.registry import methods, modules
+from remibench.config.model import config_model, json_schema, load_config
 from remibench.errors import RemibenchError
-from remibench.parts import methods, modules
-from remibench.reporting.results import PAPER_METHODS
 
 ROOT = Path(__file__).parents[1]
 

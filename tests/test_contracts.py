@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 from synthetic import synthetic_results
 from tasks import default_parameters, make_task, weights
 
-from remibench import plugins
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import membership_features, model_features
-from remibench.config import config_model
+from remibench.components import plugins
+from remibench.components.registry import constant, methods, modules, plugin_modules
+from remibench.config.model import config_model
 from remibench.data import LoadOptions, dataset_info, load_dataset
-from remibench.metrics import Evaluation, measure
+from remibench.evaluation.metrics import Evaluation, measure
 from remibench.models import (
     ModelSpec,
     build_model,
@@ -31,7 +32,6 @@ from remibench.models import (
     load_model,
     save_model,
 )
-from remibench.parts import constant, methods, modules, plugin_modules
 from remibench.per_sample import squared_norms
 from remibench.reporting.render import use_theme, write_figure, write_table
 from remibench.unlearning import run_method

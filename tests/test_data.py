@@ -29,10 +29,10 @@ from remibench.data import (
 )
 from remibench.data._files import download, find, unpack
 from remibench.data._idx import read_idx, write_idx
+from remibench.data.forget_sets import forget_count
+from remibench.data.preparation import prepare_dataset
+from remibench.data.splits import split_dataset
 from remibench.errors import RemibenchError
-from remibench.forgetting import forget_count
-from remibench.preprocessing import prepare_dataset
-from remibench.splits import split_dataset
 
 EMBEDDED = Path(__file__).parents[1] / "data" / "embedded"
 
@@ -471,8 +471,8 @@ PREPARE = """
 import sys
 from pathlib import Path
 from remibench.data import LoadOptions, load_dataset
-from remibench.preprocessing import prepare_dataset
-from remibench.runtime import peak_memory
+from remibench.data.preparation import prepare_dataset
+from remibench.jobs.script import peak_memory
 folder = Path(sys.argv[2])
 raw = load_dataset(sys.argv[1], LoadOptions([folder], published_only=False))
 paths = [folder / name for name in ("images.npy", "labels.npy", "metadata.json")]

@@ -8,15 +8,15 @@ import sys
 
 import pytest
 
-from remibench import devices
-from remibench.devices import Gpu, assign_gpu, list_gpus
 from remibench.errors import RemibenchError
+from remibench.jobs import devices
+from remibench.jobs.devices import Gpu, assign_gpu, list_gpus
 
 TWO = [Gpu("GPU-a", 10_000), Gpu("GPU-b", 10_000)]
 HOLD = """
 import sys
 from pathlib import Path
-from remibench.devices import Gpu, take_gpu
+from remibench.jobs.devices import Gpu, take_gpu
 gpus = [Gpu(*gpu) for gpu in {gpus}]
 print("asking", flush=True)
 print(take_gpu({needed}, gpus, Path({folder!r}), poll_seconds=0.05).uuid, flush=True)

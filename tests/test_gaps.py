@@ -11,9 +11,9 @@ from pages import note, shown
 from scipy import stats
 from synthetic import synthetic_results
 
+from remibench.analysis.results import METHODS, PAPER_METHODS
 from remibench.reporting import figure_gaps
 from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.results import METHODS, PAPER_METHODS
 from remibench.reporting.table_gaps import (
     DIFFERENT,
     INDISTINGUISHABLE,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from remibench import layers
-from remibench.layers import Convolution, use_fast_convolutions
+from remibench.models import fast_convolutions
+from remibench.models.fast_convolutions import Convolution, use_fast_convolutions
 
 CASES = {  # layer, side of its inputs, whether it is a matrix product
     "pointwise": (nn.Conv2d(5, 7, 1), 6, True),
@@ -33,8 +33,10 @@ def test_it_equals_pytorch(case, monkeypatch):
     use_fast_convolutions(ours)
     assert type(ours) is Convolution
     used = []
-    linear = layers.functional.linear
-    monkeypatch.setattr(layers.functional, "linear", lambda *a: used.append(1) or linear(*a))
+    linear = fast_convolutions.functional.linear
+    monkeypatch.setattr(
+        fast_convolutions.functional, "linear", lambda *a: used.append(1) or linear(*a)
+    )
     torch.manual_seed(0)
     maps = torch.randn(3, 5, side, side).to(memory_format=torch.channels_last)
     weights = torch.randn_like(plain(maps))

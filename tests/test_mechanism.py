@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from remibench.errors import RemibenchError
+from remibench.evaluation.predictions import Scores
 from remibench.reporting import mechanism
-from remibench.scores import Scores
 
 EPOCHS = {"original": 0, "remi_whitebox,stop=never,max_epochs=3": 3, "retrain": np.nan}
 

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
 from remibench.attacks.features import MembershipFeatures, membership_features, model_features
-from remibench.metrics import (
+from remibench.components.registry import modules
+from remibench.evaluation.metrics import (
     Evaluation,
     accuracy,
     cost,
@@ -25,9 +26,8 @@ from remibench.metrics import (
     two_models,
     worst_decile,
 )
-from remibench.parts import modules
-from remibench.roc import area_under_roc, true_positives
-from remibench.roc import operating_points as roc_points
+from remibench.evaluation.roc import area_under_roc, true_positives
+from remibench.evaluation.roc import operating_points as roc_points
 
 
 @pytest.fixture
@@ -330,7 +330,9 @@ def test_no_two_metrics_measure_the_same(evaluation):
     given = replace(evaluation, labels=labels)
     seen = {}
     for name in modules("metrics"):
-        for subset, metric, value in import_module(f"remibench.metrics.{name}").measure(given):
+        for subset, metric, value in import_module(f"remibench.evaluation.metrics.{name}").measure(
+            given
+        ):
             assert isinstance(value, float), (name, metric)
             assert seen.setdefault((subset, metric), name) == name
             assert subset in ("", "forget", "retain", "test")

@@ -16,11 +16,12 @@ from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 from tasks import default_parameters, duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
-from remibench.config import load_config
+from remibench.components.registry import methods
+from remibench.config.model import load_config
 from remibench.errors import RemibenchError
+from remibench.evaluation.predictions import Scores, save_scores
 from remibench.models import ModelSpec, forward_flops
-from remibench.parts import methods
-from remibench.planning import (
+from remibench.planning.plan import (
     Job,
     Timings,
     count_work,
@@ -32,7 +33,6 @@ from remibench.planning import (
     read_records,
     render_plan,
 )
-from remibench.scores import Scores, save_scores
 
 ROOT = Path(__file__).parents[1]
 STARTUP, RATE = 2.0, 2e-11  # seconds; seconds per operation
@@ -383,7 +383,7 @@ def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(f"results: {tmp_path}/results\n")
     done = subprocess.run(
-        [sys.executable, "-m", "remibench.planning", "config/smoke.yaml", str(overlay)],
+        [sys.executable, "-m", "remibench.planning.plan", "config/smoke.yaml", str(overlay)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -19,15 +19,17 @@ from smoke import ROOT
 from test_config import default
 from test_reporting import make_results
 
-from remibench import parts, plugins
+from remibench.analysis.results import COLORS, METHODS, PAPER_METHODS
 from remibench.attacks import membership
 from remibench.attacks.features import membership_features
-from remibench.config import config_model, load_config
+from remibench.components import plugins, registry
+from remibench.config.model import config_model, load_config
 from remibench.data import LoadOptions, load_dataset
 from remibench.errors import RemibenchError
-from remibench.metrics import Evaluation, measure
+from remibench.evaluation.metrics import Evaluation, measure
+from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.models import ModelSpec, build_model
-from remibench.planning import (
+from remibench.planning.plan import (
     Job,
     Record,
     Timings,
@@ -36,10 +38,8 @@ from remibench.planning import (
     planned_task,
     render_plan,
 )
-from remibench.provenance import code_digest, plugin_digests
 from remibench.reporting import figure06_mf_by_guide as figure06
 from remibench.reporting import table6_cross_method
-from remibench.reporting.results import COLORS, METHODS, PAPER_METHODS
 from remibench.unlearning import run_method
 
 GOOD = """
@@ -104,7 +104,7 @@ def test_a_method_has_its_section_and_is_found_without_being_imported(write):
 
 
 def test_every_package_that_takes_plugins_has_a_contract():
-    assert list(plugins.PACKAGES) == list(parts.CONTRACTS)
+    assert list(plugins.PACKAGES) == list(registry.CONTRACTS)
 
 
 def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(write):
@@ -114,7 +114,7 @@ def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(wr
     )
     attack += "\nload_attack = None"
     cfg = load(write(unlearning__guided=text, attacks__mine=attack), accesses=["mine", *BOTH])
-    assert parts.methods()["guided_mine"] == ("guided", "mine")
+    assert registry.methods()["guided_mine"] == ("guided", "mine")
     assert METHODS["guided_whitebox"] == "Mine (white-box)"
     assert cfg.attacks.mf.mine.model_dump() == {}
     load(write("other", unlearning__plain=text.partition("\n")[2]))
@@ -195,7 +195,7 @@ def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
 
 
 def test_the_schema_knows_the_keys_of_plugins(write):
-    command = [sys.executable, "-m", "remibench.config", write(unlearning__shrink=GOOD)]
+    command = [sys.executable, "-m", "remibench.config.model", write(unlearning__shrink=GOOD)]
     schema = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert '"Shrink"' in schema
 
@@ -317,7 +317,9 @@ def test_a_candidate_that_no_file_name_can_hold_is_refused(write, value):
 def test_a_folder_that_is_none_or_holds_no_parts_is_named(write, tmp_path):
     with pytest.raises(RemibenchError, match=r"^config: `plugins`: \S*nowhere is no folder"):
         load(str(tmp_path / "nowhere"))
-    with pytest.raises(RemibenchError, match=r"mine has none of the folders attacks, .*NAME\.py"):
+    with pytest.raises(
+        RemibenchError, match=r"mine has none of the folders across_seeds, .*NAME\.py"
+    ):
         load(write(shrink=GOOD))
     with pytest.raises(RemibenchError, match="`plugins`: input should be a valid list; got 'mine'"):
         load_config(default() | {"plugins": "mine"})
@@ -441,12 +443,12 @@ def test_an_error_in_a_plugin_names_its_file_and_line(write, tmp_path):
     folder = write(metrics__bad="def measure(evaluation):\n    return 1 / 0\n")
     code = f"""
 from types import SimpleNamespace
-from remibench.runtime import job
+from remibench.jobs.script import job
 with job(SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], output=[], rule="evaluate", threads=1,
     config=dict(plugins=[{folder!r}]),
 )):
-    from remibench.metrics import bad
+    from remibench.evaluation.metrics import bad
     bad.measure(None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -461,8 +463,8 @@ def test_the_config_needs_no_torch_with_plugins_either(write):
     folder = write(unlearning__shrink=f"import torch\n{GOOD}")
     code = f"""
 import sys
-from remibench.config import load_config
-from remibench.provenance import code_digest
+from remibench.config.model import load_config
+from remibench.jobs.provenance import code_digest
 load_config({default() | {"plugins": [folder], "methods": ["original", "shrink"]}!r})
 assert "torch" not in sys.modules
 """

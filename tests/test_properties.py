@@ -12,10 +12,10 @@ from scipy import stats
 from snakemake.utils import update_config
 from test_config import default
 
-from remibench.config import load_config
-from remibench.forgetting import forget_count, select_forget_set
-from remibench.reporting.statistics import binomial_interval, holm, t_interval
-from remibench.splits import DEFENDER, QUARTERS, split_dataset
+from remibench.analysis.statistics import binomial_interval, holm, t_interval
+from remibench.config.model import load_config
+from remibench.data.forget_sets import forget_count, select_forget_set
+from remibench.data.splits import DEFENDER, QUARTERS, split_dataset
 
 settings.register_profile("remibench", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("remibench")  # the same examples every time

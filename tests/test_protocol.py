@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from remibench.errors import RemibenchError
-from remibench.forgetting import forget_count, random_scores, select_forget_set
-from remibench.seeding import derive_seed
-from remibench.splits import (
+from remibench.data.forget_sets import forget_count, random_scores, select_forget_set
+from remibench.data.splits import (
     DEFENDER,
     EVALUATED_ON,
     FITTED_ON,
@@ -18,6 +16,8 @@ from remibench.splits import (
     QUARTERS,
     split_dataset,
 )
+from remibench.errors import RemibenchError
+from remibench.seeding import derive_seed
 
 PAPER = Path(__file__).parents[1] / "paper"
 POOLED = {"fmnist": 70_000, "utkface": 22_012, "stl10": 13_000, "cifar10": 60_000}

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from smoke import ROOT
 
+from remibench.analysis.results import Results
 from remibench.errors import RemibenchError
-from remibench.reporting.results import Results
 from remibench.sharing import __main__ as command
 from remibench.sharing.publish import (
     BEGIN,

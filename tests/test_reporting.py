@@ -19,8 +19,19 @@ from pages import note, shown
 from scipy import stats
 from synthetic import published, synthetic_results
 
-from remibench.config import load_config
-from remibench.parts import methods
+from remibench.analysis.effectiveness import proportional_effectiveness
+from remibench.analysis.gather import join_datasets, join_training
+from remibench.analysis.results import (
+    COLORS,
+    METHODS,
+    PAPER_METHODS,
+    Results,
+    count_seeds,
+    percent,
+)
+from remibench.analysis.statistics import summarise, t_interval
+from remibench.components.registry import methods
+from remibench.config.model import load_config
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting import figure02_attack_accuracy as figure02
 from remibench.reporting import figure03_mia_before_after as figure03
@@ -36,20 +47,9 @@ from remibench.reporting import (
     table5_latency,
     table6_cross_method,
 )
-from remibench.reporting.effectiveness import proportional_effectiveness
-from remibench.reporting.gather import join_datasets, join_training
 from remibench.reporting.panels import PAPER, carry_forward
 from remibench.reporting.render import format_cell, use_theme, write_figure, write_table
 from remibench.reporting.render import note as explain
-from remibench.reporting.results import (
-    COLORS,
-    METHODS,
-    PAPER_METHODS,
-    Results,
-    count_seeds,
-    percent,
-)
-from remibench.reporting.statistics import summarise, t_interval
 from remibench.reporting.summary import summarise_results
 
 ROOT = Path(__file__).parents[1]

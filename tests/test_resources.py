@@ -7,8 +7,8 @@ import pytest
 import yaml
 from smoke import ROOT, copy_repository, snakemake
 
-from remibench.parts import modules
-from remibench.resources import NEEDS, job_resources
+from remibench.components.registry import modules
+from remibench.jobs.resources import NEEDS, job_resources
 
 PROFILES = ["default", "gpu", "slurm"]  # kubernetes is planned in test_remote.py
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from remibench import provenance
 from remibench.errors import RemibenchError
-from remibench.runtime import Stopwatch
+from remibench.jobs import provenance
+from remibench.jobs.script import Stopwatch
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +27,7 @@ def test_a_failed_job_prints_one_line_and_logs_the_traceback(tmp_path, error, li
     code = f"""
 from types import SimpleNamespace
 from remibench.errors import RemibenchError
-from remibench.runtime import job
+from remibench.jobs.script import job
 given = SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], output=[], rule="train_model", threads=1,
     config=dict(plugins=[]),
@@ -48,7 +48,7 @@ def test_sigterm_ends_a_job_that_has_no_epochs_to_save_at_once(tmp_path, began):
     code = f"""
 import os, signal
 from types import SimpleNamespace
-from remibench.runtime import job, progress_checkpoint
+from remibench.jobs.script import job, progress_checkpoint
 given = SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], output=[], input=dict(), wildcards=dict(), rule="fit_attack",
     threads=1, params=type("Params", (dict,), dict(progress="p"))(),
@@ -84,7 +84,7 @@ def test_training_without_the_compiler_gives_the_same_weights():
     """The patched optimizers against torch's own, each in a process of its own."""
     code = """
 import sys, torch
-from remibench.runtime import exempt_optimizers_from_compiler
+from remibench.jobs.script import exempt_optimizers_from_compiler
 if sys.argv[1] == "patched":
     exempt_optimizers_from_compiler()
 torch.manual_seed(0)
@@ -113,11 +113,17 @@ print("torch._dynamo" in sys.modules, file=sys.stderr)
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("remibench.config, remibench.provenance", {"torch", "numpy", "pandas"}),
-        ("remibench.forgetting, remibench.splits, remibench.runtime", {"torch", "pandas"}),
-        ("remibench.reporting.render, remibench.reporting.results", {"torch", "matplotlib"}),
+        ("remibench.config.model, remibench.jobs.provenance", {"torch", "numpy", "pandas"}),
+        (
+            "remibench.data.forget_sets, remibench.data.splits, remibench.jobs.script",
+            {"torch", "pandas"},
+        ),
+        ("remibench.reporting.render, remibench.analysis.results", {"torch", "matplotlib"}),
         ("remibench.unlearning.remi, remibench.models.cnn", {"pandas", "art", "scipy"}),
-        ("remibench.attacks.blackbox, remibench.metrics.membership", {"pandas", "art", "sklearn"}),
+        (
+            "remibench.attacks.blackbox, remibench.evaluation.metrics.membership",
+            {"pandas", "art", "sklearn"},
+        ),
     ],
 )
 def test_jobs_import_only_what_they_use(modules, absent):
@@ -132,7 +138,7 @@ def test_a_digest_follows_the_imports_of_the_script():
     assert {"remibench.training", "remibench.models", "remibench.seeding"} <= closure
     assert not any(name.startswith("remibench.unlearning") for name in closure)
     assert not any(name.startswith("remibench.reporting") for name in closure)
-    assert "remibench.config" not in closure
+    assert "remibench.config.model" not in closure
 
 
 def test_a_digest_covers_modules_found_by_name_and_their_packages():
@@ -143,7 +149,7 @@ def test_a_digest_covers_modules_found_by_name_and_their_packages():
 def test_importing_the_config_in_no_script_keeps_new_options_from_re_running_everything():
     for script in (ROOT / "workflow" / "scripts").glob("*.py"):
         closure = provenance._closure(frozenset(provenance._imports(script)))
-        assert "remibench.config" not in closure, script
+        assert "remibench.config.model" not in closure, script
 
 
 def test_the_conda_environment_mirrors_pyproject():

@@ -9,10 +9,10 @@ import pytest
 from pages import note, shown
 from scipy import stats
 
+from remibench.analysis.paper import KEY
+from remibench.analysis.results import PAPER_METHODS, Results
 from remibench.reporting import comparisons, scorecard
-from remibench.reporting.published import KEY
 from remibench.reporting.render import use_theme, write_figure
-from remibench.reporting.results import PAPER_METHODS, Results
 from remibench.reporting.scorecard import VERDICTS, judge
 
 ROOT = Path(__file__).parents[1]

@@ -23,8 +23,8 @@ from rocrate.rocrate import ROCrate
 from scipy import stats
 from smoke import ROOT, results
 
+from remibench.analysis.statistics import welch
 from remibench.errors import RemibenchError
-from remibench.reporting.statistics import welch
 from remibench.sharing import __main__ as command
 from remibench.sharing.archive import MANIFEST, Archive, verify
 from remibench.sharing.compare import compare, compare_rows

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from remibench.reporting.statistics import (
+from remibench.analysis.statistics import (
     LEVEL,
     binomial_interval,
     equivalence_p,

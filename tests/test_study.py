@@ -6,11 +6,16 @@ import pandas as pd
 import pytest
 from tasks import default_parameters
 
-from remibench.checkpoints import load_table
+from remibench.analysis.gather import TEXT
+from remibench.analysis.readings import (
+    choose_reading,
+    format_readings,
+    judge_readings,
+    paper_values,
+)
+from remibench.artifacts.io import load_table
 from remibench.errors import RemibenchError
-from remibench.reporting.gather import TEXT
 from remibench.reporting.render import to_markdown
-from remibench.study import choose_reading, format_readings, judge_readings, paper_values
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {

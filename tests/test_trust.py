@@ -16,8 +16,8 @@ import torch
 from smoke import ROOT
 from standins import balanced, write_archive, write_cifar10_folder
 
+from remibench.artifacts.io import load_array, load_arrays, load_json, load_table, load_tensors
 from remibench.attacks import load_attack
-from remibench.checkpoints import load_array, load_arrays, load_json, load_table, load_tensors
 from remibench.data import LoadOptions, load_dataset
 from remibench.data._files import MAX_BYTES, MAX_UNPACKED, unpack
 from remibench.data._idx import read_idx

@@ -8,12 +8,8 @@ import yaml
 from synthetic import synthetic_results
 from test_config import ROOT, default, merge
 
-from remibench.config import load_config
-from remibench.errors import RemibenchError
-from remibench.reporting.gather import write_csv
-from remibench.reporting.render import write_formatted
-from remibench.splits import QUARTERS, split_dataset
-from remibench.tuning import (
+from remibench.analysis.gather import write_csv
+from remibench.analysis.search import (
     choose_candidates,
     complete_values,
     describe_choice,
@@ -21,6 +17,10 @@ from remibench.tuning import (
     judge_candidates,
     overlay,
 )
+from remibench.config.model import load_config
+from remibench.data.splits import QUARTERS, split_dataset
+from remibench.errors import RemibenchError
+from remibench.reporting.render import write_formatted
 
 VALUES = {  # method → seed → MIA on forget, accuracy on forget, retain, test
     "original": {0: (0.9, 1.0, 1.0, 0.8), 1: (1.0, 1.0, 1.0, 0.8)},

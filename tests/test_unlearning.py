@@ -9,8 +9,8 @@ import torch
 from tasks import TRAINING, LossGuide, weights
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from remibench.artifacts.io import EpochCheckpoint
 from remibench.attacks.whitebox import WhiteBoxAttack
-from remibench.checkpoints import EpochCheckpoint
 from remibench.errors import DivergedError, RemibenchError
 from remibench.models import build_model
 from remibench.per_sample import second_moments

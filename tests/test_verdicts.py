@@ -12,10 +12,10 @@ from matplotlib.text import Text
 from scipy import stats
 from synthetic import synthetic_results
 
+from remibench.analysis.results import HYPERPARAMETERS, METHODS, Results
 from remibench.errors import RemibenchError
 from remibench.reporting import figure_search, figure_verdicts, stopping
 from remibench.reporting.render import use_theme
-from remibench.reporting.results import HYPERPARAMETERS, METHODS, Results
 from remibench.reporting.table_verdicts import (
     ABOVE,
     ALIKE,

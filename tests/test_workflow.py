@@ -15,8 +15,8 @@ import yaml
 from safetensors.numpy import load_file
 from smoke import ROOT, compare_results, configure, copy_repository, planned, results, snakemake
 
-from remibench.parts import methods
-from remibench.scores import SUBSETS, Scores, load_scores, save_scores
+from remibench.components.registry import methods
+from remibench.evaluation.predictions import SUBSETS, Scores, load_scores, save_scores
 
 REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation
     name
@@ -207,7 +207,7 @@ def test_adding_a_method_runs_the_new_cells_alone(project):
     ("module", "unaffected"),
     [
         ("remibench/reporting/table4_whitebox_mia.py", {"gather", "evaluate", "figure04_efficacy"}),
-        ("remibench/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
+        ("remibench/evaluation/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
         ("remibench/attacks/whitebox.py", {"train_model", "prepare_dataset"}),
         ("remibench/unlearning/fisher.py", {"train_model", "fit_attack", "select_forget_set"}),
     ],
@@ -348,7 +348,7 @@ def across(tmp_path, request):
 
 @pytest.mark.parametrize("across", ["random"], indirect=True)
 def test_what_is_compared_across_seeds_depends_on_all_seeds_and_on_its_metrics(across):
-    path = across / "remibench/across_seeds/klom.py"
+    path = across / "remibench/evaluation/across_seeds/klom.py"
     source = path.read_text()
     path.write_text(source + "\nEDITED = True\n")
     jobs = planned(across)

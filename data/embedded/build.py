@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from remibench.checkpoints import save_json
+from remibench.artifacts.io import save_json
 from remibench.data._files import find
 from remibench.data._idx import read_idx, write_idx
 from remibench.data.fmnist import DEBIAN_FOLDER, FILES

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remibench.plugins import broken
+from remibench.components.plugins import broken
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def load_attack(path: str | Path):
     """Read a fitted attack of either access, in evaluation mode, on the CPU."""
-    from remibench.checkpoints import load_tensors
+    from remibench.artifacts.io import load_tensors
 
     _, header = load_tensors(path, {"kind": "attack"})
     return import_module(f"remibench.attacks.{header['access']}").load_attack(path)

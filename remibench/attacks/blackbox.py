@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.attacks.features import MembershipFeatures
-from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.errors import RemibenchError
 from remibench.seeding import derive_seed
 from remibench.training import History
 
 if TYPE_CHECKING:
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 ACCESS = "blackbox"
 
@@ -63,7 +63,7 @@ class BlackBoxAttack(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> BlackBoxAttack:
-        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.checkpoints`."""
+        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.artifacts.io`."""
         tensors, header = load_tensors(path, {"kind": "attack", "access": ACCESS})
         attack = cls(header["classes"])
         fill_module(attack, tensors, path)

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.attacks.features import MembershipFeatures
-from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.seeding import derive_seed
 from remibench.training import History, fit
 
 if TYPE_CHECKING:
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 ACCESS = "whitebox"
 
@@ -127,7 +127,7 @@ class WhiteBoxAttack(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> WhiteBoxAttack:
-        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.checkpoints`."""
+        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.artifacts.io`."""
         tensors, header = load_tensors(path, {"kind": "attack", "access": ACCESS})
         attack = cls(header["classes"], header["width"])
         fill_module(attack, tensors, path)

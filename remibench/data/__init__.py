@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from remibench.plugins import call
+from remibench.components.plugins import call
 
 
 @dataclass(frozen=True)

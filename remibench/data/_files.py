@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from remibench.checkpoints import atomic_path
+from remibench.artifacts.io import atomic_path
 from remibench.errors import RemibenchError
 
 logger = logging.getLogger("remibench")

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from remibench.checkpoints import fill_module, load_tensors, save_tensors
+from remibench.artifacts.io import fill_module, load_tensors, save_tensors
+from remibench.components.plugins import call
 from remibench.errors import RemibenchError
-from remibench.layers import use_fast_convolutions
-from remibench.plugins import call
+from remibench.models.fast_convolutions import use_fast_convolutions
 
 
 @dataclass(frozen=True)

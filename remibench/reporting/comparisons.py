@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from remibench.analysis.results import CELL, METHODS, Results
+from remibench.analysis.statistics import binomial_interval, holm, ks_efficacy, wilcoxon_holm
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import readable
-from remibench.reporting.results import CELL, METHODS, Results
-from remibench.reporting.statistics import binomial_interval, holm, ks_efficacy, wilcoxon_holm
 
 TITLE = "Every method against retraining"
 REFERENCE = "retrain"

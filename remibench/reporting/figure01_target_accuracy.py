@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import COLORS, Results
+from remibench.analysis.statistics import summarise
 from remibench.reporting.panels import Bar, draw_bars
-from remibench.reporting.results import COLORS, Results
-from remibench.reporting.statistics import summarise
 
 BARS = [
     Bar("train", "training images", "#bdbdbd"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import Results, made_colour
+from remibench.analysis.statistics import summarise
 from remibench.reporting.panels import Bar, draw_bars
-from remibench.reporting.results import Results, made_colour
-from remibench.reporting.statistics import summarise
 
 BARS = [  # colours that no method has; black-box access is hatched
     Bar("mf_whitebox", "MF, white-box", "#aa4499"),

@@ -9,9 +9,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from remibench.reporting.effectiveness import effectiveness
-from remibench.reporting.panels import Bar, draw_bars
-from remibench.reporting.results import (
+from remibench.analysis.effectiveness import effectiveness
+from remibench.analysis.results import (
     BY_METHOD,
     COLORS,
     METHODS,
@@ -20,7 +19,8 @@ from remibench.reporting.results import (
     displayed,
     percent,
 )
-from remibench.reporting.statistics import summarise
+from remibench.analysis.statistics import summarise
+from remibench.reporting.panels import Bar, draw_bars
 
 ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}
 

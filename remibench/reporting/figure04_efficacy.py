@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import BY_METHOD, COLORS, METHODS, Results, displayed, percent
 from remibench.reporting.panels import FEW_SEEDS, cell_title, labels_of, legend, page, say_not_run
-from remibench.reporting.results import BY_METHOD, COLORS, METHODS, Results, displayed, percent
 
 NOT_MEASURED = "not measured\n(efficacy is not in metrics)"
 AXES = [*BY_METHOD, "seed"]

@@ -6,8 +6,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import Results, percent
 from remibench.reporting.panels import Curve, draw_curves
-from remibench.reporting.results import Results, percent
 
 COLUMNS = ["dataset", "architecture", "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import COLORS, METHODS, Results, percent
 from remibench.reporting.figure05_mf_during_unlearning import COLUMNS
 from remibench.reporting.panels import Curve, draw_curves
-from remibench.reporting.results import COLORS, METHODS, Results, percent
 
 STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; all others are dash-dotted
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import CELL, METHODS, percent
 from remibench.reporting.panels import legend, page, say_not_run
-from remibench.reporting.results import CELL, METHODS, percent
 
 LINES = {  # column of the trials → label, colour
     "mia_whitebox_rate_forget": ("MIA rate $D_f$", "#d55e00"),
@@ -23,7 +23,7 @@ def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
     """Trials by the parameter that a method's search names first, the others as in the winner.
 
     Args:
-        trials: Of :func:`remibench.tuning.judge_candidates`.
+        trials: Of :func:`remibench.analysis.search.judge_candidates`.
         method: Its name.
 
     Returns:

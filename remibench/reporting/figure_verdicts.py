@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.panels import labels_of, legend, page, say_not_run
-from remibench.reporting.results import CELL, COLORS, METHODS, Results, displayed, percent
 from remibench.reporting.table_gaps import margin
 from remibench.reporting.table_verdicts import QUANTITIES, UNDECIDED, build
 

@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from remibench.analysis.results import COLORS
 from remibench.errors import RemibenchError
+from remibench.evaluation.predictions import SUBSETS, Scores
 from remibench.reporting.panels import legend, page
-from remibench.reporting.results import COLORS
-from remibench.scores import SUBSETS, Scores
 
 ATTACKS = {"mf_whitebox": "MF (the guide)", "mia_whitebox": "MIA (the attacker)"}
 POPULATIONS = {  # subset → label and colour

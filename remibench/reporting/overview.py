@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from remibench.analysis.results import BY_METHOD, METHODS, Results
+from remibench.analysis.statistics import summarise
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import readable
-from remibench.reporting.results import BY_METHOD, METHODS, Results
-from remibench.reporting.statistics import summarise
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
 MEASURED = {  # column of `runs`: metric, subset, factor

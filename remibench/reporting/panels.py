@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
-from remibench.reporting.results import count_seeds
+from remibench.analysis.results import count_seeds
 
 COLUMN = 3.5  # inches: one column of a two-column page
 PAGE = 7.0  # both

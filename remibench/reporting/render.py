@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from remibench.checkpoints import atomic_path
-from remibench.reporting.gather import write_csv
+from remibench.analysis.gather import write_csv
+from remibench.analysis.results import METHODS, count_seeds, displayed, percent
+from remibench.artifacts.io import atomic_path
 from remibench.reporting.interactive import page
-from remibench.reporting.results import METHODS, count_seeds, displayed, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,12 +25,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from remibench.reporting.gather import write_csv
+from remibench.analysis.gather import write_csv
+from remibench.analysis.paper import COMPARED, KEY, WHOLE
+from remibench.analysis.results import Results, percent
+from remibench.analysis.statistics import summarise
 from remibench.reporting.interactive import ABSENT
-from remibench.reporting.published import COMPARED, KEY, WHOLE
 from remibench.reporting.render import write_formatted, write_page
-from remibench.reporting.results import Results, percent
-from remibench.reporting.statistics import summarise
 
 TITLE = "Scorecard: the paper's numbers beside ours"
 REPRODUCED, WITHIN, INCONCLUSIVE = "reproduced", "within ±", "inconclusive"

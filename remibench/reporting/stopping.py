@@ -20,12 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from remibench.errors import RemibenchError
-from remibench.reporting.comparisons import REFERENCE
-from remibench.reporting.interactive import ABSENT
-from remibench.reporting.panels import legend, page
-from remibench.reporting.render import readable, use_theme, write_figure, write_table
-from remibench.reporting.results import (
+from remibench.analysis.results import (
     BY_METHOD,
     CELL,
     COLORS,
@@ -34,7 +29,12 @@ from remibench.reporting.results import (
     count_seeds,
     percent,
 )
-from remibench.reporting.statistics import holm, paired_differences, t_interval
+from remibench.analysis.statistics import holm, paired_differences, t_interval
+from remibench.errors import RemibenchError
+from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.interactive import ABSENT
+from remibench.reporting.panels import legend, page
+from remibench.reporting.render import readable, use_theme, write_figure, write_table
 from remibench.reporting.table_gaps import margin
 from remibench.reporting.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from remibench.analysis.results import METHODS, Results, percent
 from remibench.reporting.render import format_cell
-from remibench.reporting.results import METHODS, Results, percent
 
 COLUMNS = {  # header: metric, subset, scale, decimals
     "acc. D_f %": ("accuracy", "forget", 100, 1),

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from remibench.analysis.results import PAPER_RATIOS, Results, percent
 from remibench.reporting.render import spread
-from remibench.reporting.results import PAPER_RATIOS, Results, percent
 
 TITLE = "Data statistics (images)"
 QUARTERS = {  # role → its name in the paper's table

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from remibench.analysis.results import CELL, METHODS, PAPER_METHODS, Results, percent
 from remibench.reporting.render import spread
-from remibench.reporting.results import CELL, METHODS, PAPER_METHODS, Results, percent
 
 TITLE = "Hyper-parameters of unlearning"
 ROWS = ["method", "parameter", "dataset", "architecture"]

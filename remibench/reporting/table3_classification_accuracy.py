@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from remibench.analysis.results import CELL, Results
 from remibench.reporting.render import note as explain
 from remibench.reporting.render import pivot
-from remibench.reporting.results import CELL, Results
 
 TITLE = "Classification accuracy (%)"
 ROWS = [*CELL, "subset"]

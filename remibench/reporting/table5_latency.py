@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, displayed, percent
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import format_cell, means
-from remibench.reporting.results import BY_METHOD, CELL, METHODS, Results, displayed, percent
 
 TITLE = "Latency of unlearning (seconds)"
 ALL = "all cells"

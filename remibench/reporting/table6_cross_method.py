@@ -5,8 +5,8 @@ Beside them every other method, judged in the same way.
 
 import pandas as pd
 
+from remibench.analysis.results import CELL, METHODS, Results, displayed
 from remibench.reporting.render import format_cell, means, spread
-from remibench.reporting.results import CELL, METHODS, Results, displayed
 
 TITLE = "Cross-method MF accuracy on the forget set (%)"
 DIRECTIONS = {"whitebox": "blackbox", "blackbox": "whitebox"}  # guide → judge

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, count_seeds
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.render import spread
-from remibench.reporting.results import BY_METHOD, CELL, METHODS, Results, count_seeds
 from remibench.reporting.table_gaps import NOT_MEASURABLE
 
 TITLE = "Image by image, across seeds"

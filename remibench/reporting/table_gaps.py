@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from remibench.reporting.comparisons import LOG_EFFICACY, REFERENCE
-from remibench.reporting.render import spread
-from remibench.reporting.results import CELL, METHODS, Results, count_seeds, displayed
-from remibench.reporting.statistics import (
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed
+from remibench.analysis.statistics import (
     LEVEL,
     wilcoxon_holm,
 )
+from remibench.reporting.comparisons import LOG_EFFICACY, REFERENCE
+from remibench.reporting.render import spread
 
 TITLE = "Gaps to retraining"
 QUANTITY = [*CELL, "subset", "metric"]

@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, count_seeds, percent
+from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
 from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.render import readable, spread
-from remibench.reporting.results import BY_METHOD, CELL, METHODS, Results, count_seeds, percent
-from remibench.reporting.statistics import LEVEL, holm, standard_error, t_interval
 from remibench.reporting.table_gaps import margin
 
 TITLE = "Verdicts on every method"

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.results import COLORS
 from remibench.reporting.panels import FEW_SEEDS, GROUP, carry_forward, cell_title, legend, page
-from remibench.reporting.results import COLORS
 
 MODELS = {"target": COLORS["original"], "shadow": COLORS["fisher"]}
 STALLED = "#d55e00"

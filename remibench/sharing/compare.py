@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from remibench.checkpoints import atomic_path, load_json, load_table
+from remibench.analysis.gather import AXES, TEXT, write_csv
+from remibench.analysis.results import BY_METHOD, CELL, count_seeds, percent
+from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
+from remibench.artifacts.io import atomic_path, load_json, load_table
 from remibench.errors import RemibenchError
 from remibench.reporting.comparisons import LOG_EFFICACY
-from remibench.reporting.gather import AXES, TEXT, write_csv
 from remibench.reporting.interactive import ABSENT, page
 from remibench.reporting.overview import settings
-from remibench.reporting.results import BY_METHOD, CELL, count_seeds, percent
-from remibench.reporting.statistics import LEVEL, holm, t_interval, welch
 from remibench.sharing.archive import Archive
 
 TITLE = "Two results trees"

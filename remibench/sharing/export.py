@@ -14,9 +14,9 @@ from pathlib import Path
 
 import yaml
 
-from remibench.checkpoints import atomic_path, load_table, sha256
+from remibench.analysis.gather import TEXT
+from remibench.artifacts.io import atomic_path, load_table, sha256
 from remibench.errors import RemibenchError
-from remibench.reporting.gather import TEXT
 from remibench.sharing import crate
 from remibench.sharing.archive import CHUNK, MANIFEST, Archive, is_plain, manifest
 

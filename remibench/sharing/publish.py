@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from remibench.checkpoints import atomic_path, load_json, load_table
+from remibench.analysis.gather import write_csv
+from remibench.analysis.results import METHODS, Results, percent
+from remibench.artifacts.io import atomic_path, load_json, load_table
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard, table_verdicts
-from remibench.reporting.gather import write_csv
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import to_markdown
-from remibench.reporting.results import METHODS, Results, percent
 from remibench.sharing.crate import DESCRIPTIONS
 from remibench.sharing.export import REQUIRED, check_finished
 

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from remibench.artifacts.io import EpochCheckpoint
 from remibench.attacks.features import (
     MembershipFeatures,
     membership_features,
     model_features,
 )
-from remibench.checkpoints import EpochCheckpoint
+from remibench.components.plugins import broken
 from remibench.errors import DivergedError
+from remibench.jobs.script import autocast
 from remibench.models import Classifier, ModelSpec
-from remibench.plugins import broken
-from remibench.runtime import autocast
 from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features
 

@@ -15,7 +15,7 @@ from remibench.unlearning import UnlearningTask
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 
 def unlearn(

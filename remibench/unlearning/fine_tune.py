@@ -8,7 +8,7 @@ from remibench.training import History, fit_classifier
 from remibench.unlearning import UnlearningTask
 
 if TYPE_CHECKING:
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 
 def unlearn(

@@ -17,7 +17,7 @@ from remibench.training import History
 from remibench.unlearning import UnlearningTask
 
 if TYPE_CHECKING:
-    from remibench.parameters import PositiveFloat
+    from remibench.components.bounds import PositiveFloat
 
 
 def unlearn(

@@ -10,7 +10,7 @@ from remibench.training import History, fit
 from remibench.unlearning import UnlearningTask, wrong_labels
 
 if TYPE_CHECKING:
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 
 def unlearn(

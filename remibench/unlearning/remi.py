@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 
 from remibench.errors import DivergedError
-from remibench.runtime import Stopwatch
+from remibench.jobs.script import Stopwatch
 from remibench.training import History, epoch_randomness
 from remibench.unlearning import UnlearningTask, draw, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 GUIDES = ("whitebox", "blackbox")
 logger = logging.getLogger("remibench")

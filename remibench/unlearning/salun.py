@@ -12,7 +12,7 @@ from remibench.unlearning import UnlearningTask, sgd, wrong_labels
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 
 def unlearn(

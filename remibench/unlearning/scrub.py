@@ -17,7 +17,7 @@ from remibench.unlearning import UnlearningTask, sgd, shuffled
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from remibench.parameters import Positive, PositiveFloat
+    from remibench.components.bounds import Positive, PositiveFloat
 
 logger = logging.getLogger("remibench")
 

@@ -248,7 +248,7 @@ def test_that(scenario, futures):
 PROBE = """
 import os
 from pathlib import Path
-from remibench.devices import assign_gpu
+from remibench.jobs.devices import assign_gpu
 
 assign_gpu(1)
 names = "SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"

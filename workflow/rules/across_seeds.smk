@@ -28,7 +28,7 @@ rule evaluate_across_seeds:
         metrics=cfg.across_seeds,
         code=code(
             "evaluate_across_seeds.py",
-            *(f"across_seeds.{metric}" for metric in cfg.across_seeds),
+            *(f"evaluation.across_seeds.{metric}" for metric in cfg.across_seeds),
         ),
     script:
         "../scripts/evaluate_across_seeds.py"

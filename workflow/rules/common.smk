@@ -5,11 +5,16 @@ from functools import partial
 from glob import glob
 from pathlib import Path
 
-from remibench.config import ORIGINAL, load_config
+from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
-from remibench.parts import methods, modules, plugin_modules, title_and_caption
-from remibench.provenance import code_digest, plugin_digests
-from remibench.resources import job_resources
+from remibench.components.registry import (
+    methods,
+    modules,
+    plugin_modules,
+    title_and_caption,
+)
+from remibench.jobs.provenance import code_digest, plugin_digests
+from remibench.jobs.resources import job_resources
 
 try:
     cfg = load_config(config)
@@ -88,7 +93,7 @@ def entry(wildcards):
 
 
 def code(script, *dynamic):
-    """Digest of the library modules that a rule depends on (see remibench.provenance)."""
+    """Digest of the library modules that a rule depends on (see remibench.jobs.provenance)."""
     return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
 
 

@@ -45,7 +45,7 @@ rule evaluate:
             "evaluate.py",
             *(f"attacks.{access}" for access in cfg.accesses),
             f"models.{w.architecture}",
-            *(f"metrics.{metric}" for metric in cfg.metrics),
+            *(f"evaluation.metrics.{metric}" for metric in cfg.metrics),
         ),
     script:
         "../scripts/evaluate.py"

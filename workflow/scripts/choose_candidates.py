@@ -2,13 +2,9 @@
 
 import yaml
 
-from remibench.checkpoints import atomic_path, load_table
-from remibench.reporting.figure_search import draw
-from remibench.reporting.gather import TEXT, join_evaluations, write_csv
-from remibench.reporting.render import use_theme, write_figure, write_formatted
-from remibench.reporting.results import Results
-from remibench.runtime import job
-from remibench.tuning import (
+from remibench.analysis.gather import TEXT, join_evaluations, write_csv
+from remibench.analysis.results import Results
+from remibench.analysis.search import (
     choose_candidates,
     complete_values,
     describe_choice,
@@ -16,6 +12,10 @@ from remibench.tuning import (
     judge_candidates,
     overlay,
 )
+from remibench.artifacts.io import atomic_path, load_table
+from remibench.jobs.script import job
+from remibench.reporting.figure_search import draw
+from remibench.reporting.render import use_theme, write_figure, write_formatted
 
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output

@@ -1,10 +1,10 @@
 """Compare every method with retraining, and give single models' rates their intervals."""
 
+from remibench.analysis.gather import write_csv
+from remibench.analysis.results import Results
+from remibench.jobs.script import job
 from remibench.reporting.comparisons import TITLE, build, build_rates, explain, layout
-from remibench.reporting.gather import write_csv
 from remibench.reporting.render import write_page
-from remibench.reporting.results import Results
-from remibench.runtime import job
 
 with job(snakemake):
     results = Results.read(**dict(snakemake.input.items()))

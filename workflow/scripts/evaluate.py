@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_table
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import model_features
-from remibench.checkpoints import load_array, load_arrays, load_images, load_json, save_table
-from remibench.metrics import Evaluation, measure
+from remibench.data.splits import EVALUATED_ON
+from remibench.evaluation.metrics import Evaluation, measure
+from remibench.evaluation.predictions import join_scores, save_scores, score_images
+from remibench.jobs.script import job, select_device
 from remibench.models import ModelSpec, load_model
-from remibench.runtime import job, select_device
-from remibench.scores import join_scores, save_scores, score_images
 from remibench.seeding import derive_seed
-from remibench.splits import EVALUATED_ON
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards

@@ -2,10 +2,10 @@
 
 from importlib import import_module
 
-from remibench.across_seeds import comparisons
-from remibench.checkpoints import save_table
-from remibench.runtime import job
-from remibench.scores import load_scores
+from remibench.artifacts.io import save_table
+from remibench.evaluation.across_seeds import comparisons
+from remibench.evaluation.predictions import load_scores
+from remibench.jobs.script import job
 
 with job(snakemake):
     given, cell = snakemake.input, snakemake.wildcards
@@ -17,7 +17,8 @@ with job(snakemake):
     rows = []
     for ratio, comparison in comparisons(*models):
         for metric in snakemake.params.metrics:
-            measured = import_module(f"remibench.across_seeds.{metric}").measure(comparison)
+            module = import_module(f"remibench.evaluation.across_seeds.{metric}")
+            measured = module.measure(comparison)
             rows += [
                 {
                     **axes,

@@ -4,10 +4,10 @@ from importlib import import_module
 
 from matplotlib.figure import Figure
 
-from remibench.plugins import call
+from remibench.analysis.results import Results
+from remibench.components.plugins import call
+from remibench.jobs.script import job
 from remibench.reporting.render import use_theme, write_figure
-from remibench.reporting.results import Results
-from remibench.runtime import job
 
 with job(snakemake):
     use_theme()

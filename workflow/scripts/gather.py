@@ -1,6 +1,6 @@
 """Join the CSV files of all cells."""
 
-from remibench.reporting.gather import (
+from remibench.analysis.gather import (
     join_attacks,
     join_datasets,
     join_evaluations,
@@ -8,7 +8,7 @@ from remibench.reporting.gather import (
     join_training,
     write_csv,
 )
-from remibench.runtime import job
+from remibench.jobs.script import job
 
 with job(snakemake):
     given, output = snakemake.input, snakemake.output

@@ -1,7 +1,7 @@
 """Join what was compared across seeds."""
 
-from remibench.reporting.gather import join_evaluations, write_csv
-from remibench.runtime import job
+from remibench.analysis.gather import join_evaluations, write_csv
+from remibench.jobs.script import job
 
 with job(snakemake):
     write_csv(snakemake.output[0], join_evaluations(snakemake.input))

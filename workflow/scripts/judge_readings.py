@@ -1,11 +1,11 @@
 """Judge all readings of a method's loss against the paper and retraining."""
 
-from remibench.checkpoints import atomic_path
-from remibench.reporting.gather import join_evaluations, write_csv
+from remibench.analysis.gather import join_evaluations, write_csv
+from remibench.analysis.readings import NOTE, format_readings, judge_readings
+from remibench.analysis.results import Results
+from remibench.artifacts.io import atomic_path
+from remibench.jobs.script import job
 from remibench.reporting.render import to_markdown, write_formatted
-from remibench.reporting.results import Results
-from remibench.runtime import job
-from remibench.study import NOTE, format_readings, judge_readings
 
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output

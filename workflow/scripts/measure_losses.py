@@ -1,9 +1,9 @@
 """The target's cross-entropy on every training image."""
 
+from remibench.artifacts.io import load_arrays, load_images, load_json, save_array
 from remibench.attacks.features import model_features
-from remibench.checkpoints import load_arrays, load_images, load_json, save_array
+from remibench.jobs.script import job, select_device
 from remibench.models import ModelSpec, load_model
-from remibench.runtime import job, select_device
 
 with job(snakemake):
     given = snakemake.input

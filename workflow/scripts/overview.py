@@ -4,13 +4,13 @@ from pathlib import Path
 
 import yaml
 
-from remibench.checkpoints import load_json
-from remibench.reporting.gather import join_curves
+from remibench.analysis.gather import join_curves
+from remibench.analysis.results import Results
+from remibench.artifacts.io import load_json
+from remibench.jobs.script import job
 from remibench.reporting.overview import build
 from remibench.reporting.render import use_theme, write_figure, write_page
-from remibench.reporting.results import Results
 from remibench.reporting.training_curves import draw
-from remibench.runtime import job
 
 with job(snakemake):
     use_theme()

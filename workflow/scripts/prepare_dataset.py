@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from remibench.data import LoadOptions, load_dataset
-from remibench.preprocessing import prepare_dataset
-from remibench.runtime import job
+from remibench.data.preparation import prepare_dataset
+from remibench.jobs.script import job
 
 with job(snakemake):
     params, output = snakemake.params, snakemake.output

@@ -3,10 +3,10 @@
 import pandas as pd
 import yaml
 
-from remibench.checkpoints import atomic_path, save_json
-from remibench.provenance import environment
-from remibench.reporting.gather import write_csv
-from remibench.runtime import job
+from remibench.analysis.gather import write_csv
+from remibench.artifacts.io import atomic_path, save_json
+from remibench.jobs.provenance import environment
+from remibench.jobs.script import job
 
 with job(snakemake):
     with atomic_path(snakemake.output.config) as temporary:

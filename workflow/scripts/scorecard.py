@@ -1,9 +1,9 @@
 """Put the published numbers beside ours: table, counts, heat map."""
 
+from remibench.analysis.results import Results
+from remibench.jobs.script import job
 from remibench.reporting.render import use_theme, write_figure
-from remibench.reporting.results import Results
 from remibench.reporting.scorecard import build, draw, write
-from remibench.runtime import job
 
 with job(snakemake):
     use_theme()

@@ -1,8 +1,8 @@
 """Choose the forget set of one ratio: positions in the target's training set."""
 
-from remibench.checkpoints import load_array, load_arrays, save_array
-from remibench.forgetting import mean_scores, random_scores, select_forget_set
-from remibench.runtime import job
+from remibench.artifacts.io import load_array, load_arrays, save_array
+from remibench.data.forget_sets import mean_scores, random_scores, select_forget_set
+from remibench.jobs.script import job
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards

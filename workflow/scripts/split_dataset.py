@@ -1,8 +1,8 @@
 """Give every role its images."""
 
-from remibench.checkpoints import load_json, save_arrays
-from remibench.runtime import job
-from remibench.splits import split_dataset
+from remibench.artifacts.io import load_json, save_arrays
+from remibench.data.splits import split_dataset
+from remibench.jobs.script import job
 
 with job(snakemake):
     params, images = snakemake.params, load_json(snakemake.input.metadata)["images"]

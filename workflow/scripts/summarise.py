@@ -1,9 +1,9 @@
 """Write the main result as text."""
 
-from remibench.checkpoints import atomic_path
-from remibench.reporting.results import Results
+from remibench.analysis.results import Results
+from remibench.artifacts.io import atomic_path
+from remibench.jobs.script import job
 from remibench.reporting.summary import summarise_results
-from remibench.runtime import job
 
 with job(snakemake):
     results = Results.read(**dict(snakemake.input.items()))

@@ -4,10 +4,10 @@ from importlib import import_module
 
 from pandas import DataFrame
 
-from remibench.plugins import call
+from remibench.analysis.results import Results
+from remibench.components.plugins import call
+from remibench.jobs.script import job
 from remibench.reporting.render import write_table
-from remibench.reporting.results import Results
-from remibench.runtime import job
 
 with job(snakemake):
     module = import_module(f"remibench.reporting.{snakemake.params.module}")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from remibench.checkpoints import load_table
-from remibench.reporting.gather import write_csv
+from remibench.analysis.gather import write_csv
+from remibench.artifacts.io import load_table
+from remibench.evaluation.predictions import load_scores
+from remibench.jobs.script import job
 from remibench.reporting.mechanism import draw_distributions, draw_rates, stopping_epoch, trace
 from remibench.reporting.render import use_theme, write_figure
-from remibench.runtime import job
-from remibench.scores import load_scores
 
 with job(snakemake):
     use_theme()

@@ -1,8 +1,8 @@
 """Train one classifier: the target on target_train, or the shadow on shadow_train."""
 
-from remibench.checkpoints import load_arrays, load_images, load_json, save_table
+from remibench.artifacts.io import load_arrays, load_images, load_json, save_table
+from remibench.jobs.script import job, progress_checkpoint, select_device
 from remibench.models import ModelSpec, build_model, save_model
-from remibench.runtime import job, progress_checkpoint, select_device
 from remibench.seeding import derive_seed
 from remibench.training import fit_classifier
 

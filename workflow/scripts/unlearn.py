@@ -5,8 +5,7 @@ import time
 import numpy as np
 import torch
 
-from remibench.attacks import load_attack
-from remibench.checkpoints import (
+from remibench.artifacts.io import (
     load_array,
     load_arrays,
     load_images,
@@ -14,10 +13,11 @@ from remibench.checkpoints import (
     save_json,
     save_table,
 )
+from remibench.attacks import load_attack
+from remibench.data.splits import DEFENDER
+from remibench.jobs.script import job, progress_checkpoint, select_device
 from remibench.models import ModelSpec, load_model, save_model
-from remibench.runtime import job, progress_checkpoint, select_device
 from remibench.seeding import derive_seed
-from remibench.splits import DEFENDER
 from remibench.unlearning import UnlearningTask, run_method, unlearning_cost
 
 with job(snakemake):

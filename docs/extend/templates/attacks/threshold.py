@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.attacks.features import MembershipFeatures
-from remibench.checkpoints import EpochCheckpoint, fill_module, load_tensors, save_tensors
 from remibench.training import History
 
 ACCESS = "threshold"  # the file's name
@@ -32,7 +32,7 @@ class ThresholdAttack(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> ThresholdAttack:
-        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.checkpoints`."""
+        """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.artifacts.io`."""
         tensors, _ = load_tensors(path, {"kind": "attack", "access": ACCESS})
         attack = cls()
         fill_module(attack, tensors, path)

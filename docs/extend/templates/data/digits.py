@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from remibench.checkpoints import sha256
+from remibench.artifacts.io import sha256
 from remibench.data import DatasetInfo, LoadOptions, RawDataset
 from remibench.errors import RemibenchError
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from remibench.metrics import Evaluation, Rows
+from remibench.evaluation.metrics import Evaluation, Rows
 
 BINS = 10
 

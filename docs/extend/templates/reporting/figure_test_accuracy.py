@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 
-from remibench.reporting.results import COLORS, METHODS, Results, percent
+from remibench.analysis.results import COLORS, METHODS, Results, percent
 
 
 def draw(results: Results) -> plt.Figure:

@@ -6,9 +6,9 @@ set than a retrained one has been pushed too far.
 
 import pandas as pd
 
+from remibench.analysis.results import Results
 from remibench.reporting.render import note as explain
 from remibench.reporting.render import pivot
-from remibench.reporting.results import Results
 
 TITLE = "Calibration error"
 ROWS = ["dataset", "architecture", "forget_ratio", "subset"]

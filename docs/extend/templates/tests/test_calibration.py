@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from remibench.attacks.features import membership_features
-from remibench.metrics import Evaluation, calibration
+from remibench.evaluation.metrics import Evaluation, calibration
 
 
 def measured(confidence, right):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from remibench.parameters import Positive, PositiveFloat
+from remibench.components.bounds import Positive, PositiveFloat
 from remibench.seeding import derive_seed
 from remibench.training import History, fit, predict
 from remibench.unlearning import UnlearningTask

@@ -1,0 +1,1 @@
+"""Analysis of gathered results: gaps, verdicts, comparisons with the paper; each computed once."""

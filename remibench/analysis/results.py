@@ -1,0 +1,351 @@
+"""What every table and figure is made from: the gathered CSV files and the published numbers."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from remibench.analysis.gather import TEXT
+from remibench.analysis.statistics import summarise
+from remibench.artifacts.io import load_table
+from remibench.components import plugins, registry
+from remibench.errors import RemibenchError
+
+
+class Display(Mapping[str, str]):
+    """How each method is shown: those that are listed, then others by what their files say.
+
+    Looked up when asked, since a job knows its plug-ins only after it has imported this.
+
+    Args:
+        listed: By method, in the order of display.
+        found: Of another method, from its name, entry and file.
+    """
+
+    def __init__(
+        self,
+        listed: Mapping[str, str],
+        found: Callable[[str, registry.MethodEntry, Path], str],
+    ) -> None:
+        self._listed, self._found = listed, found
+
+    def __getitem__(self, method: str) -> str:
+        if method in self._listed:
+            return self._listed[method]
+        entry = self._others()[method]
+        return self._found(method, entry, registry.modules("unlearning")[entry.module])
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._listed
+        yield from self._others()
+
+    def __len__(self) -> int:
+        return len(self._listed) + len(self._others())
+
+    def _others(self) -> dict[str, registry.MethodEntry]:
+        every = registry.methods().items()
+        return {name: entry for name, entry in every if name not in self._listed}
+
+
+def _label(method: str, entry: registry.MethodEntry, file: Path) -> str:
+    label = registry.constant(file, "LABEL")
+    if label is None:
+        return method.replace("_", " ").capitalize()
+    return f"{label} ({entry.guide.replace('box', '-box')})" if entry.guide else label
+
+
+def _colour(method: str, entry: registry.MethodEntry, file: Path) -> str:
+    stated = registry.constant(file, "COLOUR")
+    return made_colour(method) if stated is None or entry.guide else stated
+
+
+def made_colour(name: str) -> str:
+    """A colour made of a name, the same everywhere; two names may come near each other."""
+    digest = hashlib.sha256(name.encode()).digest()
+    hue, light = digest[0] / 256, 0.35 + 0.2 * digest[1] / 256
+    channels = colorsys.hls_to_rgb(hue, light, 0.65)
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+_LABELS = {  # name in config and CSV → label in tables and figures, in the order of display
+    "original": "Before",
+    "retrain": "Retraining",
+    "fisher": "Fisher",
+    "remi_whitebox": "ReMI (white-box)",
+    "remi_blackbox": "ReMI (black-box)",
+    "fine_tune": "Fine-tuning",
+    "neggrad_plus": "NegGrad+",
+    "random_labels": "Random labels",
+    "bad_teacher": "Bad teacher",
+    "scrub": "SCRUB",
+    "salun": "SalUn",
+    "ssd": "SSD",
+}
+METHODS = Display(_LABELS, _label)
+PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
+_COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-blind readers
+    "original": "#7f7f7f",
+    "retrain": "#009e73",
+    "fisher": "#e69f00",
+    "remi_whitebox": "#0072b2",
+    "remi_blackbox": "#56b4e9",
+    "fine_tune": "#8c564b",
+    "neggrad_plus": "#cc79a7",
+    "random_labels": "#999933",
+    "bad_teacher": "#882255",
+    "scrub": "#332288",
+    "salun": "#44aa99",
+    "ssd": "#ddcc77",
+}
+COLORS = Display(_COLORS, _colour)
+CELL = ["dataset", "architecture", "forget_ratio"]
+BY_METHOD = [*CELL, "method"]
+ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
+ACROSS_SEEDS = [*BY_METHOD, "subset", "metric", "value", "models"]
+HYPERPARAMETERS = [*BY_METHOD, "parameter", "value"]
+PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
+PAPER = Path(__file__).parents[2] / "paper"
+
+
+def displayed(run: Iterable[str]) -> list[str]:
+    """The methods of a table, in the order of display: the paper's, run or not, and those run."""
+    present = {*PAPER_METHODS, *run}
+    return [method for method in METHODS if method in present]
+
+
+def percent(share: float) -> str:
+    """``0.1`` → ``10%``, ``0.125`` → ``12.5%``."""
+    return f"{100 * share:.4g}%"
+
+
+def count_seeds(counts: Iterable[float]) -> str:
+    """``[3, 3]`` → ``3 seeds``, ``[18, 20]`` → ``18 to 20 seeds``, ``[]`` → ``no seeds``."""
+    known = sorted({int(count) for count in counts if pd.notna(count)})
+    if not known:
+        return "no seeds"
+    text = " to ".join(dict.fromkeys((str(known[0]), str(known[-1]))))
+    return f"{text} seed" if known == [1] else f"{text} seeds"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results tree's gathered tables and the paper's numbers.
+
+    Attributes:
+        evaluation: Tidy: dataset, architecture, seed, method, forget_ratio, subset, metric, value.
+        histories: One row per unlearning epoch.
+        datasets: One row per dataset: provenance and role sizes.
+        training: One row per trained model: epochs, final loss, and whether it stalled.
+        published: The paper's tables by file stem (``paper/*.csv``).
+        attacks: One row per attack and target model: accuracy, AUC and rates.
+        hyperparameters: One row per cell, method and parameter.
+        across_seeds: Tidy: cell, method, subset, metric, value over all seeds' models, and models.
+    """
+
+    evaluation: pd.DataFrame
+    histories: pd.DataFrame
+    datasets: pd.DataFrame
+    training: pd.DataFrame
+    published: Mapping[str, pd.DataFrame]
+    attacks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ATTACKS))
+    hyperparameters: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=HYPERPARAMETERS)
+    )
+    across_seeds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_SEEDS))
+
+    @classmethod
+    def read(
+        cls,
+        *,
+        evaluation: str,
+        histories: str,
+        datasets: str,
+        training: str,
+        published: Sequence[str],
+        attacks: str = "",
+        hyperparameters: str = "",
+        across_seeds: str = "",
+    ) -> Results:
+        """Read the CSV files; the last three where the rule has them."""
+        optional = {"attacks": attacks, "hyperparameters": hyperparameters}
+        optional["across_seeds"] = across_seeds
+        return cls(
+            evaluation=load_table(evaluation, TEXT),
+            histories=load_table(histories, TEXT),
+            datasets=load_table(datasets, TEXT),
+            training=load_table(training, TEXT),
+            published={Path(path).stem: pd.read_csv(path) for path in published},
+            **{
+                name: load_table(path, TEXT | {"value"})  # some parameters are words
+                for name, path in optional.items()
+                if path
+            },
+        )
+
+    @classmethod
+    def of_tree(cls, folder: str | Path) -> Results:
+        """Read a results tree, or a published one, and the paper's numbers of this repository.
+
+        Raises:
+            RemibenchError: A file is missing or damaged, or a method's plug-in is not there.
+        """
+        names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
+        if Path(folder, "across_seeds.csv").exists():  # where the config asks for it
+            names += ("across_seeds",)
+        paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
+        results = cls.read(**paths, published=sorted(map(str, PAPER.glob("*.csv"))))
+        config = Path(folder, "config.yaml")
+        try:
+            plugins.activate(yaml.safe_load(config.read_text(encoding="utf-8")).get("plugins", []))
+        except OSError as error:
+            raise RemibenchError(
+                f"{config}: {error.strerror}; every results tree has one"
+            ) from error
+        if unknown := sorted(set(results.evaluation["method"]) - set(METHODS)):
+            raise RemibenchError(
+                f"{paths['evaluation']} has the method {unknown[0]!r}, which is no method "
+                f"here; name its folder in `plugins` of {config}"
+            )
+        return results
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that were run, in the order of display."""
+        run = set(self.evaluation["method"])
+        return [method for method in METHODS if method in run]
+
+    @property
+    def guides(self) -> dict[str, str]:
+        """The displayed methods that a membership model guides, with its access."""
+        entries = registry.methods()
+        guides = {m: entries[m].guide for m in displayed(self.methods) if m in entries}
+        return {method: guide for method, guide in guides.items() if guide}
+
+    @property
+    def names(self) -> list[str]:
+        """The datasets of this tree, in the order of its config."""
+        return list(dict.fromkeys([*self.datasets["dataset"], *self.evaluation["dataset"]]))
+
+    @property
+    def paper_names(self) -> pd.Series:
+        """The paper's name of each dataset, by ours; "" for what is none of the paper's."""
+        names = self.datasets.set_index("dataset")["paper_dataset"]
+        return names.astype(object).fillna("")  # a column of none at all is read as numbers
+
+    @property
+    def architectures(self) -> list[str]:
+        """The architectures of this tree, in the order of its config."""
+        return list(dict.fromkeys(self.evaluation["architecture"]))
+
+    @property
+    def ratios(self) -> list[float]:
+        """The forget ratios of this tree, ascending."""
+        return sorted(self.evaluation["forget_ratio"].unique())
+
+    @property
+    def not_run(self) -> str:
+        """What the paper's grid has and this tree has not, one sentence; or nothing."""
+        cells = self.published["table2_hyperparameters"]
+        present = self.datasets["paper_dataset"]
+        missing = {
+            "dataset": [d for d in dict.fromkeys(cells["dataset"]) if d not in set(present)],
+            "architecture": [
+                a for a in dict.fromkeys(cells["architecture"]) if a not in self.architectures
+            ],
+            "ratio": [percent(ratio) for ratio in PAPER_RATIOS if ratio not in self.ratios],
+            "method": [METHODS[m] for m in PAPER_METHODS if m not in self.methods],
+        }
+        phrases = [f"{axis} {', '.join(values)}" for axis, values in missing.items() if values]
+        return f"Of the paper's grid not run here: {'; '.join(phrases)}." if phrases else ""
+
+    @property
+    def sources(self) -> str:
+        """Which images the results are of, one phrase per dataset."""
+        return "; ".join(
+            f"{row.dataset}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
+            for row in self.datasets.itertuples()
+        )
+
+    @property
+    def stalled(self) -> str:
+        """Which trainings ended no better than an output that ignores the images; or nothing."""
+        rows = self.training[self.training["stalled"] > 0]
+        if rows.empty:
+            return ""
+        counts = rows.groupby(["dataset", "architecture", "model"], sort=False).size()
+        listed = ", ".join(f"{' '.join(cell)} ({count})" for cell, count in counts.items())
+        return (
+            f"{len(rows)} of {len(self.training)} trainings learned nothing, their loss is that of "
+            f"a constant output: {listed}."
+        )
+
+    @property
+    def remarks(self) -> str:
+        """What everybody who reads a number must know: images, failed trainings, missing cells."""
+        sentences = (f"Data: {self.sources}.", self.stalled, self.not_run)
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    @property
+    def endings(self) -> pd.DataFrame:
+        """The last epoch of every unlearning run, and whether ReMI met its stopping rule.
+
+        Returns:
+            A row per run, of ``histories``' columns; ``met`` is 1 where the guide's rate on the
+            forget set is at most that on out-of-sample images, 0 where it is above (the run ended
+            at ``max_epochs``), NaN where the method has no such rule.
+        """
+        last = self.histories.sort_values("epoch", kind="stable")
+        last = last.groupby([*BY_METHOD, "seed"], sort=False).tail(1)
+        last = last.reindex(columns=[*dict.fromkeys([*last, "mf_forget", "mf_out_of_sample"])])
+        met = (last["mf_forget"] <= last["mf_out_of_sample"]).astype(float)
+        return last.assign(met=met.where(last["mf_forget"].notna()))
+
+    @property
+    def stopping(self) -> str:
+        """How many ReMI runs met their stopping rule; the others ended at ``max_epochs``."""
+        ended = self.endings.dropna(subset=["met"]).groupby("method")["met"]
+        counts = ended.agg(["sum", "size"]).astype(int)
+        return "; ".join(
+            f"{label} met its stopping rule in {counts.loc[method, 'sum']} of "
+            f"{counts.loc[method, 'size']} runs"
+            for method, label in METHODS.items()
+            if method in counts.index
+        )
+
+    def metric(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
+        """All values of a metric, times ``scale``: one row per cell, seed and subset."""
+        rows = self.evaluation[self.evaluation["metric"] == metric]
+        return rows.drop(columns="metric").assign(value=rows["value"] * scale)
+
+    def summary(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
+        """A metric's mean, 95 % t-interval and number of seeds per cell and subset."""
+        values = self.metric(metric, scale).fillna({"subset": ""})
+        return summarise(values, [*BY_METHOD, "subset"])
+
+    def with_published(
+        self, table: pd.DataFrame, published: pd.DataFrame, on: list[str]
+    ) -> pd.DataFrame:
+        """Put the paper's number beside each row of the same cell: ``paper`` and ``difference``.
+
+        Args:
+            table: Rows with ``dataset``, ``mean`` and the columns ``on``.
+            published: The paper's rows: ``dataset`` (its name there), ``paper`` and ``on``.
+            on: Columns that make a cell, besides the dataset.
+        """
+        if table.empty:
+            return table.assign(paper=np.nan, difference=np.nan)
+        keyed = table.assign(paper_dataset=table["dataset"].map(self.paper_names))
+        renamed = published.rename(columns={"dataset": "paper_dataset"})
+        joined = keyed.merge(
+            renamed[["paper_dataset", *on, "paper"]], how="left", on=["paper_dataset", *on]
+        )
+        return joined.drop(columns="paper_dataset").assign(
+            difference=lambda rows: rows["mean"] - rows["paper"]
+        )

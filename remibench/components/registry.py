@@ -1,0 +1,214 @@
+"""The parts that a config names, found by their files: the package's own, and those of plug-ins.
+
+Which parts there are, and what they promise, is read from their source: nothing here imports one,
+since that takes seconds, and some jobs need no torch otherwise.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from remibench.components.plugins import PACKAGES, ROOT, plugin_files
+from remibench.errors import RemibenchError
+
+ORIGINAL = "original"
+CONTRACTS = {  # kind of component → what a module of it defines at its top level
+    "across_seeds": ("measure",),
+    "attacks": ("ACCESS", "fit_attack", "load_attack"),
+    "data": ("INFO", "load"),
+    "metrics": ("measure",),
+    "models": ("build_backbone",),
+    "reporting": (),  # see _required
+    "unlearning": ("unlearn",),
+}
+
+
+class MethodEntry(NamedTuple):
+    """An entry of ``methods``: its module in ``remibench/unlearning``, and its guide's access."""
+
+    module: str
+    guide: str | None
+
+
+def modules(package: str) -> dict[str, Path]:
+    """The components of a kind by name, the package's own first, with their files.
+
+    A module of the package is a component if it defines what the kind's contract asks for; others
+    beside it (``attacks/features.py``, ``data/splits.py``) are ordinary modules.
+    """
+    folder = ROOT.joinpath(*PACKAGES[package].split("."))
+    own = {
+        file.stem: file
+        for file in sorted(folder.glob("*.py"))
+        if file.stem != "__init__" and _is_component(package, file)
+    }
+    return own | plugin_modules(package)
+
+
+def _is_component(package: str, file: Path) -> bool:
+    if package == "reporting":
+        return file.stem.startswith(("figure", "table"))
+    return set(CONTRACTS[package]) <= _names_bound(file, file.stat().st_mtime_ns)
+
+
+def plugin_modules(package: str) -> dict[str, Path]:
+    """The components of a kind that plug-ins add."""
+    own = f"remibench.{PACKAGES[package]}."
+    found = {
+        name.removeprefix(own): file
+        for name, file in plugin_files().items()
+        if name.startswith(own)
+    }
+    return {name: file for name, file in found.items() if not name.startswith("_")}
+
+
+def methods() -> dict[str, MethodEntry]:
+    """The unlearning methods by the names that a config lists.
+
+    A module is one method of its own name, or with a constant ``GUIDES`` one for each of those
+    attacks: ``remi_whitebox``.
+
+    Raises:
+        RemibenchError: Two modules have a method of the same name.
+    """
+    entries: dict[str, MethodEntry] = {}
+    for module, file in modules("unlearning").items():
+        guides = constant(file, "GUIDES", (None,))
+        for guide in guides:
+            name = module if guide is None else f"{module}_{guide}"
+            if name == ORIGINAL or name in entries:
+                other = entries.get(name)
+                owner = modules("unlearning")[other.module] if other else "the target itself"
+                raise RemibenchError(
+                    f"{file}: the method {name!r} is taken by {owner}; rename the file"
+                )
+            entries[name] = MethodEntry(module, guide)
+    return entries
+
+
+def parse(file: Path) -> ast.Module:
+    """The syntax tree of a module.
+
+    Raises:
+        RemibenchError: It cannot be read, or is no Python.
+    """
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise RemibenchError(f"{file}, line {error.lineno}: {error.msg}") from error
+    except (OSError, ValueError) as error:  # of bytes that are no text, too
+        raise RemibenchError(f"{file}: {error}") from error
+
+
+def constants(tree: ast.Module) -> dict[str, Any]:
+    """The names that a module binds to literals at its top level."""
+    found = {}
+    for statement in tree.body:
+        match statement:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
+                try:
+                    found[name] = ast.literal_eval(value)
+                except (TypeError, ValueError):
+                    continue
+    return found
+
+
+def constant(file: Path, name: str, default: Any = None) -> Any:
+    """A constant of a module, read from its file."""
+    return _constants(file, file.stat().st_mtime_ns).get(name, default)
+
+
+@cache
+def _constants(file: Path, _: int) -> dict[str, Any]:
+    return constants(parse(file))
+
+
+@cache
+def _names_bound(file: Path, _: int) -> frozenset[str]:
+    return frozenset(_bound(parse(file)))
+
+
+def check_plugins() -> None:
+    """Hold every active plug-in to what can be seen of its contract without importing it.
+
+    Raises:
+        RemibenchError: The first one that breaks it: its file, and what is wrong.
+    """
+    for package in CONTRACTS:
+        for name, file in plugin_modules(package).items():
+            _check(package, name, file)
+    methods()
+
+
+def _check(package: str, name: str, file: Path) -> None:
+    tree = parse(file)
+    bound, known = set(_bound(tree)), constants(tree)
+    for required in _required(package, name, file):
+        if required not in bound:
+            raise RemibenchError(
+                f"{file}: defines no `{required}`; {package}/{name}.py needs "
+                f"{' and '.join(f'`{each}`' for each in _required(package, name, file))}"
+            )
+    if package == "attacks" and known.get("ACCESS") != name:
+        raise RemibenchError(f"{file}: `ACCESS` is the attack's name; write ACCESS = {name!r}")
+    if "GUIDES" in bound and package == "unlearning":
+        guides, attacks = known.get("GUIDES"), list(modules("attacks"))
+        if not isinstance(guides, tuple | list) or not guides or not set(guides) <= set(attacks):
+            raise RemibenchError(
+                f"{file}: `GUIDES` lists attacks ({', '.join(attacks)}); got {guides!r}"
+            )
+    for constant_name, valid, form in (
+        ("LABEL", lambda value: isinstance(value, str) and value, "text"),
+        ("COLOUR", _is_colour, 'a colour, like "#cc79a7"'),
+        ("MIN_IMAGE_SIZE", lambda value: type(value) is int and value > 0, "a number of pixels"),
+    ):
+        if constant_name in bound and not valid(known.get(constant_name)):
+            raise RemibenchError(
+                f"{file}: `{constant_name}` is {form}, written out; "
+                f"got {known.get(constant_name)!r}"
+            )
+
+
+def _is_colour(value: object) -> bool:
+    digits = value[1:] if isinstance(value, str) and value.startswith("#") else ""
+    return len(digits) == 6 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
+
+
+def _required(package: str, name: str, file: Path) -> tuple[str, ...]:
+    if package != "reporting":
+        return CONTRACTS[package]
+    if name.startswith("figure"):
+        return ("draw",)
+    if name.startswith("table"):
+        return ("TITLE", "build", "layout", "explain")
+    raise RemibenchError(
+        f"{file}: a figure's name begins with figure, a table's with table, a helper's with _"
+    )
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """Names that a module binds at its top level."""
+    for statement in tree.body:
+        match statement:
+            case ast.FunctionDef(name) | ast.ClassDef(name):
+                yield name
+            case ast.Assign(targets):
+                yield from (node.id for target in targets for node in _names(target))
+            case ast.AnnAssign(ast.Name(name)):
+                yield name
+            case ast.Import(aliases) | ast.ImportFrom(_, aliases):
+                yield from (alias.asname or alias.name for alias in aliases)
+
+
+def _names(target: ast.expr) -> Iterable[ast.Name]:
+    return (node for node in ast.walk(target) if isinstance(node, ast.Name))
+
+
+def title_and_caption(file: Path) -> tuple[str, str]:
+    """Of a figure or table of a plug-in: the first sentence of its docstring, and the whole."""
+    text = ast.get_docstring(parse(file)) or file.stem.replace("_", " ")
+    return text.partition("\n")[0].rstrip("."), text

@@ -1,0 +1,1 @@
+"""The configuration: typed, closed at every level, with one-line errors."""

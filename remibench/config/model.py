@@ -1,0 +1,578 @@
+"""The configuration: one typed model, closed at every level, from which the JSON schema is made.
+
+The sections of unlearning methods and attacks are made of their signatures.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+from remibench.components.bounds import Positive, PositiveFloat, Share
+from remibench.components.plugins import activate, plugin_files
+from remibench.components.registry import ORIGINAL, check_plugins, constant, methods, modules
+from remibench.components.sections import read_section
+from remibench.errors import RemibenchError
+
+REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures
+SEEDS_ACROSS = 4  # the fewest that can be compared
+
+
+class Closed(BaseModel):
+    """A section that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Closed):
+    """Where images come from and how they are prepared and split."""
+
+    search_path: list[Annotated[str, Field(min_length=1)]] = Field(
+        ["data"],
+        min_length=1,
+        description="Folders searched for dataset files (~ is your home); what is downloaded or "
+        "unpacked goes to the first.",
+    )
+    published_only: bool = Field(
+        True,
+        description="Refuse dataset files that are not the published ones; false accepts them, and "
+        "every table says so.",
+    )
+    skip_unusable: bool = Field(
+        False,
+        description="Leave out images that cannot be used (UTKFace: malformed name, race 4, "
+        "unreadable file) instead of stopping; the metadata lists them.",
+    )
+    image_size: Positive = Field(64, description="Side in pixels that every image is resized to.")
+    limit: Positive | None = Field(
+        None, description="Use only the first so many images of a dataset (quick looks, tests)."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the split, shared by all model seeds.")
+    halves: Literal["reported", "tuning"] = Field(
+        "reported",
+        description="Which half of the images is the target's, and which the shadow's; tuning "
+        "exchanges them, so that no number is measured on an image of a reported one.",
+    )
+    out_of_sample_fraction: Share = Field(
+        0.5,
+        description="Share of target_test that the defender uses as out-of-sample images; the rest "
+        "is the test role, which no method sees.",
+    )
+
+
+class Training(Closed):
+    """Training of target and shadow models and of retraining (the paper's values)."""
+
+    epochs: Positive = Field(50, description="Passes over the training set.")
+    learning_rate: PositiveFloat = Field(1e-2, description="Of SGD, constant.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
+    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Of SGD.")
+    batch_size: Positive = Field(64, description="Images per step.")
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16", description="bf16 autocast, or fp32 (faster on CPUs without bf16 instructions)."
+    )
+
+
+class Attacks(Closed):
+    """The membership models."""
+
+
+class Forgetting(Closed):
+    """How forget sets are chosen."""
+
+    selection: Literal["membership", "memorised", "random"] = Field(
+        "membership",
+        description="membership: the images that white-box MF is surest of (the paper); "
+        "memorised: those with the highest loss, in the mean over all seeds' targets, the same for "
+        "all seeds: another seed changes them; random: the same random images for all seeds.",
+    )
+
+
+class Tunable(Closed):
+    """Parameters of an unlearning method, which may differ by cell."""
+
+    values_from: str | None = Field(
+        None,
+        description="CSV with the columns dataset, architecture, forget_ratio and some keys of "
+        "this section: values for single cells, instead of the section's (paper/table2_…, or what "
+        "`snakemake tune` writes). Every cell of the grid needs a row.",
+    )
+
+
+class Unlearning(Closed):
+    """Parameters of every unlearning method, by its name in ``methods``."""
+
+    def parameters(
+        self, method: str, dataset: str, architecture: str, forget_ratio: float
+    ) -> dict[str, Any]:
+        """The parameters of a method in one cell of the grid.
+
+        Args:
+            method: Its name, or that of a candidate (:meth:`Config.candidates`): the method's and
+                its own values, ``fisher,alpha=1e-06,max_std=0.01``.
+            dataset, architecture, forget_ratio: The cell.
+
+        Raises:
+            ValueError: Its ``values_from`` cannot be read, or has no row for the cell.
+        """
+        name, *settings = method.split(",")
+        section = getattr(self, name)
+        parameters = section.model_dump(exclude={"values_from"})
+        path = getattr(section, "values_from", None)
+        if path is not None:
+            cell = (dataset, architecture, forget_ratio)
+            values = _read_cells(path, type(section))
+            if cell not in values:
+                raise ValueError(
+                    f"{path} has no row for {', '.join(map(str, cell))}; "
+                    "add one (`snakemake tune` finds values), or set `values_from: null`"
+                )
+            parameters |= values[cell]
+        given = dict(setting.split("=", 1) for setting in settings)
+        return parameters | type(section).model_validate(given).model_dump(include=set(given))
+
+
+@cache
+def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float], dict[str, Any]]:
+    """Read a ``values_from`` file: (dataset, architecture, forget ratio) → checked values."""
+    keys = ("dataset", "architecture", "forget_ratio")
+    known = [name for name in section.model_fields if name != "values_from"]
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+    cells = {}
+    for line, row in enumerate(rows, 2):
+        for key in keys:
+            if not row.get(key):
+                raise ValueError(f"{path}, line {line}: no value in column `{key}`")
+        given = {name: value for name, value in row.items() if name not in keys and value}
+        if None in given:
+            raise ValueError(f"{path}, line {line}: more values than columns")
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{path}: unknown column {name!r}; {_suggest(name, known)}")
+        try:
+            cell = (row["dataset"], row["architecture"], float(row["forget_ratio"]))
+            checked = section.model_validate(given)
+        except ValueError as error:
+            problem = error.errors()[0] if isinstance(error, ValidationError) else None
+            text = f"`{problem['loc'][0]}`: {problem['msg'].lower()}" if problem else str(error)
+            raise ValueError(f"{path}, line {line}: {text}") from error
+        if cell in cells:
+            raise ValueError(f"{path}, line {line}: {', '.join(map(str, cell))} is listed twice")
+        cells[cell] = checked.model_dump(include=set(given))
+    return cells
+
+
+def _known(value: str, choices: Collection[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"unknown name {value!r}; {_suggest(value, choices)}")
+    return value
+
+
+def _suggest(value: str, choices: Collection[str]) -> str:
+    near = [choice for choice in choices if choice.startswith(value)]
+    near = near or difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"choices: {', '.join(choices)}"
+
+
+class Config(Closed):
+    """The whole configuration of a results tree."""
+
+    plugins: list[Annotated[str, Field(min_length=1)]] = Field(
+        [],
+        description="Folders of plug-ins: datasets, architectures, attacks, methods, metrics, "
+        "figures and tables of your own, found like those of the package (docs/extend).",
+    )
+    results: str = Field(
+        "results",
+        min_length=1,
+        pattern=r"^[^{}<>]*$",  # Snakemake's own signs
+        description="Folder of this config's artifacts.",
+    )
+    datasets: list[str] = Field(min_length=1, description="Modules of remibench/data.")
+    architectures: list[str] = Field(min_length=1, description="Modules of remibench/models.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="One target and one shadow model each."
+    )
+    forget_ratios: list[Share] = Field(
+        min_length=1, description="Shares of every class's training images to forget."
+    )
+    methods: list[str] = Field(
+        min_length=1, description="original (the target model, required) and unlearning methods."
+    )
+    accesses: list[str] = Field(
+        list(REQUIRED_ACCESSES),
+        min_length=1,
+        description="Modules of remibench/attacks: each is fitted as MF and as MIA, and judges "
+        "every model. whitebox and blackbox, the paper's, are required.",
+    )
+    metrics: list[str] = Field(
+        ["accuracy", "cost", "efficacy", "membership"],
+        min_length=1,
+        description="Modules of remibench/metrics.",
+    )
+    across_seeds: list[str] = Field(
+        [],
+        description="Modules of remibench/evaluation/across_seeds: what compares, image by "
+        "image, the models of all seeds with the retrained ones. They need retraining, forget "
+        "sets that are the same for all seeds (`forgetting.selection`), and at least 4 seeds.",
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
+    checkpoint_seconds: float = Field(
+        60,
+        ge=0,
+        allow_inf_nan=False,
+        description="Save the progress of trainings and unlearning at most this often, at the end "
+        "of an epoch; no result depends on it.",
+    )
+    keep_unlearned: bool = Field(
+        True,
+        description="Keep the checkpoints of unlearned models; false deletes each of them once it "
+        "is evaluated. Whatever evaluates anew (a ratio more, another metric or attack) then "
+        "unlearns anew, all ratios of a method.",
+    )
+    data: Data = Data()
+    training: Training = Training()
+    attacks: Attacks = Attacks()
+    forgetting: Forgetting = Forgetting()
+    unlearning: Unlearning = Unlearning()
+    tune: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
+        {},
+        description="Candidates of `snakemake tune` and `study`, by method, as many for each: all "
+        "combinations of the values listed by parameter (see config/tune.yaml), or a list of "
+        "candidates, each with its values (see config/study_remi.yaml).",
+    )
+
+    @field_validator("datasets", "architectures", "accesses", "metrics", "across_seeds")
+    @classmethod
+    def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        package = {"datasets": "data", "architectures": "models", "accesses": "attacks"}
+        known = modules(package.get(info.field_name, info.field_name))
+        return [_known(name, known) for name in names]
+
+    @field_validator("accesses")
+    @classmethod
+    def _accesses(cls, names: list[str]) -> list[str]:
+        for name in REQUIRED_ACCESSES:
+            if name not in names:
+                raise ValueError(f"{name!r} is missing; the paper's tables and figures show it")
+        return names
+
+    @field_validator("methods")
+    @classmethod
+    def _methods(cls, names: list[str]) -> list[str]:
+        names = [_known(name, [ORIGINAL, *methods()]) for name in names]
+        if ORIGINAL not in names:
+            raise ValueError("'original' is missing; every table compares with the target model")
+        return names
+
+    @field_validator(
+        *("datasets", "architectures", "seeds", "forget_ratios"),
+        *("methods", "accesses", "metrics", "across_seeds"),
+    )
+    @classmethod
+    def _unique(cls, values: list) -> list:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"{value!r} is listed twice; list it once")
+        return values
+
+    @field_validator("tune")
+    @classmethod
+    def _tune(cls, searches: dict[str, Any]) -> dict[str, Any]:
+        tunable = {
+            name: field.annotation
+            for name, field in cls.model_fields["unlearning"].annotation.model_fields.items()
+            if issubclass(field.annotation, Tunable)
+        }
+        checked = {}
+        for method, search in searches.items():
+            section = tunable[_known(method, list(tunable))]
+            valid = partial(_valid, section, method)
+            if isinstance(search, dict):
+                checked[method] = {
+                    name: cls._unique([valid(name, value) for value in values])
+                    for name, values in search.items()
+                }
+            else:
+                checked[method] = cls._unique(
+                    [{name: valid(name, value) for name, value in each.items()} for each in search]
+                )
+                if not all(checked[method]):
+                    raise ValueError(f"{method}: a candidate without a value; give it at least one")
+        budgets = {m: len(_combinations(each)) if each else 0 for m, each in checked.items()}
+        if len(set(budgets.values())) > 1 or 0 in budgets.values():
+            raise ValueError(f"every method needs as many candidates as the others; got {budgets}")
+        return checked
+
+    @model_validator(mode="after")
+    def _tuning_halves(self) -> Config:
+        if bool(self.tune) != (self.data.halves == "tuning"):
+            raise ValueError(
+                "`tune` and `data.halves: tuning` belong together: what is tuned is never reported "
+                "(see config/tune.yaml)"
+            )
+        if self.tune and not {"accuracy", "membership"} <= set(self.metrics):
+            raise ValueError("`metrics`: `tune` judges by accuracy and membership; list both")
+        if self.tune and "retrain" not in self.methods:
+            raise ValueError("`methods`: `tune` compares with retraining; list retrain")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable_seeds(self) -> Config:
+        if not self.across_seeds:
+            return self
+        if self.forgetting.selection == "membership":
+            raise ValueError(
+                "`across_seeds`: with `forgetting.selection: membership` every seed forgets other "
+                "images; set it to random or memorised"
+            )
+        if "retrain" not in self.methods:
+            raise ValueError("`across_seeds`: it compares with retraining; list it in `methods`")
+        if len(self.seeds) < SEEDS_ACROSS:
+            raise ValueError(
+                f"`across_seeds`: it needs at least {SEEDS_ACROSS} seeds, two for each half of "
+                f"them; `seeds` lists {len(self.seeds)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Config:
+        for architecture in self.architectures:
+            smallest = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+            if self.data.image_size < smallest:
+                raise ValueError(
+                    f"`data.image_size`: {self.data.image_size} is too small for architecture "
+                    f"{architecture}; it needs at least {smallest}"
+                )
+        return self
+
+    def candidates(self, method: str) -> list[str]:
+        """The candidates of a method's search, by name: ``fisher,alpha=1e-06,max_std=0.01``."""
+        return [
+            ",".join([method, *(f"{name}={value}" for name, value in candidate.items())])
+            for candidate in _combinations(self.tune[method])
+        ]
+
+    def searched(self) -> dict[str, list[str]]:
+        """What a search decides by cell: every method's parameters, and those of `values_from`.
+
+        The others stay where they are, in the config.
+        """
+        searched = {}
+        for method, search in self.tune.items():
+            section = getattr(self.unlearning, method)
+            cells = _read_cells(section.values_from, type(section)) if section.values_from else {}
+            names = itertools.chain(*_combinations(search), *cells.values())
+            searched[method] = list(dict.fromkeys(names))
+        return searched
+
+    @model_validator(mode="after")
+    def _cells(self) -> Config:
+        for _ in self.hyperparameters():
+            pass
+        return self
+
+    def hyperparameters(self) -> Iterator[dict[str, Any]]:
+        """Yield every method's parameters in every cell: one record per parameter.
+
+        Of a method that is searched, those that its candidates start from.
+        """
+        methods = dict.fromkeys([*self.methods, *self.tune])
+        methods.pop(ORIGINAL, None)
+        axes = (methods, self.datasets, self.architectures, self.forget_ratios)
+        for method, *cell in itertools.product(*axes):
+            try:
+                parameters = self.unlearning.parameters(method, *cell)
+            except ValueError as error:
+                raise ValueError(f"`unlearning.{method}.values_from`: {error}") from error
+            record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
+            for name, value in parameters.items():
+                yield {**record, "method": method, "parameter": name, "value": value}
+
+
+def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:
+    """A candidate's value of one parameter, as the section takes it and as a file's name can."""
+    _known(name, [key for key in section.model_fields if key != "values_from"])
+    try:
+        valid = getattr(section.model_validate({name: value}), name)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = f"{method}.{name}: {problem['msg'].lower()}; got {problem['input']!r}"
+        raise ValueError(message) from error
+    try:
+        again = getattr(section.model_validate({name: str(valid)}), name)
+    except ValidationError:
+        again = None
+    if valid is None or again != valid or not re.fullmatch(r"[^,/{}<>\n]+", str(valid)):
+        raise ValueError(
+            f"{method}.{name}: a candidate is part of file names, as {name}=value; "
+            f"got {valid!r}; give a number, true, false or a word"
+        )
+    return valid
+
+
+def _combinations(search: Mapping[str, list[Any]] | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(search, list):
+        return search
+    return [
+        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
+    ]
+
+
+def config_model() -> type[Config]:
+    """The configuration with a section for every unlearning method and attack that there is.
+
+    Raises:
+        RemibenchError: A plug-in, or a signature, breaks its contract.
+    """
+    plugins = sorted(plugin_files().items())
+    return _config_model(tuple((name, file, file.stat().st_mtime_ns) for name, file in plugins))
+
+
+@cache
+def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
+    check_plugins()
+    parameters = {name: _method_section(name, file) for name, file in modules("unlearning").items()}
+    sections = {name: parameters[entry.module] for name, entry in methods().items()}
+    unlearning = create_model(
+        "Unlearning",
+        __base__=Unlearning,
+        __doc__=Unlearning.__doc__,
+        **{name: (section, section()) for name, section in sections.items()},
+    )
+    fits = {
+        name: read_section(file, "fit_attack", Closed, _camel(name))
+        for name, file in modules("attacks").items()
+    }
+    accesses = create_model(
+        "Accesses",
+        __base__=Closed,
+        __doc__="One membership model for each access.",
+        **{name: (section, section()) for name, section in fits.items()},
+    )
+    attacks = create_model(
+        "Attacks",
+        __base__=Attacks,
+        __doc__=Attacks.__doc__,
+        mf=(
+            accesses,
+            Field(
+                accesses(),
+                description="Membership fingerprinting: the defender's, guides ReMI.",
+            ),
+        ),
+        mia=(
+            accesses,
+            Field(
+                accesses(),
+                description="Membership inference: the attacker's, trained on the shadow model.",
+            ),
+        ),
+    )
+    return create_model(
+        "Config",
+        __base__=Config,
+        __doc__=Config.__doc__,
+        attacks=(attacks, attacks()),
+        unlearning=(unlearning, unlearning()),
+    )
+
+
+def _method_section(name: str, file: Path) -> type[BaseModel]:
+    section = read_section(file, "unlearn", Tunable, _camel(name))
+    if set(section.model_fields) == set(Tunable.model_fields):  # there is nothing to tune
+        return create_model(_camel(name), __base__=Closed, __doc__=section.__doc__)
+    return section
+
+
+def _camel(name: str) -> str:
+    return "".join(map(str.capitalize, name.split("_")))
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """Activate the plug-ins of a configuration as read from YAML, and validate it.
+
+    Raises:
+        RemibenchError: The first problem, in one line: key, value, and the nearest key or choices;
+            or the file of a plug-in, and what it breaks.
+    """
+    folders = raw.get("plugins")
+    try:
+        activate(folders if isinstance(folders, list) and all(map(_is_path, folders)) else [])
+        model = config_model()
+    except RemibenchError as error:
+        raise RemibenchError(f"config: {error}") from error
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        # A misspelt key is also a missing one: name what was written, not what was not.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
+        raise RemibenchError("config: " + _explain(problems[0], model)) from error
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        section = _section(path[:-1], model)
+        where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
+        return (
+            f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
+        )
+    if problem["type"] == "missing":
+        return f"key `{key}` is missing; add it (see config.yaml)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not key:  # a check of the whole config names its keys itself
+        return message
+    message = message[0].lower() + message[1:]
+    return f"`{key}`: {message}" + (
+        "" if "value_error" in problem["type"] else f"; got {problem['input']!r}"
+    )
+
+
+def _section(path: list[str], section: type[BaseModel]) -> type[BaseModel]:
+    for part in path:
+        section = section.model_fields[part].annotation
+    return section
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of the configuration, for editors; ``workflow/schemas`` holds a copy."""
+    schema = config_model().model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
+
+
+if __name__ == "__main__":  # with the folders of plug-ins, if their keys are wanted, too
+    try:
+        activate(sys.argv[1:])
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    except RemibenchError as error:
+        sys.exit(str(error))

@@ -1,0 +1,1 @@
+"""Measurement of unlearned models: predictions, metrics, and comparisons across seeds."""

@@ -1,0 +1,72 @@
+"""Metrics, one family per module: ``measure(evaluation) -> rows of (subset, metric, value)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from numbers import Real
+from typing import Any
+
+import torch
+
+from remibench.attacks.features import MembershipFeatures
+from remibench.components.plugins import broken
+from remibench.models import Classifier
+
+Rows = Iterable[tuple[str, str, float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One unlearned model and all that is measured on it.
+
+    Attributes:
+        model: The unlearned model (for ``original``: the target) in evaluation mode.
+        images: (N, C, S, S) uint8: the training set, then the test role.
+        labels: (N,) int64.
+        subsets: Positions in ``images`` of ``forget``, ``retain`` and ``test``.
+        features: Attack features of all N images under the model.
+        scores: Membership probabilities (N,) of every attack, by name (``mia_whitebox`` …).
+        cost: What unlearning took: ``seconds``, ``seconds_attack_loss``, ``epochs``.
+        before: Attack features of all N images under the target model, before unlearning; computed
+            when a metric first asks for them.
+        training: How the target was trained: ``learning_rate``, ``momentum``, ``weight_decay``,
+            ``batch_size``, ``precision``.
+        seed: Of a metric's own randomness; the same for all methods.
+    """
+
+    model: Classifier
+    images: torch.Tensor
+    labels: torch.Tensor
+    subsets: Mapping[str, torch.Tensor]
+    features: MembershipFeatures
+    scores: Mapping[str, torch.Tensor]
+    cost: Mapping[str, Any]
+    before: Callable[[], MembershipFeatures]
+    training: Mapping[str, Any]
+    seed: int
+
+
+def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]:
+    """The rows of the metric of that name.
+
+    Raises:
+        RemibenchError: It returned no rows, or one is no (subset, metric, number); names the
+            metric's file.
+    """
+    name = f"remibench.evaluation.metrics.{metric}"
+    given, rows = import_module(name).measure(evaluation), []
+    if not isinstance(given, Iterable):
+        raise broken(name, f"`measure` returned {given!r:.80}; it yields (subset, metric, number)")
+    for row in given:
+        match row:
+            case (str(), str(), Real()) if row[0] in (*evaluation.subsets, ""):
+                rows.append(row)
+            case _:
+                raise broken(
+                    name,
+                    f"`measure` yielded {row!r:.80}; it yields (subset, metric, number), the "
+                    'subset one of forget, retain, test and ""',
+                )
+    return rows

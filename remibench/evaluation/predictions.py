@@ -1,0 +1,141 @@
+"""Per-image outputs of a method's models: what is compared across seeds, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from remibench.artifacts.io import load_arrays, save_arrays
+from remibench.errors import RemibenchError
+
+if TYPE_CHECKING:  # what is compared across seeds needs no torch
+    import torch
+
+    from remibench.attacks.features import MembershipFeatures
+
+SUBSETS = ("forget", "retain", "test", "out_of_sample")  # by their number in ``Scores.subset``
+_MEMBERS = "member_"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one method's models of one target say of N images, for R forget ratios.
+
+    Attributes:
+        images: (N,) int64 positions in the prepared dataset: the training set, then the roles
+            ``test`` and ``out_of_sample``.
+        ratios: (R,) float64 forget ratios.
+        subset: (R, N) uint8, the place in ``SUBSETS`` of every image at every ratio.
+        margins: (M, N) float32, see :func:`margins`. M is R, or 1 where all ratios have the same
+            model (``original``).
+        members: P(member) of every attack by its name (``mia_whitebox`` …), (M, N) float32.
+    """
+
+    images: np.ndarray
+    ratios: np.ndarray
+    subset: np.ndarray
+    margins: np.ndarray
+    members: Mapping[str, np.ndarray]
+
+    def at(self, ratio: int, of: np.ndarray) -> np.ndarray:
+        """The row (N,) of ``margins`` or of a value of ``members`` that a ratio's place has."""
+        return of[min(ratio, len(of) - 1)]
+
+
+def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """φ = log p_y − log Σ_{c≠y} p_c of every image, the logit of its label's probability.
+
+    Computed in double precision as z_y − log Σ_{c≠y} exp z_c: the normalisation cancels, and no
+    probability is ever rounded to 1. From φ follow p_y = 1 / (1 + e^−φ) and the cross-entropy
+    log(1 + e^−φ). Stored in single precision: half precision would tie images that an attack at a
+    low false-positive rate must tell apart.
+
+    Args:
+        logits: (N, C) outputs z, C ≥ 2.
+        labels: (N,) true labels y.
+
+    Returns:
+        (N,) float32.
+    """
+    others = logits.astype(np.float64)
+    place = np.arange(len(labels)), labels
+    own = others[place]
+    others[place] = -np.inf
+    greatest = others.max(axis=1)
+    rest = greatest + np.log(np.exp(others - greatest[:, None]).sum(axis=1))
+    return (own - rest).astype(np.float32)
+
+
+def score_images(
+    parts: Iterable[tuple[MembershipFeatures, Mapping[str, torch.Tensor]]],
+) -> dict[str, np.ndarray]:
+    """A model's ``margins`` and, by its name, every attack's P(member), of all images of all parts.
+
+    Args:
+        parts: Attack features of sets of images, which are put one behind the other, and every
+            attack's P(member) (N,) of them.
+
+    Returns:
+        (N,) float32 arrays.
+    """
+    outputs: dict[str, list[np.ndarray]] = {}
+    for features, scores in parts:
+        labels = features.label.argmax(dim=1).cpu().numpy()
+        of_part = {"margins": margins(features.logits.cpu().numpy(), labels)}
+        of_part |= {name: values.cpu().numpy() for name, values in scores.items()}
+        for name, values in of_part.items():
+            outputs.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in outputs.items()}
+
+
+def join_scores(
+    images: np.ndarray,
+    divisions: Mapping[float, Mapping[str, np.ndarray]],
+    outputs: Sequence[Mapping[str, np.ndarray]],
+) -> Scores:
+    """Put the outputs of a method's models together.
+
+    Args:
+        images: (N,) positions in the prepared dataset.
+        divisions: By forget ratio, positions in ``images`` of every one of ``SUBSETS``.
+        outputs: Of :func:`score_images`, one per ratio, or one for all.
+    """
+    subset = np.empty((len(divisions), len(images)), np.uint8)
+    for numbers, division in zip(subset, divisions.values(), strict=True):
+        for number, name in enumerate(SUBSETS):
+            numbers[division[name]] = number
+    values = {name: np.stack([output[name] for output in outputs]) for name in outputs[0]}
+    ratios = np.array(list(divisions))
+    return Scores(images, ratios, subset, values.pop("margins"), values)
+
+
+def save_scores(path: str | Path, scores: Scores) -> None:
+    """Write the scores as npz, without pickle."""
+    members = {f"{_MEMBERS}{name}": values for name, values in scores.members.items()}
+    own = ("images", "ratios", "subset", "margins")
+    save_arrays(path, {**{name: getattr(scores, name) for name in own}, **members})
+
+
+def load_scores(path: str | Path, attacks: Sequence[str] | None = None) -> Scores:
+    """Read scores; of the attacks those that are named, or all.
+
+    Raises:
+        RemibenchError: The file is missing, damaged, or holds something else.
+    """
+    arrays = load_arrays(path)
+    members = {
+        name.removeprefix(_MEMBERS): arrays.pop(name)
+        for name in list(arrays)
+        if name.startswith(_MEMBERS)
+    }
+    if attacks is not None:
+        members = {name: members[name] for name in attacks}
+    try:
+        scores = Scores(**arrays, members=members)
+    except TypeError as error:
+        raise RemibenchError(f"{path} holds no scores ({error}); make it anew") from error
+    return scores

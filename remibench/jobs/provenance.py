@@ -1,0 +1,142 @@
+"""Which code and which machine made a result."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grimp
+
+from remibench.components.plugins import plugin_files
+
+PACKAGE = "remibench"
+ROOT = Path(__file__).parents[2]
+LIBRARIES = (
+    "adversarial-robustness-toolbox",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "seaborn",
+    "snakemake",
+    "torch",
+    "torchvision",
+)
+
+
+def code_digest(script: Path, *dynamic: str) -> str:
+    """Digest the library modules that a rule depends on, so that editing one re-runs the rule.
+
+    Snakemake notices a change of the script file but not of what it imports. The digest covers the
+    modules of this package that the script imports, those that they import in turn, and the
+    ``__init__`` modules on the way. The modules of active plug-ins are such modules, too.
+
+    Args:
+        script: The rule's script.
+        dynamic: Modules found by name at run time, relative to the package (``models.cnn``).
+    """
+    roots = _imports(script) | {f"{PACKAGE}.{name}" for name in dynamic}
+    digest = hashlib.sha256()
+    for module in sorted(_closure(frozenset(roots))):
+        digest.update(f"{module}\0{_file_digest(_source(module))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _imports(script: Path) -> set[str]:
+    """Modules of this package that a script imports, by ``import x`` or ``from x import y``.
+
+    Relative imports, which scripts cannot have, are those of a plug-in.
+    """
+    found, package = set(), f"{PACKAGE}.{script.parent.name}".split(".")
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name in _graph().modules or name in plugin_files()}
+
+
+@cache
+def _closure(roots: frozenset[str]) -> frozenset[str]:
+    graph, plugins = _graph(), plugin_files()
+    modules: set[str] = set()
+    pending = set(roots)
+    while pending:
+        module = pending.pop()
+        modules.add(module)
+        parent = module.rpartition(".")[0]
+        imported = (
+            _imports(plugins[module])
+            if module in plugins
+            else graph.find_modules_directly_imported_by(module)
+        )
+        found = imported | ({parent} if parent else set())
+        pending |= found - modules
+    return frozenset(modules)
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    return grimp.build_graph(PACKAGE, cache_dir=None)
+
+
+def _source(module: str) -> Path:
+    if module in plugin_files():
+        return plugin_files()[module]
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git commit, checksums of plug-ins and hardware of this process."""
+    return {
+        "cpu": _cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "platform": platform.platform(),
+        "plugins": plugin_digests(),
+        "python": platform.python_version(),
+        "remibench": importlib.metadata.version(PACKAGE),
+    }
+
+
+def plugin_digests() -> dict[str, str]:
+    """The SHA-256 of every file of the active plug-ins."""
+    return {str(file): _file_digest(file) for _, file in sorted(plugin_files().items())}
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,9 +1,0 @@
-"""What unlearning took."""
-
-from remibench.metrics import Evaluation, Rows
-
-
-def measure(evaluation: Evaluation) -> Rows:
-    """Yield the run's ``seconds``, ``seconds_attack_loss`` and ``epochs``."""
-    for metric, value in sorted(evaluation.cost.items()):
-        yield "", metric, float(value)

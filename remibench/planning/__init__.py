@@ -1,0 +1,1 @@
+"""Projection of what a configuration takes before it runs."""
