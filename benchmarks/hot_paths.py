@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch.nn import functional
 
+from benchmarks import reference
 from benchmarks.timing import compare, ratio_row, table
 from remibench.attacks.features import membership_features, model_features
 from remibench.attacks.whitebox import WhiteBoxAttack
@@ -16,7 +17,6 @@ from remibench.models import Classifier, ModelSpec, build_model
 from remibench.per_sample import second_moments, squared_norms
 from remibench.training import fit
 from remibench.unlearning import UnlearningTask, remi
-from tests import reference
 
 SPEC = ModelSpec("cnn", 1, 64, 10, (0.13,), (0.31,))
 REMI = {

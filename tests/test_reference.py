@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from benchmarks import reference
 from remibench.attacks.features import MembershipFeatures, model_features
 from remibench.attacks.whitebox import WhiteBoxAttack
 from remibench.per_sample import second_moments, squared_norms
 from remibench.seeding import derive_seed
 from remibench.training import fit, fit_classifier
 from remibench.unlearning import UnlearningTask, remi
-from tests import reference
 
 
 def assert_weights_close(ours, theirs):

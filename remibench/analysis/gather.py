@@ -7,28 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from remibench.artifacts.io import atomic_path, load_arrays, load_json, load_table
+from remibench.artifacts.io import load_arrays, load_json
+from remibench.artifacts.tables import TEXT, load_table
 
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-TEXT = {  # columns that hold no numbers
-    "dataset",
-    "architecture",
-    "method",
-    "subset",
-    "metric",
-    "attack",
-    "access",
-    "model",
-    "parameter",
-    "paper_dataset",
-    "provenance",
-}
-
-
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV: no index, shortest decimals that read back to the same floats."""
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def join_evaluations(paths: Sequence[str]) -> pd.DataFrame:

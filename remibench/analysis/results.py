@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from remibench.analysis.gather import TEXT
 from remibench.analysis.statistics import summarise
-from remibench.artifacts.io import load_table
+from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
 from remibench.errors import RemibenchError
 

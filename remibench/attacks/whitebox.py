@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
+from remibench.artifacts.io import fill_module, load_tensors, save_tensors
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.features import MembershipFeatures
 from remibench.seeding import derive_seed
 from remibench.training import History, fit

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from remibench.artifacts.io import EpochCheckpoint
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.features import (
     MembershipFeatures,
     membership_features,
@@ -25,7 +25,7 @@ from remibench.attacks.features import (
 )
 from remibench.components.plugins import broken
 from remibench.errors import DivergedError
-from remibench.jobs.script import autocast
+from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier, ModelSpec
 from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features

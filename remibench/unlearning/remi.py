@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 
 from remibench.errors import DivergedError
-from remibench.jobs.script import Stopwatch
+from remibench.jobs.torch_setup import Stopwatch
 from remibench.training import History, epoch_randomness
 from remibench.unlearning import UnlearningTask, draw, shuffled
 

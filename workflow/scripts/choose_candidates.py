@@ -2,7 +2,7 @@
 
 import yaml
 
-from remibench.analysis.gather import TEXT, join_evaluations, write_csv
+from remibench.analysis.gather import join_evaluations
 from remibench.analysis.results import Results
 from remibench.analysis.search import (
     choose_candidates,
@@ -12,7 +12,8 @@ from remibench.analysis.search import (
     judge_candidates,
     overlay,
 )
-from remibench.artifacts.io import atomic_path, load_table
+from remibench.artifacts.io import atomic_path
+from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.jobs.script import job
 from remibench.reporting.figure_search import draw
 from remibench.reporting.render import use_theme, write_figure, write_formatted

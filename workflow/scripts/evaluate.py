@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_table
+from remibench.artifacts.io import load_array, load_arrays, load_images, load_json
+from remibench.artifacts.tables import save_table
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import model_features
 from remibench.data.splits import EVALUATED_ON
 from remibench.evaluation.metrics import Evaluation, measure
 from remibench.evaluation.predictions import join_scores, save_scores, score_images
-from remibench.jobs.script import job, select_device
+from remibench.jobs.script import job
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, load_model
 from remibench.seeding import derive_seed
 

@@ -6,8 +6,8 @@ from remibench.analysis.gather import (
     join_evaluations,
     join_histories,
     join_training,
-    write_csv,
 )
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 
 with job(snakemake):

@@ -1,6 +1,7 @@
 """Join what was compared across seeds."""
 
-from remibench.analysis.gather import join_evaluations, write_csv
+from remibench.analysis.gather import join_evaluations
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 
 with job(snakemake):

@@ -1,9 +1,10 @@
 """Judge all readings of a method's loss against the paper and retraining."""
 
-from remibench.analysis.gather import join_evaluations, write_csv
+from remibench.analysis.gather import join_evaluations
 from remibench.analysis.readings import NOTE, format_readings, judge_readings
 from remibench.analysis.results import Results
 from remibench.artifacts.io import atomic_path
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 from remibench.reporting.render import to_markdown, write_formatted
 

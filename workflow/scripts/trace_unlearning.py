@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from remibench.analysis.gather import write_csv
-from remibench.artifacts.io import load_table
+from remibench.artifacts.tables import load_table, write_csv
 from remibench.evaluation.predictions import load_scores
 from remibench.jobs.script import job
 from remibench.reporting.mechanism import draw_distributions, draw_rates, stopping_epoch, trace

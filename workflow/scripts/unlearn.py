@@ -5,17 +5,12 @@ import time
 import numpy as np
 import torch
 
-from remibench.artifacts.io import (
-    load_array,
-    load_arrays,
-    load_images,
-    load_json,
-    save_json,
-    save_table,
-)
+from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_json
+from remibench.artifacts.tables import save_table
 from remibench.attacks import load_attack
 from remibench.data.splits import DEFENDER
-from remibench.jobs.script import job, progress_checkpoint, select_device
+from remibench.jobs.script import job, progress_checkpoint
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, load_model, save_model
 from remibench.seeding import derive_seed
 from remibench.unlearning import UnlearningTask, run_method, unlearning_cost
