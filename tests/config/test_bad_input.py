@@ -443,7 +443,9 @@ def raw(name, message, images=IMAGES, labels=(0, 1, 2, 0, 1, 2)):
     def meet(folder):
         paths = [folder / name for name in ("images.npy", "labels.npy", "metadata.json")]
         try:
-            prepare_dataset(RawDataset(INFO, images, np.array(labels), {}), 32, None, *paths)
+            prepare_dataset(
+                "mine", RawDataset(INFO, images, np.array(labels), {}), 32, None, *paths
+            )
         finally:
             assert list(folder.iterdir()) == []
 
@@ -569,6 +571,7 @@ FILES = [
         lambda folder: (
             standins.write_stl10_folder(folder, standins.balanced(26) - 1),
             prepare_dataset(
+                "stl10",
                 load_dataset("stl10", LoadOptions([folder], published_only=False)),
                 32,
                 None,

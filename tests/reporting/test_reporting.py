@@ -693,6 +693,7 @@ def test_dataset_rows_state_provenance_and_role_sizes(tmp_path):
     folder = tmp_path / "fmnist_embedded"
     folder.mkdir()
     record = {
+        "dataset": "fmnist_embedded",
         "paper_dataset": "fmnist",
         "provenance": "real",
         "image_size": 28,
@@ -721,11 +722,11 @@ def test_trainings_that_learned_nothing_are_said_in_every_table_and_the_summary(
 
 
 def test_training_rows_hold_each_models_last_epoch(tmp_path):
-    folder = tmp_path / "models" / "stl10" / "vgg19" / "3"
-    folder.mkdir(parents=True)
+    folder = tmp_path
     for role, losses in (("target", (2.3, 2.3)), ("shadow", (2.3, 0.5))):
         rows = [(k, loss, 1.5, int(loss > 2)) for k, loss in enumerate(losses, 1)]
         table = pd.DataFrame(rows, columns=["epoch", "loss", "seconds", "stalled"])
+        table = table.assign(dataset="stl10", architecture="vgg19", seed=3, model=role)
         table.to_csv(folder / f"{role}.history.csv", index=False)
     cell = ("stl10", "vgg19", 3, "retrain", 0.1)
     histories = pd.DataFrame(

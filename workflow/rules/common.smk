@@ -7,6 +7,7 @@ from pathlib import Path
 
 from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
+from remibench.artifacts import paths
 from remibench.components.registry import (
     methods,
     modules,
@@ -48,33 +49,30 @@ wildcard_constraints:
     ratio=r"0\.\d+",
 
 
-UNLEARNED = {
-    name: f"<results>/unlearned/{{dataset}}/{{architecture}}/{{seed}}/{{method}}/{{ratio}}.{suffix}"
-    for name, suffix in {
-        "model": "safetensors",
-        "history": "history.csv",
-        "cost": "json",
-    }.items()
-}
-EVALUATED = {
-    name: f"<results>/evaluation/{{dataset}}/{{architecture}}/{{seed}}/{{method}}.{suffix}"
-    for name, suffix in {"table": "csv", "scores": "npz"}.items()
-}
-DATA = {
-    name: f"<results>/data/{{dataset}}/{name}.{suffix}"
-    for name, suffix in {
-        "images": "npy",
-        "labels": "npy",
-        "metadata": "json",
-        "splits": "npz",
-    }.items()
-}
+def at(name, suffix=None, **fixed):
+    """The pattern of an artifact below the results folder, some of its wildcards filled in.
+
+    Another suffix is that of the same artifact in another format.
+    """
+    pattern = f"<results>/{paths.ARTIFACTS[name]}"
+    for wildcard, value in fixed.items():
+        pattern = pattern.replace(f"{{{wildcard}}}", value)
+    return pattern.rpartition(".")[0] + suffix if suffix else pattern
+
+
+def log_of(rule):
+    """The log of the jobs of a rule with wildcards."""
+    return f"<results>/{paths.log_path(rule)}"
+
+
+def benchmark_of(rule):
+    """The benchmark file of the jobs of a rule with wildcards."""
+    return f"<results>/{paths.benchmark_path(rule)}"
+
+
+DATA = {name: at(name) for name in ("images", "labels", "metadata", "splits")}
 GATHERED = {  # what tables and figures are made of
-    "evaluation": "<results>/evaluation.csv",
-    "histories": "<results>/histories.csv",
-    "datasets": "<results>/datasets.csv",
-    "training": "<results>/training.csv",
-    "attacks": "<results>/attacks.csv",
+    **{name: at(name) for name in paths.GATHERED},
     "published": local(
         sorted(glob("paper/*.csv", root_dir=workflow.basedir))
     ),  # wherever results are stored
@@ -82,7 +80,7 @@ GATHERED = {  # what tables and figures are made of
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
-PROGRESS = f"{cfg.results}/progress"  # pathvars are not expanded in params
+PROGRESS = f"{cfg.results}/{paths.PROGRESS}"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
 needs = partial(job_resources, device=cfg.device)
 
@@ -120,9 +118,7 @@ def cells(pattern, **axes):
 
 def all_seeds(method):
     """The scores of a method's models of all seeds, in one dataset and architecture."""
-    return expand(
-        EVALUATED["scores"], seed=cfg.seeds, method=method, allow_missing=True
-    )
+    return expand(at("predictions"), seed=cfg.seeds, method=method, allow_missing=True)
 
 
 def compared_across_seeds(wildcards):
@@ -132,7 +128,7 @@ def compared_across_seeds(wildcards):
             "config: `across_seeds` lists no metric; lay config/across_seeds.yaml over your config"
         )
     return expand(
-        "<results>/across_seeds/{dataset}/{architecture}/{method}.csv",
+        at("compared"),
         dataset=cfg.datasets,
         architecture=cfg.architectures,
         method=cfg.methods,
@@ -143,7 +139,7 @@ def reported(wildcards):
     """Provenance, unless these are the data of a search: no table is made of those."""
     if cfg.tune:
         sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
-    return "<results>/provenance.json"
+    return at("provenance")
 
 
 def candidates(wildcards):
@@ -153,7 +149,7 @@ def candidates(wildcards):
             "config: `tune` lists no candidates; lay config/tune.yaml over your config"
         )
     searched = [name for method in cfg.tune for name in cfg.candidates(method)]
-    return cells(EVALUATED["table"], method=[ORIGINAL, "retrain", *searched])
+    return cells(at("metrics"), method=[ORIGINAL, "retrain", *searched])
 
 
 def traced():

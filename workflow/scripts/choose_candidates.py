@@ -2,7 +2,7 @@
 
 import yaml
 
-from remibench.analysis.gather import join_evaluations
+from remibench.analysis.gather import join
 from remibench.analysis.results import Results
 from remibench.analysis.search import (
     choose_candidates,
@@ -20,7 +20,7 @@ from remibench.reporting.render import use_theme, write_figure, write_formatted
 
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output
-    trials = judge_candidates(join_evaluations(given.pop("candidates")))
+    trials = judge_candidates(join(given.pop("candidates")))
     base = load_table(given.pop("hyperparameters"), TEXT | {"value"})
     results = Results.read(**given)
     chosen = choose_candidates(trials)

@@ -42,5 +42,6 @@ with job(snakemake):
         membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
     )
     attack.save(snakemake.output.attack)
-    save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
+    axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "attack", "access")}
+    save_table(snakemake.output.metrics, [axes | attack_quality(members, nonmembers)])
     progress.delete()

@@ -1,6 +1,6 @@
 """Judge all readings of a method's loss against the paper and retraining."""
 
-from remibench.analysis.gather import join_evaluations
+from remibench.analysis.gather import join
 from remibench.analysis.readings import NOTE, format_readings, judge_readings
 from remibench.analysis.results import Results
 from remibench.artifacts.io import atomic_path
@@ -10,7 +10,7 @@ from remibench.reporting.render import to_markdown, write_formatted
 
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output
-    evaluation = join_evaluations(given.pop("candidates"))
+    evaluation = join(given.pop("candidates"))
     results = Results.read(**given)
     readings = judge_readings(evaluation, results.published, results.paper_names)
     write_csv(output.evaluation, evaluation)

@@ -21,5 +21,8 @@ with job(snakemake):
         model, images, labels, what=cell.role, seed=seed, progress=progress, **params.training
     )
     save_model(snakemake.output.model, model, spec)
-    save_table(snakemake.output.history, history)
+    axes = {"dataset": cell.dataset, "architecture": cell.architecture, "seed": cell.seed}
+    save_table(
+        snakemake.output.history, [{**axes, "model": cell.role, **record} for record in history]
+    )
     progress.delete()

@@ -46,6 +46,8 @@ with job(snakemake):
     loading_seconds = time.perf_counter() - started
     history = run_method(params.module, task, params.parameters, may_diverge=bool(candidate))
     save_model(snakemake.output.model, task.model, spec)
-    save_table(snakemake.output.history, history)
+    names = ("dataset", "architecture", "seed", "method")
+    columns = {**{name: cell[name] for name in names}, "forget_ratio": cell.ratio}
+    save_table(snakemake.output.history, [{**columns, **record} for record in history])
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
     progress.delete()
