@@ -37,6 +37,7 @@ ARTIFACTS = {  # name → pattern
     "training": "training.csv",
     "attacks": "attacks.csv",
     "hyperparameters": "hyperparameters.csv",
+    "candidates": "candidates.csv",
     "across_seeds": "across_seeds.csv",
     "config": "config.yaml",
     "provenance": "provenance.json",

@@ -25,6 +25,7 @@ TEXT = {  # columns that hold no numbers
     "parameter",
     "paper_dataset",
     "provenance",
+    "variant",
 }
 
 
@@ -55,7 +56,7 @@ def load_table(path: str | Path, text: Collection[str] = ()) -> pd.DataFrame:
         lengths = {len(row) for row in csv.reader(io.StringIO(content, newline=""), strict=True)}
         if len(lengths) > 1:
             raise ValueError(f"its lines have {min(lengths)} to {max(lengths)} values")
-        table = pd.read_csv(io.StringIO(content))
+        table = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(text, str))
         for column in table.columns.difference(list(text)):
             try:
                 table[column] = pd.to_numeric(table[column])

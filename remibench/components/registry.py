@@ -90,6 +90,11 @@ def methods() -> dict[str, MethodEntry]:
     return entries
 
 
+def method_of(name: str) -> str:
+    """The method of a variant's name (``fisher~03``), or the name itself, that of a method."""
+    return name.partition("~")[0]
+
+
 def parse(file: Path) -> ast.Module:
     """The syntax tree of a module.
 

@@ -37,7 +37,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from remibench.attacks.blackbox import BlackBoxAttack
 from remibench.attacks.whitebox import WhiteBoxAttack
-from remibench.components.registry import methods, modules, plugin_modules
+from remibench.components.registry import method_of, methods, modules, plugin_modules
 from remibench.config.model import ORIGINAL, Config, load_config
 from remibench.data import dataset_info
 from remibench.data.splits import EVALUATED_ON, FITTED_ON, JUDGED_ON, split_dataset
@@ -268,7 +268,7 @@ def count_work(
         backward = 3 * train if "efficacy" in params["metrics"] else 0
         images = train + roles["test"] + roles["out_of_sample"]
         return sum(flops * (images + ratio * backward) for ratio in params["ratios"])
-    module = methods()[wildcards["method"].partition(",")[0]].module
+    module = methods()[method_of(wildcards["method"])].module
     if module == "retrain":
         return 3 * flops * (train - forget) * params["training"]["epochs"]
     if module == "fisher":
@@ -307,7 +307,7 @@ def count_work(
 def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
     """The rule, with the access or method where it has one: jobs that take alike."""
     detail = {"fit_attack": "access", "unlearn": "method"}.get(rule)
-    return f"{rule} {wildcards[detail].partition(',')[0]}" if detail else rule
+    return f"{rule} {method_of(wildcards[detail])}" if detail else rule
 
 
 def describe_task(
@@ -372,7 +372,7 @@ def planned_task(cfg: Config, job: Job) -> Task:
     else:
         params["training"] = cfg.training.model_dump()
     if job.rule == "unlearn":
-        params["parameters"] = cfg.unlearning.parameters(
+        params["parameters"] = cfg.parameters(
             cell["method"], cell["dataset"], cell["architecture"], float(cell["ratio"])
         )
     images = count_images(cell["dataset"], cfg.data.limit)
@@ -533,7 +533,7 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
         for architecture in cfg.architectures:
             spec = model_spec(dataset, architecture, cfg.data.image_size)
             model, cells = 4 * count_parameters(spec), len(cfg.seeds)
-            candidates = sum(len(cfg.candidates(method)) for method in cfg.tune)
+            candidates = sum(len(cfg.variants_of(method)) for method in cfg.variants)
             methods = len(set(cfg.methods) - {ORIGINAL}) + candidates
             unlearned = methods * len(cfg.forget_ratios)
             sizes["target and shadow models"] += cells * 2 * model
@@ -707,7 +707,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             records += found
             for warning in warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-        target = "tune" if cfg.tune else "all"
+        target = "tune" if cfg.variants else "all"
         jobs = list_jobs(summarise_workflow(options.config, target), cfg.results)
         print(f"Plan of {' + '.join(options.config) or 'config.yaml'} into {cfg.results}/\n")
         print(render_plan(cfg, jobs, records, available_cpu_count()))

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from support.configs import ROOT, default, merge
 from support.synthetic import synthetic_results
+from support.variants import name_variants
 
 from remibench.analysis.search import (
     choose_candidates,
@@ -50,8 +51,17 @@ def evaluation():
     return pd.DataFrame(rows, columns=[*axes, "subset", "metric", "value"])
 
 
+def judge(evaluation):
+    return judge_candidates(*name_variants(evaluation))
+
+
+def choose(evaluation):
+    named, candidates = name_variants(evaluation)
+    return choose_candidates(judge_candidates(named, candidates), candidates)
+
+
 def test_the_gap_is_half_mia_half_accuracy_and_its_mean_over_seeds(evaluation):
-    trials = judge_candidates(evaluation).set_index(["method", "candidate"])
+    trials = judge(evaluation).set_index(["method", "candidate"])
     # By hand: ½·|ΔMIA| + ⅙·(|Δforget| + |Δretain| + |Δtest|), then the mean of both seeds.
     assert trials.loc[("original", ""), "gap"] == pytest.approx(0.5 * 0.5 + 0.3 / 6)
     assert trials.loc[("fisher", "alpha=1e-06"), "gap"] == pytest.approx(0.15 + 0.1)
@@ -67,23 +77,23 @@ def test_the_gap_is_half_mia_half_accuracy_and_its_mean_over_seeds(evaluation):
 def test_an_mia_rate_below_the_retrained_models_is_no_success(evaluation):
     lower = evaluation[evaluation["method"] == "retrain"].assign(method="fisher,alpha=0.5")
     lower.loc[lower["metric"] == "mia_whitebox_rate", "value"] = 0.0
-    trials = judge_candidates(pd.concat([evaluation, lower])).set_index("candidate")
+    trials = judge(pd.concat([evaluation, lower])).set_index("candidate")
     assert trials.loc["alpha=0.5", "gap"] == pytest.approx((0.4 + 0.5) / 2 / 2)
 
 
 def test_a_candidate_without_all_four_quantities_in_every_cell_is_an_error(evaluation):
-    judge_candidates(evaluation)
+    judge(evaluation)
     no_mia = evaluation[evaluation["metric"] != "mia_whitebox_rate"]
     one_seed_less = evaluation[
         ~((evaluation["method"] == "fisher,alpha=0.1") & (evaluation["seed"] == 1))
     ]
     for incomplete in (no_mia, one_seed_less, pd.concat([evaluation, evaluation])):
         with pytest.raises(RemibenchError, match="needs mia_whitebox_rate on forget, accuracy on"):
-            judge_candidates(incomplete)
+            judge(incomplete)
 
 
 def test_the_nearest_candidate_of_every_method_is_chosen(evaluation):
-    chosen = choose_candidates(judge_candidates(evaluation))
+    chosen = choose(evaluation)
     found = chosen[["method", "parameter", "value", "candidates", "seeds"]].to_numpy().tolist()
     assert found == [
         ["fisher", "alpha", "1e-06", 2, 2],
@@ -92,9 +102,9 @@ def test_the_nearest_candidate_of_every_method_is_chosen(evaluation):
 
 
 def test_what_was_found_stands_beside_the_papers_value(evaluation, tmp_path):
-    trials = judge_candidates(evaluation)
+    trials = judge(evaluation)
     published = pd.read_csv(ROOT / "paper/table2_hyperparameters.csv")
-    chosen = choose_candidates(trials)
+    chosen = choose(evaluation)
     table = describe_choice(trials, chosen, published, pd.Series({"fmnist": "fmnist"}))
     fisher, remi = (table[table["method"] == name].iloc[0] for name in ("fisher", "remi_whitebox"))
     assert (remi["value"], remi["paper"]) == ("0.01", 0.01)
@@ -114,7 +124,7 @@ def test_what_was_found_stands_beside_the_papers_value(evaluation, tmp_path):
 
 
 def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
-    chosen = choose_candidates(judge_candidates(evaluation))
+    chosen = choose(evaluation)
     begun = tmp_path / "begun.csv"
     begun.write_text("dataset,architecture,forget_ratio,max_std\nfmnist,cnn,0.1,7\n")
     untuned = {f"remi_{access}": {"values_from": None} for access in ("whitebox", "blackbox")}
@@ -123,7 +133,7 @@ def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
     started = {"unlearning": {"fisher": {"values_from": str(begun)}}}
     searched = load_config(merge(merge(merge(default(), grid), search(**candidates)), started))
     base = pd.DataFrame(searched.hyperparameters())
-    paths = {method: tmp_path / f"{method}.csv" for method in searched.tune}
+    paths = {method: tmp_path / f"{method}.csv" for method in searched.variants}
     for method, parameters in searched.searched().items():
         write_csv(paths[method], complete_values(chosen, base, method, parameters))
     written = yaml.safe_load(yaml.safe_dump(overlay(paths)))
@@ -136,16 +146,16 @@ def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
 
 
 def search(**grids):
-    return {"data": {"halves": "tuning"}, "tune": grids}
+    return {"data": {"halves": "tuning"}, "variants": grids}
 
 
 def test_candidates_are_all_combinations_and_carry_their_values():
     grid = {"alpha": [1e-6, 3], "max_std": [0.1, 0.01]}
     cfg = load_config(merge(default(), search(fisher=grid)))
-    names = cfg.candidates("fisher")
-    assert names[1] == "fisher,alpha=1e-06,max_std=0.01"
-    assert len(set(names)) == 4
-    used = [cfg.unlearning.parameters(name, "fmnist_embedded", "cnn", 0.1) for name in names]
+    names = list(cfg.variants_of("fisher"))
+    assert names == ["fisher~01", "fisher~02", "fisher~03", "fisher~04"]
+    assert cfg.variants_of("fisher")["fisher~02"] == {"alpha": 1e-6, "max_std": 0.01}
+    used = [cfg.parameters(name, "fmnist_embedded", "cnn", 0.1) for name in names]
     assert [(p["alpha"], p["max_std"]) for p in used] == [
         (1e-6, 0.1),
         (1e-6, 0.01),
@@ -159,22 +169,31 @@ def test_candidates_are_all_combinations_and_carry_their_values():
     ("change", "message"),
     [
         (search(fisher={"alpha": [1, 2]}, remi_whitebox={"lambda2": [0.5]}), "{'fisher': 2, 'remi"),
-        (search(fisher={"alpha": []}), "every method needs as many candidates"),
-        (search(fischer={}), "`tune`: unknown name 'fischer'; did you mean 'fisher'?"),
-        (search(fisher={"alfa": [1]}), "`tune`: unknown name 'alfa'; did you mean 'alpha'?"),
-        (search(fisher={"alpha": [-1]}), "`tune`: fisher.alpha: input should be greater than 0"),
+        (search(fisher={"alpha": []}), "every method needs as many variants"),
+        (search(fischer={}), "`variants`: unknown name 'fischer'; did you mean 'fisher'?"),
+        (search(fisher={"alfa": [1]}), "`variants`: unknown name 'alfa'; did you mean 'alpha'?"),
+        (
+            search(fisher={"alpha": [-1]}),
+            "`variants`: fisher.alpha: input should be greater than 0",
+        ),
         (search(retrain={}), "unknown name 'retrain'; choices: bad_teacher"),
         (search(fisher={"values_from": ["x"]}), "unknown name 'values_from'"),
         (
             search(fisher={}),
-            "as many candidates as the others; got {'fisher': 0}",
+            "as many variants as the others; got {'fisher': 0}",
         ),
-        (search(fisher={"alpha": [1, 1.0]}), "`tune`: 1.0 is listed twice; list it once"),
+        (search(fisher={"alpha": [1, 1.0]}), "`variants`: 1.0 is listed twice; list it once"),
         (search(fisher={"alpha": ["x"]}), "fisher.alpha: input should be a valid number"),
-        (search(fisher={"alpha": [1]}) | {"metrics": ["accuracy"]}, "`metrics`: `tune` judges by"),
+        (
+            search(fisher={"alpha": [1]}) | {"metrics": ["accuracy"]},
+            "`variants` are judged by",
+        ),
         (search(fisher={"alpha": [1]}) | {"methods": ["original"]}, "list retrain"),
-        ({"tune": {"fisher": {"alpha": [1]}}}, "`tune` and `data.halves: tuning` belong together"),
-        ({"data": {"halves": "tuning"}}, "what is tuned is never reported"),
+        (
+            {"variants": {"fisher": {"alpha": [1]}}},
+            "`data.halves: tuning` belong together",
+        ),
+        ({"data": {"halves": "tuning"}}, "what is searched is never reported"),
     ],
 )
 def test_a_bad_search_is_one_line(change, message):
@@ -191,15 +210,15 @@ def test_candidates_start_from_the_cells_values(tmp_path):
     )
     section = {"unlearning": {"fisher": {"values_from": str(path)}}, "forget_ratios": [0.1]}
     cfg = load_config(merge(merge(default(), search(fisher={"alpha": [1]})), section))
-    (name,) = cfg.candidates("fisher")
-    used = cfg.unlearning.parameters(name, "fmnist_embedded", "cnn", 0.1)
+    (name,) = cfg.variants_of("fisher")
+    used = cfg.parameters(name, "fmnist_embedded", "cnn", 0.1)
     assert (used["alpha"], used["max_std"]) == (1.0, 0.5)
 
 
 def test_the_committed_search_gives_every_method_the_same_budget():
     text = (ROOT / "config/tune.yaml").read_text()
     cfg = load_config(merge(default(), yaml.safe_load(text)))
-    assert {len(cfg.candidates(method)) for method in cfg.tune} == {15}
+    assert {len(cfg.variants_of(method)) for method in cfg.variants} == {15}
     reported = [default(), yaml.safe_load((ROOT / "config/paper.yaml").read_text())]
     for config in reported:
         assert not set(cfg.seeds) & set(config["seeds"])

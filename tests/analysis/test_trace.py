@@ -8,7 +8,7 @@ from remibench.errors import RemibenchError
 from remibench.evaluation.predictions import Scores
 from remibench.reporting import mechanism
 
-EPOCHS = {"original": 0, "remi_whitebox,stop=never,max_epochs=3": 3, "retrain": np.nan}
+EPOCHS = {"original": 0, "remi_whitebox~01": 3, "retrain": np.nan}
 
 
 def scores(forget):
@@ -25,9 +25,8 @@ def scores(forget):
 
 @pytest.fixture
 def table():
-    return mechanism.trace(
-        dict(zip(EPOCHS, map(scores, [(0.9, 0.8), (0.9, 0.2), (0.3, 0.2)]), strict=True)), 0.1
-    )
+    models = map(scores, [(0.9, 0.8), (0.9, 0.2), (0.3, 0.2)])
+    return mechanism.trace(dict(zip(EPOCHS, models, strict=True)), EPOCHS, 0.1)
 
 
 def test_rates_and_shares_are_those_of_the_images_of_each_subset(table):
@@ -45,14 +44,27 @@ def test_rates_and_shares_are_those_of_the_images_of_each_subset(table):
 
 
 def test_the_subsets_are_those_of_the_forget_ratio():
-    at_half = mechanism.trace({"original": scores((0.9, 0.8))}, 0.5).set_index("subset")
+    at_half = mechanism.trace({"original": scores((0.9, 0.8))}, EPOCHS, 0.5).set_index("subset")
     assert at_half.loc["forget", "mean"].iloc[0] == pytest.approx((0.8 + 0.1) / 2)
 
 
-@pytest.mark.parametrize("values", ["max_epochs=3", "stop=never", "stop=matched,max_epochs=3"])
-def test_a_candidate_that_may_have_ended_elsewhere_is_refused(values):
+def variants(*values):
+    rows = [("remi_whitebox~01", *value.split("=")) for value in values]
+    return pd.DataFrame(rows, columns=["variant", "parameter", "value"])
+
+
+def test_a_variant_stands_for_its_number_of_epochs():
+    assert mechanism.epochs_of(variants("stop=never", "max_epochs=3")) == pytest.approx(
+        EPOCHS, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    "values", [["max_epochs=3"], ["stop=never"], ["stop=matched", "max_epochs=3"]]
+)
+def test_a_variant_that_may_have_ended_elsewhere_is_refused(values):
     with pytest.raises(RemibenchError, match="both `stop: never` and `max_epochs`"):
-        mechanism.epoch_of(f"remi_whitebox,{values}")
+        mechanism.epochs_of(variants(*values))
 
 
 @pytest.mark.parametrize(("forget", "stop"), [([1, 0.6, 0.4, 0.6], 2), ([1, 0.9, 0.8, 0.7], None)])

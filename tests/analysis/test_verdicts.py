@@ -11,6 +11,7 @@ import pytest
 from matplotlib.text import Text
 from scipy import stats
 from support.synthetic import synthetic_results
+from support.variants import name_variants
 
 from remibench.analysis.results import HYPERPARAMETERS, METHODS, Results
 from remibench.errors import RemibenchError
@@ -254,17 +255,21 @@ def test_trees_of_other_targets_are_no_pairs(tmp_path, capsys):
 
 
 def trials_of(*rows):
+    """Trials of (method, values, gap), and the table of their variants."""
     columns = ["dataset", "architecture", "forget_ratio", "method", "candidate", "gap", "seeds"]
     names = [name for name in figure_search.LINES if name != "gap"]
-    return pd.DataFrame(
+    trials = pd.DataFrame(
         [(*CELL, 0.1, *row, 2, *(row[-1] + k / 10 for k in range(4))) for row in rows],
         columns=[*columns, *names],
     )
+    texts = trials["method"] + ("," + trials["candidate"]).where(trials["candidate"] != "", "")
+    named, candidates = name_variants(pd.DataFrame({"method": texts}))
+    return trials.assign(variant=named["method"]), candidates
 
 
 def test_the_search_is_drawn_with_the_other_parameters_of_the_winner():
     """Not with the best of each value: from one value to the next, two things would change."""
-    trials = trials_of(
+    trials, candidates = trials_of(
         ("original", "", 0.4),
         ("fisher", "alpha=0.001,max_std=0.1", 0.2),
         ("fisher", "alpha=0.001,max_std=0.5", 0.5),
@@ -272,17 +277,17 @@ def test_the_search_is_drawn_with_the_other_parameters_of_the_winner():
         ("fisher", "alpha=1e-06,max_std=0.5", 0.1),
         ("study", "loss=a", 0.1),
     )
-    parameter, line = figure_search.profile(trials, "fisher")
+    parameter, line = figure_search.profile(trials, candidates, "fisher")
     assert (parameter, line["value"].tolist()) == ("alpha", [1e-6, 1e-3])
     assert line["gap"].tolist() == [0.1, 0.5]
     other = trials[trials["method"] == "fisher"].assign(dataset="stl10", gap=[0.1, 0.2, 0.4, 0.3])
-    _, lines = figure_search.profile(pd.concat([trials, other]), "fisher")
+    _, lines = figure_search.profile(pd.concat([trials, other]), candidates, "fisher")
     assert lines[lines["dataset"] == "stl10"]["gap"].tolist() == [0.4, 0.1]
     alone = trials_of(("fisher", "alpha=0.1", 0.2), ("fisher", "alpha=0.01", 0.3))
-    assert figure_search.profile(alone, "fisher")[1]["gap"].tolist() == [0.3, 0.2]
-    assert figure_search.profile(trials, "study")[0] == ""
+    assert figure_search.profile(*alone, "fisher")[1]["gap"].tolist() == [0.3, 0.2]
+    assert figure_search.profile(trials, candidates, "study")[0] == ""
     use_theme()
-    axis = figure_search.draw(trials, "fisher").axes[0]
+    axis = figure_search.draw(trials, candidates, "fisher").axes[0]
     assert axis.get_title() == "10% forgotten\nmax std=0.5"
     assert axis.get_xscale() == "log"
     ring = next(line for line in axis.lines if line.get_ms() == 7)

@@ -303,15 +303,13 @@ def test_an_empty_init_is_ignored_and_a_whole_number_is_a_float(write):
 
 
 @pytest.mark.parametrize("value", [None, [1, 2], [1], "a,b", "a/b", "{a}", "", 5])
-def test_a_candidate_that_no_file_name_can_hold_is_refused(write, value):
+def test_a_variant_may_have_any_value_of_its_parameter(write, value):
     text = """
         def unlearn(task, *, a: str | None = "x", b: list[int] | int | str | None = 1): ...
     """
     folder, name = write(unlearning__odd=text), "b" if value in ([1, 2], [1], 5) else "a"
-    with pytest.raises(
-        RemibenchError, match=rf"^config: `tune`: odd\.{name}: a candidate is .*got"
-    ):
-        load(folder, tune={"odd": {name: [value]}})
+    cfg = load(folder, variants={"odd": {name: [value]}}, data={"halves": "tuning"})
+    assert cfg.parameters("odd~01", "fmnist_embedded", "cnn", 0.1)[name] == value
 
 
 def test_a_folder_that_is_none_or_holds_no_parts_is_named(write, tmp_path):

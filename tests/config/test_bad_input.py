@@ -130,7 +130,7 @@ CONFIG = [
     config("unlearning.remi_whitebox.loss", "kl", "`unlearning.remi_whitebox.loss`: input should"),
     config("unlearning.remi_blackbox.lambda2", 1.5, "`unlearning.remi_blackbox.lambda2`: .* 1"),
     config("unlearning.retrain.epochs", 5, "unknown key 'epochs' in `unlearning.retrain`"),
-    config("data.halves", "tuning", "what is tuned is never reported"),
+    config("data.halves", "tuning", "what is searched is never reported"),
     Case(
         "config without seeds",
         lambda _: load_config({k: v for k, v in default().items() if k != "seeds"}),
@@ -639,7 +639,7 @@ SMOKE, TUNE = ["config/smoke.yaml"], ["config/tune.yaml"]
         (["--config", "seeds=3"], SMOKE, nothing, "config: `seeds`: input should be a valid list"),
         (["--config", "forget_ratios=[1.5]"], SMOKE, nothing, "config: `forget_ratios.0`: input"),
         ([], TUNE, nothing, "config: `data.halves: tuning` is never reported; the target is tune"),
-        (["tune"], SMOKE, nothing, "config: `tune` lists no candidates; lay config/tune.yaml over"),
+        (["tune"], SMOKE, nothing, "config: `variants` lists none; lay config/tune.yaml over"),
         ([], ["config.yaml"], results_as_file, "config: `results`: results is a file; move it"),
         (
             [],

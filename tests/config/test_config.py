@@ -37,31 +37,31 @@ def test_every_method_can_run_and_be_searched_with_the_same_budget():
     for name in ("tune", "tune_baselines"):
         config = merge(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
     cfg = load_config(config)
-    assert set(cfg.tune) == {*methods()} - {"retrain"}
-    assert {len(cfg.candidates(method)) for method in cfg.tune} == {15}
+    assert set(cfg.variants) == {*methods()} - {"retrain"}
+    assert {len(cfg.variants_of(method)) for method in cfg.variants} == {15}
 
 
 def test_the_study_gives_every_reading_the_papers_rate_and_about_as_many_steps():
     config = merge(default(), yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
     cfg = load_config(merge(config, yaml.safe_load((ROOT / "config/study_remi.yaml").read_text())))
-    readings = cfg.candidates("remi_whitebox")
-    assert readings[0] == "remi_whitebox,loss=gaussian_kl"
+    readings = cfg.variants_of("remi_whitebox")
+    base = "remi_whitebox~01"
+    assert readings[base] == {"loss": "gaussian_kl"}
     for ratio in cfg.forget_ratios:
-        used = cfg.unlearning.parameters(readings[0], "fmnist", "cnn", ratio)
+        used = cfg.parameters(base, "fmnist", "cnn", ratio)
         assert (used["learning_rate"], used["lambda2"]) == (0.01, 0.98)
         assert 180 <= used["max_epochs"] * -(-17_500 * ratio // 64) <= 420
         default_reading = cfg.unlearning.parameters("remi_whitebox", "fmnist", "cnn", ratio)
         assert used == default_reading, "the base is the default, named"
-    assert cfg.unlearning.parameters(
-        "remi_whitebox,out_of_sample_gradient=True", "fmnist", "cnn", 0.1
-    )["out_of_sample_gradient"]
+    (through,) = (name for name, each in readings.items() if "out_of_sample_gradient" in each)
+    assert cfg.parameters(through, "fmnist", "cnn", 0.1)["out_of_sample_gradient"]
 
 
 @pytest.mark.parametrize(
     ("search", "problem"),
     [
-        ([{}], "a candidate without a value"),
-        ([], "as many candidates"),
+        ([{}], "a variant without a value"),
+        ([], "as many variants"),
         ([{"loss": "gaussian"}], "remi_whitebox.loss"),
         ([{"floor": 0.1}], "unknown name 'floor'"),
         ([{"loss": "paired_kl"}, {"loss": "paired_kl"}], "listed twice"),
@@ -70,7 +70,7 @@ def test_the_study_gives_every_reading_the_papers_rate_and_about_as_many_steps()
 def test_a_list_of_candidates_is_checked(search, problem):
     config = merge(default(), yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
     config = merge(config, yaml.safe_load((ROOT / "config/study_remi.yaml").read_text()))
-    config["tune"] = {"remi_whitebox": search}
+    config["variants"] = {"remi_whitebox": search}
     with pytest.raises(RemibenchError, match=problem):
         load_config(config)
 

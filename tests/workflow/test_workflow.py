@@ -292,13 +292,13 @@ def test_candidates_are_searched_and_what_is_found_can_be_used(finished):
     grid = {
         "seeds": [1000],
         "forget_ratios": [0.1],
-        "tune": {
+        "variants": {
             "fisher": {"alpha": [1.0e-6, 1.0e-2], "max_std": [0.01]},
             "remi_whitebox": {"learning_rate": [0.001, 0.01], "lambda2": [0.98]},
             "remi_blackbox": None,
         },
     }
-    grid["tune"]["remi_blackbox"] = grid["tune"]["remi_whitebox"]
+    grid["variants"]["remi_blackbox"] = grid["variants"]["remi_whitebox"]
     (finished / "config" / "grid.yaml").write_text(yaml.safe_dump(grid))
     presets = ["config/smoke.yaml", "config/tune.yaml", "config/grid.yaml"]
     snakemake(finished, "tune", config=presets)

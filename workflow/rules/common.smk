@@ -9,6 +9,7 @@ from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.artifacts import paths
 from remibench.components.registry import (
+    method_of,
     methods,
     modules,
     plugin_modules,
@@ -34,8 +35,7 @@ pathvars:
 
 
 METHODS = methods()
-# A method, or a candidate of `tune`: its method and the values that are its own.
-METHOD = rf"(?:{'|'.join(METHODS)})(?:,\w+=[^,/]+)*"
+METHOD = rf"(?:{'|'.join(METHODS)})(?:~\d+)?"  # or a variant of one
 
 
 wildcard_constraints:
@@ -86,8 +86,8 @@ needs = partial(job_resources, device=cfg.device)
 
 
 def entry(wildcards):
-    """The method's entry in METHODS, for a candidate that of its method."""
-    return METHODS[wildcards.method.partition(",")[0]]
+    """The method's entry in METHODS; for a variant, that of its method."""
+    return METHODS[method_of(wildcards.method)]
 
 
 def code(script, *dynamic):
@@ -137,26 +137,24 @@ def compared_across_seeds(wildcards):
 
 def reported(wildcards):
     """Provenance, unless these are the data of a search: no table is made of those."""
-    if cfg.tune:
+    if cfg.variants:
         sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
     return at("provenance")
 
 
-def candidates(wildcards):
-    """Evaluations of all candidates, of retraining and of the target itself."""
-    if not cfg.tune:
-        sys.exit(
-            "config: `tune` lists no candidates; lay config/tune.yaml over your config"
-        )
-    searched = [name for method in cfg.tune for name in cfg.candidates(method)]
-    return cells(at("metrics"), method=[ORIGINAL, "retrain", *searched])
+def evaluated_variants(wildcards):
+    """Evaluations of all variants, of retraining and of the target itself."""
+    if not cfg.variants:
+        sys.exit("config: `variants` lists none; lay config/tune.yaml over your config")
+    names = [name for method in cfg.variants for name in cfg.variants_of(method)]
+    return cells(at("metrics"), method=[ORIGINAL, "retrain", *names])
 
 
 def traced():
-    """All candidates of white-box ReMI: each is its run, ended after some epochs."""
-    if "remi_whitebox" not in cfg.tune:
+    """All variants of white-box ReMI: each is its run, ended after some epochs."""
+    if "remi_whitebox" not in cfg.variants:
         sys.exit(
-            "config: `tune.remi_whitebox` lists no epochs; "
+            "config: `variants.remi_whitebox` lists no epochs; "
             "lay config/mechanism.yaml over config/study_remi.yaml"
         )
-    return cfg.candidates("remi_whitebox")
+    return list(cfg.variants_of("remi_whitebox"))

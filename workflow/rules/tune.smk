@@ -1,20 +1,38 @@
-"""Search of hyper-parameters: a candidate is unlearned and evaluated like any other method."""
+"""Variants of methods: each is unlearned and evaluated like any other method."""
+
+
+rule list_candidates:
+    output:
+        at("candidates"),
+    log:
+        log_of("list_candidates"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **needs("list_candidates"),
+    params:
+        variants=cfg.variant_rows(),
+        code=code("list_candidates.py"),
+    script:
+        "../scripts/list_candidates.py"
 
 
 rule choose_candidates:
     input:
         **GATHERED,
-        candidates=candidates,
+        candidates=at("candidates"),
+        evaluated=evaluated_variants,
         hyperparameters=at("hyperparameters"),
     output:
         trials=at("trials"),
-        values=expand(at("searched_values"), method=cfg.tune),
+        values=expand(at("searched_values"), method=cfg.variants),
         overlay=at("overlay"),
         csv=at("search_table"),
         tex=at("search_table", suffix=".tex"),
         html=at("search_table", suffix=".html"),
-        svg=expand(at("search_figure"), method=cfg.tune),
-        png=expand(at("search_figure", suffix=".png"), method=cfg.tune),
+        svg=expand(at("search_figure"), method=cfg.variants),
+        png=expand(at("search_figure", suffix=".png"), method=cfg.variants),
     log:
         log_of("choose_candidates"),
     localrule: True
@@ -32,7 +50,8 @@ rule choose_candidates:
 rule judge_readings:
     input:
         **GATHERED,
-        candidates=candidates,
+        candidates=at("candidates"),
+        evaluated=evaluated_variants,
     output:
         evaluation=at("readings_evaluation"),
         csv=at("readings"),
@@ -54,6 +73,7 @@ rule judge_readings:
 
 rule trace_unlearning:
     input:
+        candidates=at("candidates"),
         scores=lambda w: expand(
             at("predictions"), method=[ORIGINAL, "retrain", *traced()], **w
         ),

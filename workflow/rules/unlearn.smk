@@ -23,9 +23,10 @@ rule unlearn:
         **needs("unlearn"),
     params:
         module=lambda w: entry(w).module,
-        parameters=lambda w: cfg.unlearning.parameters(
+        parameters=lambda w: cfg.parameters(
             w.method, w.dataset, w.architecture, float(w.ratio)
         ),
+        may_diverge=lambda w: w.method not in METHODS,  # a variant then counts as destroyed
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress=PROGRESS,
