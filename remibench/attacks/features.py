@@ -4,6 +4,10 @@ The gradient of the cross-entropy with respect to the last linear layer's weight
 (p − e_y) ⊗ h with softmax output p, one-hot label e_y and penultimate features h. It therefore
 needs no backward pass, and only its two factors are stored. Everything is differentiable in the
 classifier's weights with ordinary first-order autograd, which is what ReMI's loss needs.
+
+The penultimate features h are no part of a prediction: a network whose hidden units are permuted, or
+scaled while their outgoing weights are divided by the same factors, predicts the same. An attack that
+is to depend on predictions alone therefore sees them in canonical form (:class:`CanonicalForm`).
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ class MembershipFeatures(NamedTuple):
         error: (N, C) p − e_y, the row factor of the last layer's gradient.
         hidden: (N, H) penultimate features, its column factor.
         label: (N, C) one-hot label.
+        canonical: (N, H) the penultimate features in the classifier's canonical form; as they are
+            until :meth:`in_form` is told the form.
     """
 
     logits: torch.Tensor
@@ -34,6 +40,16 @@ class MembershipFeatures(NamedTuple):
     error: torch.Tensor
     hidden: torch.Tensor
     label: torch.Tensor
+    canonical: torch.Tensor
+
+    def in_form(self, form: CanonicalForm) -> MembershipFeatures:
+        """The same samples, their penultimate features in the canonical form ``form``."""
+        return self._replace(canonical=form(self.hidden))
+
+    def scaled(self, factor: float) -> MembershipFeatures:
+        """The same samples under a classifier whose logits are ``factor`` times as large."""
+        logits, labels = self.logits * factor, self.label.argmax(dim=1)
+        return membership_features(logits, self.hidden, labels)._replace(canonical=self.canonical)
 
     def take(self, samples: torch.Tensor | slice) -> MembershipFeatures:
         """Select samples by position."""
@@ -50,6 +66,50 @@ class MembershipFeatures(NamedTuple):
         return cls(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
+class CanonicalForm(NamedTuple):
+    """How the hidden units of one classifier are scaled and ordered, whatever its weights are.
+
+    Every unit is divided by its root mean square over reference images. The units are then put in
+    descending order of what they contribute to the differences between logits: the root mean square
+    times the norm of the unit's outgoing weights, from which their mean over the classes is
+    subtracted. Two classifiers that differ by a permutation of their units, by a positive factor for
+    each unit, or by a term that is added to all logits have the same canonical features. A unit that
+    is zero on all reference images is zero and comes last. Units whose contributions are equal to
+    rounding can change places.
+
+    Attributes:
+        scale: (H,) float32 inverse root mean squares, 0 where a unit is zero on all reference images.
+        order: (H,) int64 units in their canonical order.
+    """
+
+    scale: torch.Tensor
+    order: torch.Tensor
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Penultimate features (N, H) in canonical form, differentiable in them."""
+        return (hidden * self.scale)[:, self.order]
+
+
+@torch.no_grad()
+def canonical_form(hidden: torch.Tensor, weight: torch.Tensor) -> CanonicalForm:
+    """The canonical form of a classifier's hidden units; it is a constant of its gradients.
+
+    Args:
+        hidden: (N, H) penultimate features of reference images: images that whoever attacks holds,
+            and that no classifier that is measured with them was trained on.
+        weight: (C, H) weight of the last layer.
+    """
+    rms = hidden.double().square().mean(dim=0).sqrt()
+    scale = torch.where(rms > 0, 1 / rms, 0).to(hidden.dtype)
+    outgoing = weight.double() - weight.double().mean(dim=0)
+    return CanonicalForm(scale, (rms * outgoing.norm(dim=0)).argsort(descending=True, stable=True))
+
+
+def model_form(model: Classifier, images: torch.Tensor, precision: str) -> CanonicalForm:
+    """The canonical form of a model's hidden units from uint8 reference images (N, C, S, S)."""
+    return canonical_form(predict(model, images, precision)[1], model.head.weight)
+
+
 def membership_features(
     logits: torch.Tensor, hidden: torch.Tensor, labels: torch.Tensor
 ) -> MembershipFeatures:
@@ -63,7 +123,8 @@ def membership_features(
     logits, hidden = logits.float(), hidden.float()
     label = functional.one_hot(labels, logits.shape[1]).float()
     loss = functional.cross_entropy(logits, labels, reduction="none")
-    return MembershipFeatures(logits, loss[:, None], logits.softmax(dim=1) - label, hidden, label)
+    error = logits.softmax(dim=1) - label
+    return MembershipFeatures(logits, loss[:, None], error, hidden, label, hidden)
 
 
 def model_features(
