@@ -18,7 +18,7 @@ from typing import Any
 from remibench.errors import RemibenchError
 
 ROOT = Path(__file__).parent
-PACKAGES = ("attacks", "data", "metrics", "models", "reporting", "unlearning")
+PACKAGES = ("attacks", "controls", "data", "metrics", "models", "reporting", "unlearning")
 _plugins: dict[str, Path] = {}  # module → file
 
 

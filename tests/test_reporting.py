@@ -20,7 +20,7 @@ from scipy import stats
 from synthetic import published, synthetic_results
 
 from remibench.config import load_config
-from remibench.parts import methods
+from remibench.parts import controls, methods
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting import figure02_attack_accuracy as figure02
 from remibench.reporting import figure03_mia_before_after as figure03
@@ -681,7 +681,7 @@ def test_a_cell_that_lacks_a_method_or_the_ratio_is_shown_as_not_there():
 
 
 def test_every_method_has_a_label_and_a_colour():
-    assert set(METHODS) == set(COLORS) == {"original", *methods()}
+    assert set(METHODS) == set(COLORS) == {"original", *methods(), *controls()}
     assert PAPER not in set(COLORS.values())
 
 

@@ -5,9 +5,10 @@ The gradient of the cross-entropy with respect to the last linear layer's weight
 needs no backward pass, and only its two factors are stored. Everything is differentiable in the
 classifier's weights with ordinary first-order autograd, which is what ReMI's loss needs.
 
-The penultimate features h are no part of a prediction: a network whose hidden units are permuted, or
-scaled while their outgoing weights are divided by the same factors, predicts the same. An attack that
-is to depend on predictions alone therefore sees them in canonical form (:class:`CanonicalForm`).
+The penultimate features h are no part of a prediction: a network whose hidden units are permuted,
+or scaled while their outgoing weights are divided by the same factors, predicts the same. An attack
+that is to depend on predictions alone therefore sees them in canonical form
+(:class:`CanonicalForm`).
 """
 
 from __future__ import annotations
@@ -70,15 +71,19 @@ class CanonicalForm(NamedTuple):
     """How the hidden units of one classifier are scaled and ordered, whatever its weights are.
 
     Every unit is divided by its root mean square over reference images. The units are then put in
-    descending order of what they contribute to the differences between logits: the root mean square
-    times the norm of the unit's outgoing weights, from which their mean over the classes is
-    subtracted. Two classifiers that differ by a permutation of their units, by a positive factor for
-    each unit, or by a term that is added to all logits have the same canonical features. A unit that
-    is zero on all reference images is zero and comes last. Units whose contributions are equal to
-    rounding can change places.
+    descending order of their mean over these images, plus their share in what all units contribute
+    to the differences between logits. A unit's contribution is its root mean square times the norm
+    of its outgoing weights, from which their mean over the classes is subtracted. The mean decides
+    alone almost everywhere; the share, of the order of 1 / H, tells units apart that are active on
+    a single reference image each, whose means are all equal.
+
+    Two classifiers that differ by a permutation of their units, by a positive factor for each unit,
+    or by a term that is added to all logits have the same canonical features. A unit that is zero
+    on all reference images is zero and comes last. Units that tie to rounding can change places.
 
     Attributes:
-        scale: (H,) float32 inverse root mean squares, 0 where a unit is zero on all reference images.
+        scale: (H,) float32 inverse root mean squares, 0 where a unit is zero on all reference
+            images.
         order: (H,) int64 units in their canonical order.
     """
 
@@ -99,10 +104,14 @@ def canonical_form(hidden: torch.Tensor, weight: torch.Tensor) -> CanonicalForm:
             and that no classifier that is measured with them was trained on.
         weight: (C, H) weight of the last layer.
     """
-    rms = hidden.double().square().mean(dim=0).sqrt()
-    scale = torch.where(rms > 0, 1 / rms, 0).to(hidden.dtype)
+    seen = hidden.double()
+    rms = seen.square().mean(dim=0).sqrt()
+    scale = torch.where(rms > 0, 1 / rms, 0)
     outgoing = weight.double() - weight.double().mean(dim=0)
-    return CanonicalForm(scale, (rms * outgoing.norm(dim=0)).argsort(descending=True, stable=True))
+    contribution = rms * outgoing.norm(dim=0)
+    share = contribution / contribution.sum().clamp_min(torch.finfo(torch.float64).tiny)
+    order = (seen.mean(dim=0) * scale + share).argsort(descending=True, stable=True)
+    return CanonicalForm(scale.to(hidden.dtype), order)
 
 
 def model_form(model: Classifier, images: torch.Tensor, precision: str) -> CanonicalForm:

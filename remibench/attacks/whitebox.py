@@ -1,8 +1,9 @@
 """White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX 2022).
 
-By default the network sees what depends on the classifier's predictions alone: sorted log-posteriors,
-and hidden features in canonical form (:class:`~remibench.attacks.features.CanonicalForm`). With
-``outputs: logits`` it is the published attack: sorted logits, and hidden features as they are.
+By default the network sees what depends on the classifier's predictions alone: sorted
+log-posteriors, and hidden features in canonical form
+(:class:`~remibench.attacks.features.CanonicalForm`). With ``outputs: logits`` it is the published
+attack: sorted logits, and hidden features as they are.
 """
 
 from __future__ import annotations

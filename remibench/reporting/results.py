@@ -40,7 +40,8 @@ class Display(Mapping[str, str]):
         if method in self._listed:
             return self._listed[method]
         entry = self._others()[method]
-        return self._found(method, entry, parts.modules("unlearning")[entry.module])
+        files = parts.modules("unlearning") | parts.controls()
+        return self._found(method, entry, files[entry.module])
 
     def __iter__(self) -> Iterator[str]:
         yield from self._listed
@@ -50,8 +51,9 @@ class Display(Mapping[str, str]):
         return len(self._listed) + len(self._others())
 
     def _others(self) -> dict[str, parts.MethodEntry]:
-        every = parts.methods().items()
-        return {name: entry for name, entry in every if name not in self._listed}
+        every = parts.methods()
+        every |= {name: parts.MethodEntry(name, None) for name in parts.controls()}
+        return {name: entry for name, entry in every.items() if name not in self._listed}
 
 
 def _label(method: str, entry: parts.MethodEntry, file: Path) -> str:

@@ -84,7 +84,7 @@ def gaussian_bound(first: torch.Tensor, second: torch.Tensor, std: float) -> tor
 
 
 def let_through(features: MembershipFeatures, through: str) -> MembershipFeatures:
-    """The features with gradients through some alone: ``outputs``, ``outputs_and_loss``, ``all``."""
+    """The features, constant but for those that gradients flow through; see :func:`unlearn`."""
     if through == "all":
         return features
     fixed = {name: getattr(features, name).detach() for name in ("error", "hidden", "canonical")}
@@ -126,8 +126,8 @@ def unlearn(
         direction: First argument of the divergence: forget set or out-of-sample images.
         out_of_sample_gradient: Let gradients flow through the out-of-sample branch, too; otherwise
             its scores are the fixed point to reach.
-        through: Inputs of the guide that gradients flow through: the classifier's outputs; these and
-            the loss; all, with the gradient of the last layer. The others are constants.
+        through: Inputs of the guide that gradients flow through: the classifier's outputs; these
+            and the loss; all, with the gradient of the last layer. The others are constants.
         reference: Model that the out-of-sample scores come from: the current model, so that the
             point to reach moves with it, or the target model, so that it stays.
         learning_rate: η of SGD, with the target's weight decay.
@@ -153,7 +153,7 @@ def unlearn(
     """
     if reference == "target" and out_of_sample_gradient:
         raise RemibenchError(
-            "remi: `reference: target` fixes the out-of-sample scores, which then have no gradient; "
+            "remi: `reference: target` fixes the out-of-sample scores: they have no gradient; "
             "set `out_of_sample_gradient: false` or `reference: current`"
         )
     device = task.images.device

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from remibench.config import ORIGINAL, load_config
 from remibench.errors import RemibenchError
-from remibench.parts import methods, modules, plugin_modules, title_and_caption
+from remibench.parts import (
+    constant,
+    controls,
+    methods,
+    modules,
+    plugin_modules,
+    title_and_caption,
+)
 from remibench.provenance import code_digest, plugin_digests
 from remibench.resources import job_resources
 
@@ -28,6 +35,7 @@ pathvars:
 
 
 METHODS = methods()
+CONTROLS = controls()
 # A method, or a candidate of `tune`: its method and the values that are its own.
 METHOD = rf"(?:{'|'.join(METHODS)})(?:,\w+=[^,/]+)*"
 
@@ -74,6 +82,7 @@ GATHERED = {  # what tables and figures are made of
         sorted(glob("paper/*.csv", root_dir=workflow.basedir))
     ),  # wherever results are stored
 }
+TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
@@ -85,6 +94,11 @@ needs = partial(job_resources, device=cfg.device)
 def entry(wildcards):
     """The method's entry in METHODS, for a candidate that of its method."""
     return METHODS[wildcards.method.partition(",")[0]]
+
+
+def uses(wildcards):
+    """What a control is made from, beyond the target and the forget set."""
+    return constant(CONTROLS[wildcards.method], "USES", ())
 
 
 def code(script, *dynamic):

@@ -2,6 +2,8 @@ rule evaluate:
     input:
         **DATA,
         target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
+        shadow="<results>/models/{dataset}/{architecture}/{seed}/shadow.safetensors",
+        published=TABLE_IV,
         forget=expand(
             "<results>/forget/{{dataset}}/{{architecture}}/{{seed}}/{ratio}.npy",
             ratio=cfg.forget_ratios,
@@ -29,7 +31,7 @@ rule evaluate:
     benchmark:
         "<results>/benchmarks/evaluate/{dataset}/{architecture}/{seed}/{method}.tsv"
     wildcard_constraints:
-        method=f"{ORIGINAL}|{METHOD}",
+        method="|".join([ORIGINAL, METHOD, *CONTROLS]),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -53,7 +55,7 @@ rule evaluate:
 
 rule gather:
     input:
-        evaluation=cells(EVALUATED["table"], method=cfg.methods),
+        evaluation=cells(EVALUATED["table"], method=[*cfg.methods, *cfg.controls]),
         attacks=cells(
             "<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
             attack=["mf", "mia"],
@@ -61,7 +63,11 @@ rule gather:
         ),
         histories=cells(
             UNLEARNED["history"],
-            method=[method for method in cfg.methods if method != ORIGINAL],
+            method=[
+                method
+                for method in [*cfg.methods, *cfg.controls]
+                if method != ORIGINAL
+            ],
             ratio=cfg.forget_ratios,
         ),
         training=cells(

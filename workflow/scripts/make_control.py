@@ -1,0 +1,49 @@
+"""Make a control of one target model and forget set: an altered model that forgets nothing."""
+
+import time
+
+from remibench.attacks import load_attack
+from remibench.checkpoints import (
+    load_array,
+    load_arrays,
+    load_images,
+    load_json,
+    save_json,
+    save_table,
+)
+from remibench.controls import ControlTask, run_control
+from remibench.models import ModelSpec, load_model, save_model
+from remibench.paper import published_rate
+from remibench.runtime import job, select_device
+from remibench.splits import REFERENCE
+from remibench.unlearning import unlearning_cost
+
+with job(snakemake):
+    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    device = select_device(params.device, snakemake.resources.vram_mb)
+    started = time.perf_counter()  # not before: a job may wait for its GPU
+    roles, metadata = load_arrays(given.splits), load_json(given.metadata)
+    spec = ModelSpec.of(cell.architecture, metadata)
+
+    def load(indices):
+        """Images and labels by their positions in the prepared dataset."""
+        return load_images(given.images, given.labels, indices, device)
+
+    images, labels = load(roles["target_train"][load_array(given.forget)])
+    where = (metadata["paper_dataset"], cell.architecture, float(cell.ratio))
+    task = ControlTask(
+        model=load_model(given.target, spec, device),
+        spec=spec,
+        images=images,
+        labels=labels,
+        precision=params.precision,
+        retrained=load_model(given.retrained, spec, device) if given.retrained else None,
+        attack=load_attack(given.attack).to(device) if given.attack else None,
+        reference=load(roles[REFERENCE["mia"]])[0] if given.attack else None,
+        published=published_rate(given.published, *where) if given.published else None,
+    )
+    loading_seconds = time.perf_counter() - started
+    history = run_control(cell.method, task)
+    save_model(snakemake.output.model, task.model, spec)
+    save_table(snakemake.output.history, history)
+    save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
