@@ -18,7 +18,7 @@ rule evaluate_across_seeds:
     benchmark:
         "<results>/benchmarks/evaluate_across_seeds/{dataset}/{architecture}/{method}.tsv"
     wildcard_constraints:
-        method=f"{ORIGINAL}|{METHOD}",
+        method=EVALUABLE,
     conda:
         ENVIRONMENT
     threads: THREADS

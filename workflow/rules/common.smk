@@ -38,6 +38,7 @@ METHODS = methods()
 CONTROLS = controls()
 # A method, or a candidate of `tune`: its method and the values that are its own.
 METHOD = rf"(?:{'|'.join(METHODS)})(?:,\w+=[^,/]+)*"
+EVALUABLE = "|".join([ORIGINAL, METHOD, *CONTROLS])
 
 
 wildcard_constraints:
@@ -144,7 +145,7 @@ def compared_across_seeds(wildcards):
         "<results>/across_seeds/{dataset}/{architecture}/{method}.csv",
         dataset=cfg.datasets,
         architecture=cfg.architectures,
-        method=cfg.methods,
+        method=[*cfg.methods, *cfg.controls],
     )
 
 

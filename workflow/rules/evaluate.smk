@@ -31,7 +31,7 @@ rule evaluate:
     benchmark:
         "<results>/benchmarks/evaluate/{dataset}/{architecture}/{seed}/{method}.tsv"
     wildcard_constraints:
-        method="|".join([ORIGINAL, METHOD, *CONTROLS]),
+        method=EVALUABLE,
     conda:
         ENVIRONMENT
     threads: THREADS
