@@ -13,7 +13,7 @@ from remibench.models import Classifier
 from remibench.training import predict
 
 LABEL = "Rescaling"
-FACTOR = 10.0
+FACTOR = 16.0  # a power of two: exact in bf16, too
 PROBES = 64  # images that the change is checked on
 
 
