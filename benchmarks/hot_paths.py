@@ -36,7 +36,7 @@ BACKWARD_IMAGES = {"cnn": 256, "resnet18": 128, "xception": 64, "vgg19": 64}
 class Unwatched(UnlearningTask):
     """Steps of ReMI and nothing else: the stopping rule is never asked."""
 
-    def snapshot(self, outside: object = None) -> dict[str, float]:
+    def snapshot(self) -> dict[str, float]:
         """Rates with which ReMI goes on."""
         return {"mf_forget": 1.0, "mf_out_of_sample": 0.0}
 

@@ -15,28 +15,26 @@ from dataclasses import dataclass
 import torch
 
 from remibench.attacks import membership
-from remibench.attacks.features import MembershipFeatures, canonical_form, model_features
+from remibench.attacks.features import MembershipFeatures
 from remibench.calibration import fit_temperature
 from remibench.models import Classifier
-from remibench.splits import REFERENCE
 from remibench.training import predict
-
-CALIBRATED = "calibrated"
 
 
 @dataclass(frozen=True)
 class Adversaries:
-    """The fitted attacks of one target model, and the images that they look at a model with.
+    """The fitted attacks of one target model, and the images that one of them calibrates with.
 
     Attributes:
         attacks: By name, ``mf_whitebox`` ….
-        references: By role of :data:`remibench.splits.REFERENCE`, uint8 images and int64 labels.
-        shadow_temperature: Of the shadow model on its reference images.
+        nonmembers: Images (uint8) and labels (int64) that the attacker holds, and that neither the
+            attacked model nor the shadow model was trained on (``shadow_test``).
+        shadow_temperature: Of the shadow model on them.
         precision: See :func:`remibench.training.predict`.
     """
 
     attacks: Mapping[str, torch.nn.Module]
-    references: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+    nonmembers: tuple[torch.Tensor, torch.Tensor]
     shadow_temperature: float
     precision: str
 
@@ -45,13 +43,13 @@ class Adversaries:
         cls,
         shadow: Classifier,
         attacks: Mapping[str, torch.nn.Module],
-        references: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+        nonmembers: tuple[torch.Tensor, torch.Tensor],
         precision: str,
     ) -> Adversaries:
         """The adversaries of a target model whose shadow model is this."""
-        images, labels = references[REFERENCE["mia"]]
+        images, labels = nonmembers
         temperature = fit_temperature(predict(shadow, images, precision)[0], labels)
-        return cls(attacks, references, temperature, precision)
+        return cls(attacks, nonmembers, temperature, precision)
 
     @torch.no_grad()
     def judge(
@@ -68,31 +66,17 @@ class Adversaries:
             ``attacks``; and ``calibration_temperature``, the attacked model's, and
             ``calibration_factor``, by which the calibrated attacker multiplies its logits.
         """
-        seen = {
-            role: model_features(model, *images, self.precision)
-            for role, images in self.references.items()
-        }
-        forms = {
-            attack: canonical_form(seen[role].hidden, model.head.weight)
-            for attack, role in REFERENCE.items()
-        }
-        own = REFERENCE["mia"]
-        temperature = fit_temperature(seen[own].logits, self.references[own][1])
+        images, labels = self.nonmembers
+        temperature = fit_temperature(predict(model, images, self.precision)[0], labels)
         factor = self.shadow_temperature / temperature
-        return [self._scores(each, forms, factor) for each in features], {
-            "calibration_temperature": temperature,
-            "calibration_factor": factor,
-        }
+        record = {"calibration_temperature": temperature, "calibration_factor": factor}
+        return [self._scores(each, factor) for each in features], record
 
-    def _scores(
-        self, features: MembershipFeatures, forms: Mapping, factor: float
-    ) -> dict[str, torch.Tensor]:
-        views = {attack: features.in_form(form) for attack, form in forms.items()}
-        views[CALIBRATED] = views["mia"].scaled(factor)
-        scores = {}
-        for view in views:
-            for name, attack in self.attacks.items():
-                holder, _, access = name.partition("_")
-                if holder == ("mia" if view == CALIBRATED else view):
-                    scores[f"{view}_{access}"] = membership(attack, views[view])
+    def _scores(self, features: MembershipFeatures, factor: float) -> dict[str, torch.Tensor]:
+        scores = {name: membership(attack, features) for name, attack in self.attacks.items()}
+        scaled = features.scaled(factor)
+        for name, attack in self.attacks.items():
+            holder, _, access = name.partition("_")
+            if holder == "mia":
+                scores[f"calibrated_{access}"] = membership(attack, scaled)
         return scores

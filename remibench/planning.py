@@ -41,7 +41,7 @@ from remibench.data import dataset_info
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, count_parameters, forward_flops
 from remibench.parts import methods, modules, plugin_modules
-from remibench.splits import EVALUATED_ON, FITTED_ON, JUDGED_ON, REFERENCE, split_dataset
+from remibench.splits import CALIBRATED_ON, EVALUATED_ON, FITTED_ON, JUDGED_ON, split_dataset
 
 _CELL = r"(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<seed>\d+)"
 OUTPUTS = {  # below the results folder, of every rule that has wildcards
@@ -237,14 +237,13 @@ def count_work(
     images a share r is forgotten, f = r·n:
 
     - train_model: 3F · n · epochs
-    - fit_attack: F · (images fitted on + judged on + reference, under both models)
-      + 6 · (attack's values) · fitted on · epochs
-    - score_members: F · (n + out of sample); measure_losses: F · n
+    - fit_attack: F · (images fitted on + judged on) + 6 · (attack's values) · fitted on · epochs
+    - score_members, measure_losses: F · n
     - unlearn, retrain: 3F · (n − f) · epochs; fisher: 3F · (n − f)
     - unlearn, remi: per epoch 4F·f (forget and out-of-sample branch), 3F per image of L_cls, and
       F per image of the defender for the stopping rule, which is asked once more at the start
     - unlearn, a plug-in: 3F · (n − f) · its parameter ``epochs``, else the target's: a guess
-    - evaluate: for every ratio F · (n + test + 2 · out of sample + shadow_test), and 3F·f for
+    - evaluate: for every ratio F · (n + test + out of sample + shadow_test), and 3F·f for
       efficacy; once more F · shadow_test, under the shadow model
 
     Args:
@@ -257,9 +256,7 @@ def count_work(
     forget = float(wildcards.get("ratio", 0)) * train
     if rule == "train_model":
         return 3 * flops * train * params["training"]["epochs"]
-    if rule == "score_members":
-        return flops * (train + roles[REFERENCE["mf"]])
-    if rule == "measure_losses":
+    if rule in ("score_members", "measure_losses"):
         return flops * train
     if rule == "fit_attack":
         fitted, judged = (
@@ -267,11 +264,11 @@ def count_work(
         )
         epochs = params["fit"].get("epochs") or 1
         steps = 6 * attack_size(wildcards["access"], spec) * fitted * epochs
-        return flops * (fitted + judged + 2 * roles[REFERENCE[wildcards["attack"]]]) + steps
+        return flops * (fitted + judged) + steps
     if rule == "evaluate":
         backward = 3 * train if "efficacy" in params["metrics"] else 0
-        held = roles["shadow_test"]
-        images = train + roles["test"] + 2 * roles["out_of_sample"] + held
+        held = roles[CALIBRATED_ON]
+        images = train + roles["test"] + roles["out_of_sample"] + held
         return flops * (held + sum(images + ratio * backward for ratio in params["ratios"]))
     module = methods()[wildcards["method"].partition(",")[0]].module
     if module == "retrain":

@@ -11,11 +11,9 @@ from remibench.seeding import derive_seed
 # the target model; MIA is fitted on the shadow model and judged, like MF, on the target.
 FITTED_ON = {"mf": ("mf_members", "out_of_sample"), "mia": ("shadow_train", "shadow_test")}
 JUDGED_ON = {"mf": ("mf_holdout", "test"), "mia": ("target_train", "test")}
-# Images that the canonical form of a model's hidden units is measured on: they belong to whoever
-# holds the membership model, and neither target nor shadow model is trained on them.
-REFERENCE = {"mf": "out_of_sample", "mia": "shadow_test"}
 DEFENDER = ("target_train", "out_of_sample")  # all that an unlearning method may use
 EVALUATED_ON = ("target_train", "test")
+CALIBRATED_ON = "shadow_test"  # non-members of target and shadow model, held by the attacker
 
 QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")
 # Quarters in the order of the permutation.

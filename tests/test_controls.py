@@ -43,7 +43,6 @@ def control_task(task, spec):
         precision="fp32",
         retrained=build_model(spec, seed=8).eval(),
         attack=LossGuide(),
-        reference=task.images[16:],
         published=0.5,
     )
 
@@ -189,10 +188,7 @@ def test_temperatures_at_the_ends_are_finite():
 def adversaries(task, spec):
     shadow = build_model(spec, seed=5).eval()
     shadow.head.weight.data *= 30
-    held = {
-        "out_of_sample": (task.images[16:20], task.labels[16:20]),
-        "shadow_test": (task.images[20:], task.labels[20:]),
-    }
+    held = task.images[20:], task.labels[20:]
     attacks = {"mf_whitebox": LossGuide(), "mia_whitebox": LossGuide()}
     return shadow, Adversaries.of_shadow(shadow, attacks, held, "fp32")
 
@@ -200,7 +196,7 @@ def adversaries(task, spec):
 def test_the_calibrated_attacker_undoes_a_temperature(task, adversaries):
     labels = task.labels.clone()
     labels[20] = (predict(task.model, task.images[20:21], "fp32")[0].argmax() + 1) % 4  # one wrong
-    held = {**adversaries[1].references, "shadow_test": (task.images[20:], labels[20:])}
+    held = task.images[20:], labels[20:]
     judges = Adversaries.of_shadow(adversaries[0], adversaries[1].attacks, held, "fp32")
     found = []
     for factor in (1.0, 0.2):

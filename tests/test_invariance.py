@@ -11,12 +11,7 @@ import pytest
 import torch
 
 from remibench.attacks import membership
-from remibench.attacks.features import (
-    canonical_form,
-    membership_features,
-    model_features,
-    model_form,
-)
+from remibench.attacks.features import model_features
 from remibench.config import config_model
 from remibench.controls.rescale_hidden import rescale
 from remibench.controls.shift import shift
@@ -26,7 +21,7 @@ from remibench.plugins import plugin_files
 from remibench.training import fit_classifier, predict
 
 SPEC = ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
-REFERENCE, MEMBERS, OTHERS = slice(0, 40), slice(40, 80), slice(80, 120)
+MEMBERS, OTHERS = slice(0, 60), slice(60, 120)
 
 
 def permute_hidden(model):
@@ -85,8 +80,7 @@ def target(images):
 
 
 def seen(model, images, part):
-    form = model_form(model, images[0][REFERENCE], "fp32")
-    return model_features(model, images[0][part], images[1][part], "fp32").in_form(form)
+    return model_features(model, images[0][part], images[1][part], "fp32")
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -120,26 +114,18 @@ def test_what_changes_no_prediction_changes_no_membership(target, images, name, 
         assert not (same and change in declared), f"P(member) does not vary with {change}"
 
 
-def test_the_canonical_form_is_its_definition_unit_by_unit():
-    generator = torch.Generator().manual_seed(0)
-    hidden = torch.randn(30, 12, generator=generator).relu()
-    hidden[:, 5] = 0
-    hidden[1:, 7] = hidden[1:, 8] = 0  # active on one image: their means are equal
-    hidden[0, 7:9] = torch.tensor([2.0, 3.0])
-    weight = torch.randn(4, 12, generator=generator)
-    sizes = [hidden[:, unit].square().mean().sqrt().item() for unit in range(12)]
-    spread = [(weight[:, unit] - weight[:, unit].mean()).norm().item() for unit in range(12)]
-    parts = [size * each for size, each in zip(sizes, spread, strict=True)]
-    keys = [
-        (hidden[:, unit].mean().item() / size if size else 0) + part / sum(parts)
-        for unit, (size, part) in enumerate(zip(sizes, parts, strict=True))
-    ]
-    order = sorted(range(12), key=lambda unit: -keys[unit])
-    form = canonical_form(hidden, weight)
-    assert form.order.tolist() == order
-    assert order[-1] == 5
-    expected = [hidden[:, unit] / (sizes[unit] or 1) for unit in order]
-    torch.testing.assert_close(form(hidden), torch.stack(expected, dim=1))
+def test_contributions_are_what_units_add_to_the_differences_of_logits(target, images):
+    """By unit: the size of the logits' change, up to a shift, when the unit is set to zero."""
+    features = seen(target, images, slice(0, 3))
+    for sample in range(3):
+        changes = []
+        for unit in range(512):
+            others = features.hidden[sample].clone()
+            others[unit] = 0
+            change = target.head(features.hidden[sample]) - target.head(others)
+            changes.append((change - change.mean()).norm())
+        expected = torch.stack(changes).detach().sort(descending=True).values
+        torch.testing.assert_close(features.contributions[sample], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_features_of_scaled_logits_are_those_of_a_model_with_scaled_weights(target, images):
@@ -149,12 +135,6 @@ def test_features_of_scaled_logits_are_those_of_a_model_with_scaled_weights(targ
     ours = seen(target, images, OTHERS).scaled(0.3)
     for mine, theirs in zip(ours, seen(scaled, images, OTHERS), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
-
-
-def test_features_are_in_their_own_form_until_a_form_is_known():
-    hidden = torch.rand(5, 3)
-    features = membership_features(torch.randn(5, 4), hidden, torch.zeros(5, dtype=torch.int64))
-    assert torch.equal(features.canonical, hidden)
 
 
 def test_a_declaration_names_changes_by_the_value_of_a_parameter():

@@ -6,9 +6,10 @@ needs no backward pass, and only its two factors are stored. Everything is diffe
 classifier's weights with ordinary first-order autograd, which is what ReMI's loss needs.
 
 The penultimate features h are no part of a prediction: a network whose hidden units are permuted,
-or scaled while their outgoing weights are divided by the same factors, predicts the same. An attack
-that is to depend on predictions alone therefore sees them in canonical form
-(:class:`CanonicalForm`).
+or scaled while their outgoing weights are divided by the same factors, predicts the same. What a
+unit contributes to the differences between logits does not change: its activation times the norm of
+its outgoing weights, from which their mean over the classes is subtracted. An attack that is to
+depend on predictions alone sees a sample's contributions in descending order.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class MembershipFeatures(NamedTuple):
         error: (N, C) p − e_y, the row factor of the last layer's gradient.
         hidden: (N, H) penultimate features, its column factor.
         label: (N, C) one-hot label.
-        canonical: (N, H) the penultimate features in the classifier's canonical form; as they are
-            until :meth:`in_form` is told the form.
+        contributions: (N, H) hidden features times the norms of their centred outgoing weights,
+            each sample's in descending order. The norms are constants of the gradient.
     """
 
     logits: torch.Tensor
@@ -41,16 +42,12 @@ class MembershipFeatures(NamedTuple):
     error: torch.Tensor
     hidden: torch.Tensor
     label: torch.Tensor
-    canonical: torch.Tensor
-
-    def in_form(self, form: CanonicalForm) -> MembershipFeatures:
-        """The same samples, their penultimate features in the canonical form ``form``."""
-        return self._replace(canonical=form(self.hidden))
+    contributions: torch.Tensor
 
     def scaled(self, factor: float) -> MembershipFeatures:
-        """The same samples under a classifier whose logits are ``factor`` times as large."""
-        logits, labels = self.logits * factor, self.label.argmax(dim=1)
-        return membership_features(logits, self.hidden, labels)._replace(canonical=self.canonical)
+        """The same samples under a classifier whose last layer is ``factor`` > 0 times as large."""
+        scaled = membership_features(self.logits * factor, self.hidden, self.label.argmax(dim=1))
+        return scaled._replace(contributions=self.contributions * factor)
 
     def take(self, samples: torch.Tensor | slice) -> MembershipFeatures:
         """Select samples by position."""
@@ -67,60 +64,11 @@ class MembershipFeatures(NamedTuple):
         return cls(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
-class CanonicalForm(NamedTuple):
-    """How the hidden units of one classifier are scaled and ordered, whatever its weights are.
-
-    Every unit is divided by its root mean square over reference images. The units are then put in
-    descending order of their mean over these images, plus their share in what all units contribute
-    to the differences between logits. A unit's contribution is its root mean square times the norm
-    of its outgoing weights, from which their mean over the classes is subtracted. The mean decides
-    alone almost everywhere; the share, of the order of 1 / H, tells units apart that are active on
-    a single reference image each, whose means are all equal.
-
-    Two classifiers that differ by a permutation of their units, by a positive factor for each unit,
-    or by a term that is added to all logits have the same canonical features. A unit that is zero
-    on all reference images is zero and comes last. Units that tie to rounding can change places.
-
-    Attributes:
-        scale: (H,) float32 inverse root mean squares, 0 where a unit is zero on all reference
-            images.
-        order: (H,) int64 units in their canonical order.
-    """
-
-    scale: torch.Tensor
-    order: torch.Tensor
-
-    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Penultimate features (N, H) in canonical form, differentiable in them."""
-        return (hidden * self.scale)[:, self.order]
-
-
-@torch.no_grad()
-def canonical_form(hidden: torch.Tensor, weight: torch.Tensor) -> CanonicalForm:
-    """The canonical form of a classifier's hidden units; it is a constant of its gradients.
-
-    Args:
-        hidden: (N, H) penultimate features of reference images: images that whoever attacks holds,
-            and that no classifier that is measured with them was trained on.
-        weight: (C, H) weight of the last layer.
-    """
-    seen = hidden.double()
-    rms = seen.square().mean(dim=0).sqrt()
-    scale = torch.where(rms > 0, 1 / rms, 0)
-    outgoing = weight.double() - weight.double().mean(dim=0)
-    contribution = rms * outgoing.norm(dim=0)
-    share = contribution / contribution.sum().clamp_min(torch.finfo(torch.float64).tiny)
-    order = (seen.mean(dim=0) * scale + share).argsort(descending=True, stable=True)
-    return CanonicalForm(scale.to(hidden.dtype), order)
-
-
-def model_form(model: Classifier, images: torch.Tensor, precision: str) -> CanonicalForm:
-    """The canonical form of a model's hidden units from uint8 reference images (N, C, S, S)."""
-    return canonical_form(predict(model, images, precision)[1], model.head.weight)
-
-
 def membership_features(
-    logits: torch.Tensor, hidden: torch.Tensor, labels: torch.Tensor
+    logits: torch.Tensor,
+    hidden: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor | None = None,
 ) -> MembershipFeatures:
     """Compute the attack features from one forward pass.
 
@@ -128,12 +76,26 @@ def membership_features(
         logits: (N, C) outputs of the last linear layer.
         hidden: (N, H) its inputs.
         labels: (N,) int64 true labels.
+        weight: (C, H) its weight; None stands for outgoing weights of norm 1.
     """
     logits, hidden = logits.float(), hidden.float()
     label = functional.one_hot(labels, logits.shape[1]).float()
     loss = functional.cross_entropy(logits, labels, reduction="none")
-    error = logits.softmax(dim=1) - label
-    return MembershipFeatures(logits, loss[:, None], error, hidden, label, hidden)
+    contributions = hidden if weight is None else hidden * outgoing_norms(weight)
+    return MembershipFeatures(
+        logits,
+        loss[:, None],
+        logits.softmax(dim=1) - label,
+        hidden,
+        label,
+        contributions.sort(dim=1, descending=True).values,
+    )
+
+
+@torch.no_grad()
+def outgoing_norms(weight: torch.Tensor) -> torch.Tensor:
+    """Norms (H,) over classes of a last layer's weight (C, H), its mean over classes subtracted."""
+    return (weight - weight.mean(dim=0)).norm(dim=0)
 
 
 def model_features(
@@ -143,4 +105,4 @@ def model_features(
 
     For ``precision`` see :func:`remibench.training.predict`.
     """
-    return membership_features(*predict(model, images, precision), labels)
+    return membership_features(*predict(model, images, precision), labels, model.head.weight)

@@ -1,9 +1,9 @@
 """White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX 2022).
 
 By default the network sees what depends on the classifier's predictions alone: sorted
-log-posteriors, and hidden features in canonical form
-(:class:`~remibench.attacks.features.CanonicalForm`). With ``outputs: logits`` it is the published
-attack: sorted logits, and hidden features as they are.
+log-posteriors, and in place of hidden features their sorted contributions to the logits
+(:mod:`remibench.attacks.features`). With ``outputs: logits`` it is the published attack: sorted
+logits, and hidden features as they are.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class WhiteBoxNetwork(nn.Module):
 
     Args:
         classes, width: C and H of :class:`~remibench.attacks.features.MembershipFeatures`.
-        outputs: ``log_posteriors``, with canonical hidden features, or ``logits``, with hidden
+        outputs: ``log_posteriors``, with sorted contributions, or ``logits``, with hidden
             features as they are.
         dropout: Rate at which inputs are dropped in training.
     """
@@ -117,7 +117,7 @@ class WhiteBoxNetwork(nn.Module):
         """Attack features of N samples → (N, 2) logits of (non-member, member)."""
         outputs, hidden = features.logits, features.hidden
         if not self.published:
-            outputs, hidden = outputs.log_softmax(dim=1), features.canonical
+            outputs, hidden = outputs.log_softmax(dim=1), features.contributions
         image = self.convolution(self.factor_dropout(features.error), self.factor_dropout(hidden))
         branches = (
             self.outputs(outputs.sort(dim=1, descending=True).values),
@@ -170,7 +170,7 @@ def fit_attack(
     Args:
         members, nonmembers: Features of the two training populations.
         what, seed, progress: See :func:`remibench.training.fit`.
-        outputs: log_posteriors, with hidden features in canonical form: P(member) depends on
+        outputs: log_posteriors, with sorted contributions of the hidden units: P(member) depends on
             predictions alone; logits, with hidden features as they are: the published attack.
         epochs: Passes over the attack's training features.
         learning_rate: Of Adam.

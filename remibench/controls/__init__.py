@@ -33,8 +33,6 @@ class ControlTask:
         precision: See :func:`remibench.training.predict`.
         retrained: The model retrained without the forget set, where ``USES`` has "retrained".
         attack: The attacker's white-box attack, where ``USES`` has "attack".
-        reference: (M, C, S, S) uint8 images for that attack's canonical form
-            (:data:`remibench.splits.REFERENCE`), where ``USES`` has "attack".
         published: The paper's white-box MIA rate on the forget set after ReMI (Table IV) in this
             cell, where ``USES`` has "published" and the paper has a number.
     """
@@ -46,7 +44,6 @@ class ControlTask:
     precision: str
     retrained: Classifier | None = None
     attack: torch.nn.Module | None = None
-    reference: torch.Tensor | None = None
     published: float | None = None
 
 

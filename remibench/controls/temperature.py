@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from remibench.attacks import membership
-from remibench.attacks.features import model_features, model_form
+from remibench.attacks.features import model_features
 from remibench.controls import ControlTask
 from remibench.models import Classifier
 
@@ -64,8 +64,7 @@ def find_factor(rate: Callable[[float], float], goal: float) -> tuple[float, flo
 
 def attack_rate(task: ControlTask, model: Classifier) -> Callable[[float], float]:
     """Share of the forget set that the attack calls members, by the factor of a model's logits."""
-    form = model_form(model, task.reference, task.precision)
-    seen = model_features(model, task.images, task.labels, task.precision).in_form(form)
+    seen = model_features(model, task.images, task.labels, task.precision)
 
     def rate(factor: float) -> float:
         scores: torch.Tensor = membership(task.attack, seen.scaled(factor))

@@ -18,9 +18,7 @@ import torch
 from torch.nn import functional
 
 from remibench.attacks.features import (
-    CanonicalForm,
     MembershipFeatures,
-    canonical_form,
     membership_features,
     model_features,
 )
@@ -66,22 +64,16 @@ class UnlearningTask:
     seed: int
     progress: EpochCheckpoint | None = None
 
-    def features(
-        self, positions: torch.Tensor, form: CanonicalForm | None = None
-    ) -> MembershipFeatures:
+    def features(self, positions: torch.Tensor) -> MembershipFeatures:
         """Attack features under the current model, differentiable in its weights.
 
         The same mixed precision as in :func:`remibench.training.predict`, whose features the guide
         was fitted on.
-
-        Args:
-            positions: Of the images.
-            form: Canonical form of the hidden units, for a guide; see :meth:`seen`.
         """
         images, precision = self.images[positions], self.training["precision"]
         hidden = penultimate_features(self.model, images, precision)
-        features = membership_features(self.model.head(hidden), hidden, self.labels[positions])
-        return features if form is None else features.in_form(form)
+        head, labels = self.model.head, self.labels[positions]
+        return membership_features(head(hidden), hidden, labels, head.weight)
 
     def logits(self, positions: torch.Tensor) -> torch.Tensor:
         """Float32 logits (B, classes) of the current model, in the target's mixed precision."""
@@ -94,40 +86,19 @@ class UnlearningTask:
         labels = self.labels if labels is None else labels
         return functional.cross_entropy(self.logits(positions), labels[positions])
 
-    def seen(
-        self, positions: torch.Tensor, form: CanonicalForm | None = None
-    ) -> tuple[MembershipFeatures, CanonicalForm]:
-        """Attack features under the current model without gradients, and their canonical form.
-
-        Args:
-            positions: Of the images.
-            form: Canonical form of the hidden units; None where these images are the reference, as
-                the out-of-sample images are for a guide (:data:`remibench.splits.REFERENCE`).
-        """
-        images, labels = self.images[positions], self.labels[positions]
-        features = model_features(self.model, images, labels, self.training["precision"])
-        form = form or canonical_form(features.hidden, self.model.head.weight)
-        return features.in_form(form), form
-
     @torch.no_grad()
-    def snapshot(
-        self, outside: tuple[MembershipFeatures, CanonicalForm] | None = None
-    ) -> dict[str, float]:
+    def snapshot(self) -> dict[str, float]:
         """Accuracy and the guide's positive rate on forget set and out-of-sample images.
 
         ``mf_forget`` and ``mf_out_of_sample`` are the shares that the guide calls members. The
         retain set, by far the largest, decides nothing during unlearning and is left out.
-
-        Args:
-            outside: What :meth:`seen` returns of the out-of-sample images, where it is known.
         """
-        unseen, form = outside or self.seen(self.out_of_sample)
         record = {}
-        for name, features in {
-            "forget": self.seen(self.forget, form)[0],
-            "out_of_sample": unseen,
-        }.items():
-            correct = features.logits.argmax(1) == self.labels[getattr(self, name)]
+        for name in ("forget", "out_of_sample"):
+            positions = getattr(self, name)
+            images, labels = self.images[positions], self.labels[positions]
+            features = model_features(self.model, images, labels, self.training["precision"])
+            correct = features.logits.argmax(1) == labels
             record[f"accuracy_{name}"] = correct.float().mean().item()
             if self.guide is not None:
                 record[f"mf_{name}"] = (self.guide(features) > 0.5).float().mean().item()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 
-from remibench.attacks.features import CanonicalForm, MembershipFeatures
+from remibench.attacks.features import MembershipFeatures, model_features
 from remibench.errors import DivergedError, RemibenchError
 from remibench.runtime import Stopwatch
 from remibench.training import History, epoch_randomness
@@ -87,7 +87,9 @@ def let_through(features: MembershipFeatures, through: str) -> MembershipFeature
     """The features, constant but for those that gradients flow through; see :func:`unlearn`."""
     if through == "all":
         return features
-    fixed = {name: getattr(features, name).detach() for name in ("error", "hidden", "canonical")}
+    fixed = {
+        name: getattr(features, name).detach() for name in ("error", "hidden", "contributions")
+    }
     if through == "outputs":
         fixed["loss"] = features.loss.detach()
     return features._replace(**fixed)
@@ -171,18 +173,16 @@ def unlearn(
     }
     pool = pools[classification_data]
 
-    def score(positions: torch.Tensor, form: CanonicalForm) -> torch.Tensor:
-        return task.guide(let_through(task.features(positions, form), through))
+    def score(positions: torch.Tensor) -> torch.Tensor:
+        return task.guide(let_through(task.features(positions), through))
 
-    def membership_loss(
-        forget: torch.Tensor, out_of_sample: torch.Tensor, form: CanonicalForm
-    ) -> torch.Tensor:
+    def membership_loss(forget: torch.Tensor, out_of_sample: torch.Tensor) -> torch.Tensor:
         if reference == "target":
             other = fixed[out_of_sample]
         else:
             with torch.set_grad_enabled(out_of_sample_gradient):
-                other = score(out_of_sample, form)
-        pair = (score(forget, form), other)
+                other = score(out_of_sample)
+        pair = (score(forget), other)
         if direction == "from_out_of_sample":
             pair = pair[::-1]
         if loss == "bernoulli_kl":
@@ -200,22 +200,19 @@ def unlearn(
         return [draw(task.forget, batch_size) for _ in range(steps)]
 
     if reference == "target":  # before a resumed run takes the place of the target model
-        with torch.no_grad():
-            scored = task.guide(task.seen(task.out_of_sample)[0])
+        outside = task.images[task.out_of_sample], task.labels[task.out_of_sample]
+        scored = task.guide(model_features(task.model, *outside, task.training["precision"]))
         fixed = torch.full((len(task.labels),), torch.nan, device=device)
         fixed[task.out_of_sample] = scored
     history = task.progress.restore(task.model, optimizer) if task.progress else []
     if not history:
         started = time.perf_counter()
-        outside = task.seen(task.out_of_sample)
-        history = [{"epoch": 0, **task.snapshot(outside), "seconds_attack_loss": 0.0}]
+        history = [{"epoch": 0, **task.snapshot(), "seconds_attack_loss": 0.0}]
         history[0]["seconds"] = time.perf_counter() - started
-    else:
-        outside = task.seen(task.out_of_sample)
     while len(history) <= max_epochs and (
         stop == "never" or history[-1]["mf_forget"] > history[-1]["mf_out_of_sample"]
     ):
-        epoch, started, form = len(history), time.perf_counter(), outside[1]
+        epoch, started = len(history), time.perf_counter()
         attack_loss = Stopwatch(device)
         totals = torch.zeros(2, device=device)
         with epoch_randomness(task.seed, epoch, device):
@@ -223,8 +220,7 @@ def unlearn(
             for forget in batches:
                 optimizer.zero_grad(set_to_none=True)
                 with attack_loss:
-                    drawn = draw(task.out_of_sample, len(forget))
-                    membership = membership_loss(forget, drawn, form)
+                    membership = membership_loss(forget, draw(task.out_of_sample, len(forget)))
                     if not membership.requires_grad:
                         raise RemibenchError(
                             f"remi: the guide sees nothing of what gradients flow `through`, "
@@ -242,8 +238,7 @@ def unlearn(
                 f"{learning_rate}; lower the learning rate"
             )
         record = {"epoch": epoch, "loss_classification": means[0], "loss_membership": means[1]}
-        outside = task.seen(task.out_of_sample)
-        record |= task.snapshot(outside)
+        record |= task.snapshot()
         record |= {
             "seconds": time.perf_counter() - started,
             "seconds_attack_loss": attack_loss.seconds,

@@ -17,7 +17,7 @@ from remibench.paper import published_rate
 from remibench.runtime import job, select_device
 from remibench.scores import join_scores, save_scores, score_images
 from remibench.seeding import derive_seed
-from remibench.splits import EVALUATED_ON, REFERENCE
+from remibench.splits import CALIBRATED_ON, EVALUATED_ON
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
@@ -32,10 +32,7 @@ with job(snakemake):
     adversaries = Adversaries.of_shadow(
         load_model(given.shadow, spec, device),
         {Path(path).stem: load_attack(path).to(device) for path in given.attacks},
-        {
-            role: load_images(given.images, given.labels, roles[role], device)
-            for role in REFERENCE.values()
-        },
+        load_images(given.images, given.labels, roles[CALIBRATED_ON], device),
         params.precision,
     )
     axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "method")}

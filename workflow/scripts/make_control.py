@@ -15,7 +15,6 @@ from remibench.controls import ControlTask, run_control
 from remibench.models import ModelSpec, load_model, save_model
 from remibench.paper import published_rate
 from remibench.runtime import job, select_device
-from remibench.splits import REFERENCE
 from remibench.unlearning import unlearning_cost
 
 with job(snakemake):
@@ -25,11 +24,8 @@ with job(snakemake):
     roles, metadata = load_arrays(given.splits), load_json(given.metadata)
     spec = ModelSpec.of(cell.architecture, metadata)
 
-    def load(indices):
-        """Images and labels by their positions in the prepared dataset."""
-        return load_images(given.images, given.labels, indices, device)
-
-    images, labels = load(roles["target_train"][load_array(given.forget)])
+    indices = roles["target_train"][load_array(given.forget)]
+    images, labels = load_images(given.images, given.labels, indices, device)
     where = (metadata["paper_dataset"], cell.architecture, float(cell.ratio))
     task = ControlTask(
         model=load_model(given.target, spec, device),
@@ -39,7 +35,6 @@ with job(snakemake):
         precision=params.precision,
         retrained=load_model(given.retrained, spec, device) if given.retrained else None,
         attack=load_attack(given.attack).to(device) if given.attack else None,
-        reference=load(roles[REFERENCE["mia"]])[0] if given.attack else None,
         published=published_rate(given.published, *where) if given.published else None,
     )
     loading_seconds = time.perf_counter() - started
