@@ -32,6 +32,7 @@ from remibench.components.registry import (
     ORIGINAL,
     check_plugins,
     constant,
+    controls,
     method_of,
     methods,
     modules,
@@ -202,8 +203,8 @@ class Config(Closed):
 
     plugins: list[Annotated[str, Field(min_length=1)]] = Field(
         [],
-        description="Folders of plug-ins: datasets, architectures, attacks, methods, metrics, "
-        "figures and tables of your own, found like those of the package (docs/extend).",
+        description="Folders of plug-ins: datasets, architectures, attacks, methods, controls, "
+        "metrics, figures and tables of your own, found like those of the package (docs/extend).",
     )
     results: str = Field(
         "results",
@@ -221,6 +222,11 @@ class Config(Closed):
     )
     methods: list[str] = Field(
         min_length=1, description="original (the target model, required) and unlearning methods."
+    )
+    controls: list[str] = Field(
+        [],
+        description="Modules of remibench/controls: changes to the target model that forget "
+        "nothing, evaluated like methods.",
     )
     accesses: list[str] = Field(
         list(REQUIRED_ACCESSES),
@@ -289,9 +295,21 @@ class Config(Closed):
             raise ValueError("'original' is missing; every table compares with the target model")
         return names
 
+    @field_validator("controls")
+    @classmethod
+    def _controls(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        known = controls()
+        for name in names:
+            uses = constant(known[_known(name, known)], "USES", ())
+            if "retrained" in uses and "retrain" not in info.data.get("methods", ["retrain"]):
+                raise ValueError(
+                    f"{name!r} is made from the retrained model; list retrain in `methods`"
+                )
+        return names
+
     @field_validator(
         *("datasets", "architectures", "seeds", "forget_ratios"),
-        *("methods", "accesses", "metrics", "across_seeds"),
+        *("methods", "controls", "accesses", "metrics", "across_seeds"),
     )
     @classmethod
     def _unique(cls, values: list) -> list:

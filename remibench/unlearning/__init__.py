@@ -72,7 +72,8 @@ class UnlearningTask:
         """
         images, precision = self.images[positions], self.training["precision"]
         hidden = penultimate_features(self.model, images, precision)
-        return membership_features(self.model.head(hidden), hidden, self.labels[positions])
+        head, labels = self.model.head, self.labels[positions]
+        return membership_features(head(hidden), hidden, labels, head.weight)
 
     def logits(self, positions: torch.Tensor) -> torch.Tensor:
         """Float32 logits (B, classes) of the current model, in the target's mixed precision."""

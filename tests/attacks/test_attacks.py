@@ -63,7 +63,7 @@ def test_factor_dropout_keeps_gradient_entries_at_the_published_rate():
     seen = []
     network.convolution.register_forward_pre_hook(lambda _, factors: seen.append(factors))
     torch.manual_seed(0)
-    ones = MembershipFeatures(*(torch.ones(2000, size) for size in (10, 1, 10, 16, 10)))
+    ones = MembershipFeatures(*(torch.ones(2000, size) for size in (10, 1, 10, 16, 10, 16)))
     network(ones)
     error, hidden = seen[0]
     kept = error[:, :, None] * hidden[:, None, :]
@@ -77,8 +77,8 @@ def fit_whitebox(members, nonmembers, **changes):
 
 
 def test_white_box_attack_learns_to_tell_populations_apart():
-    populations = [random_features(300, seed=s, shift=3.0 * s) for s in (0, 1)]
-    held_out = [random_features(300, seed=s + 10, shift=3.0 * s) for s in (0, 1)]
+    populations = [random_features(300, seed=s).scaled(1 + 2 * s) for s in (0, 1)]
+    held_out = [random_features(300, seed=s + 10).scaled(1 + 2 * s) for s in (0, 1)]
     attack, history = fit_whitebox(populations[1], populations[0], epochs=15)
     members, nonmembers = attack(held_out[1]).numpy(), attack(held_out[0]).numpy()
     assert area_under_roc(members, nonmembers) > 0.9

@@ -88,7 +88,7 @@ def test_a_method_has_its_section_and_is_found_without_being_imported(write):
     assert section.model_fields["strength"].description == "By what they are multiplied."
     assert "remibench.unlearning.shrink" not in sys.modules
     assert METHODS["shrink"] == "Shrink"
-    assert list(METHODS)[-1] == "shrink"
+    assert "shrink" in list(METHODS)
     assert re.fullmatch("#[0-9a-f]{6}", COLORS["shrink"])
     assert COLORS["shrink"] == COLORS["shrink"] != COLORS["retrain"]
     with pytest.raises(

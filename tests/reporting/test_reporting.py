@@ -30,7 +30,7 @@ from remibench.analysis.results import (
     percent,
 )
 from remibench.analysis.statistics import summarise, t_interval
-from remibench.components.registry import methods
+from remibench.components.registry import controls, methods
 from remibench.config.model import load_config
 from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting import figure02_attack_accuracy as figure02
@@ -681,7 +681,7 @@ def test_a_cell_that_lacks_a_method_or_the_ratio_is_shown_as_not_there():
 
 
 def test_every_method_has_a_label_and_a_colour():
-    assert set(METHODS) == set(COLORS) == {"original", *methods()}
+    assert set(METHODS) == set(COLORS) == {"original", *methods(), *controls()}
     assert PAPER not in set(COLORS.values())
 
 

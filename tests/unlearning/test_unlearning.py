@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.tasks import TRAINING, LossGuide, weights
+from support.tasks import TRAINING, LossGuide, duplicate, weights
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from remibench.artifacts.progress import EpochCheckpoint
@@ -227,6 +227,82 @@ def test_direction_momentum_and_gradient_each_change_the_first_steps(task):
             optimizer.step()
             assert record["loss_membership"] == pytest.approx(membership.item(), rel=1e-3)
         torch.testing.assert_close(weights(each.model), weights(plain.model), rtol=1e-4, atol=1e-6)
+
+
+class WeighingGuide(torch.nn.Module):
+    """Sees every input of a guide, each with a weight of its own."""
+
+    def forward(self, features):
+        outputs = features.logits.log_softmax(dim=1).max(dim=1).values
+        gradient = features.error.norm(dim=1) * features.contributions[:, :9].norm(dim=1)
+        return torch.sigmoid(1 + outputs - features.loss[:, 0] - gradient / 20)
+
+
+def written_out(model, images, labels, through):
+    """WeighingGuide of a model, from its definition, with gradients through some inputs alone."""
+    hidden = model.features(images)
+    logits = model.head(hidden)
+    loss = -logits.log_softmax(dim=1)[torch.arange(len(labels)), labels]
+    error = logits.softmax(dim=1) - torch.eye(4)[labels]
+    weight = model.head.weight.detach()
+    units = (hidden * (weight - weight.mean(dim=0)).norm(dim=0)).topk(9, dim=1).values
+    if through != "all":
+        error, units = error.detach(), units.detach()
+    if through == "outputs":
+        loss = loss.detach()
+    outputs = logits.log_softmax(dim=1).max(dim=1).values
+    return torch.sigmoid(1 + outputs - loss - error.norm(dim=1) * units.norm(dim=1) / 20)
+
+
+@pytest.mark.parametrize("through", ["outputs", "outputs_and_loss", "all"])
+@pytest.mark.parametrize("reference", ["current", "target"])
+def test_gradients_take_the_chosen_way_towards_the_chosen_model(task, through, reference):
+    """Against SGD on the written-out loss."""
+    single = replace(task, retain=torch.tensor([4]), guide=WeighingGuide())
+    single = replace(single, out_of_sample=task.out_of_sample[:1])
+    plain, target = (copy.deepcopy(task.model) for _ in range(2))
+    settings = {**REMI, "lambda2": 0.7, "max_epochs": 3, "learning_rate": 1e-2, "stop": "never"}
+    settings |= {"classification_data": "retain", "through": through, "reference": reference}
+    history = remi.unlearn(single, **settings)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=1e-2, momentum=0.9, weight_decay=5e-4)
+    outside = task.out_of_sample[:1]
+
+    for record in history[1:]:
+        scores = written_out(plain, task.images[:4], task.labels[:4], through)
+        other = plain if reference == "current" else target
+        fixed = written_out(other, task.images[outside], task.labels[outside], through)
+        membership = remi.gaussian_kl(fixed.detach().repeat(4), scores, 0.2)
+        classification = plain(task.images[4:5]).log_softmax(dim=1)[0, task.labels[4]].neg()
+        optimizer.zero_grad()
+        (0.7 * membership + 0.3 * classification).backward()
+        optimizer.step()
+        assert record["loss_membership"] == pytest.approx(membership.item(), rel=1e-3)
+    torch.testing.assert_close(weights(task.model), weights(plain), rtol=1e-4, atol=1e-6)
+
+
+def test_a_resumed_remi_keeps_the_target_models_scores(task, spec, tmp_path):
+    settings = {**REMI, "learning_rate": 1e-3, "stop": "never", "reference": "target"}
+    whole = duplicate(task, guide=WeighingGuide())
+    remi.unlearn(whole, **{**settings, "max_epochs": 4})
+    progress = EpochCheckpoint(tmp_path, "key", 0)
+    begun = duplicate(task, guide=WeighingGuide(), progress=progress)
+    remi.unlearn(begun, **{**settings, "max_epochs": 2})
+    again = duplicate(task, guide=WeighingGuide(), progress=progress)
+    history = remi.unlearn(again, **{**settings, "max_epochs": 4})
+    assert len(history) == 5
+    assert torch.equal(weights(again.model), weights(whole.model))
+
+
+def test_remi_refuses_a_gradient_that_there_is_not(task):
+    with pytest.raises(RemibenchError, match="remi: `reference: target` fixes the out-of-sample"):
+        remi.unlearn(task, **REMI, reference="target", out_of_sample_gradient=True)
+
+    class Loss(torch.nn.Module):
+        def forward(self, features):
+            return torch.sigmoid(1 - features.loss[:, 0])
+
+    with pytest.raises(RemibenchError, match=r"`through`, outputs; set `through: all`"):
+        remi.unlearn(replace(task, guide=Loss()), **REMI, stop="never", through="outputs")
 
 
 def test_remi_does_nothing_when_the_guide_sees_no_difference(task):

@@ -18,7 +18,7 @@ rule evaluate_across_seeds:
     benchmark:
         benchmark_of("evaluate_across_seeds")
     wildcard_constraints:
-        method=f"{ORIGINAL}|{METHOD}",
+        method=EVALUABLE,
     conda:
         ENVIRONMENT
     threads: THREADS

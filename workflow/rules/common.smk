@@ -9,6 +9,8 @@ from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.artifacts import paths
 from remibench.components.registry import (
+    constant,
+    controls,
     method_of,
     methods,
     modules,
@@ -35,7 +37,9 @@ pathvars:
 
 
 METHODS = methods()
+CONTROLS = controls()
 METHOD = rf"(?:{'|'.join(METHODS)})(?:~\d+)?"  # or a variant of one
+EVALUABLE = "|".join([ORIGINAL, METHOD, *CONTROLS])
 
 
 wildcard_constraints:
@@ -77,6 +81,7 @@ GATHERED = {  # what tables and figures are made of
         sorted(glob("paper/*.csv", root_dir=workflow.basedir))
     ),  # wherever results are stored
 }
+TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
@@ -88,6 +93,11 @@ needs = partial(job_resources, device=cfg.device)
 def entry(wildcards):
     """The method's entry in METHODS; for a variant, that of its method."""
     return METHODS[method_of(wildcards.method)]
+
+
+def uses(wildcards):
+    """What a control is made from, beyond the target and the forget set."""
+    return constant(CONTROLS[wildcards.method], "USES", ())
 
 
 def code(script, *dynamic):
@@ -131,7 +141,7 @@ def compared_across_seeds(wildcards):
         at("compared"),
         dataset=cfg.datasets,
         architecture=cfg.architectures,
-        method=cfg.methods,
+        method=[*cfg.methods, *cfg.controls],
     )
 
 

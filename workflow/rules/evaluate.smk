@@ -2,6 +2,8 @@ rule evaluate:
     input:
         **DATA,
         target=at("model", role="target"),
+        shadow=at("model", role="shadow"),
+        published=TABLE_IV,
         forget=expand(at("forget_set"), ratio=cfg.forget_ratios, allow_missing=True),
         models=lambda w: (
             [at("model", role="target")]
@@ -24,7 +26,7 @@ rule evaluate:
     benchmark:
         benchmark_of("evaluate")
     wildcard_constraints:
-        method=f"{ORIGINAL}|{METHOD}",
+        method=EVALUABLE,
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -48,7 +50,7 @@ rule evaluate:
 
 rule gather:
     input:
-        evaluation=cells(at("metrics"), method=cfg.methods),
+        evaluation=cells(at("metrics"), method=[*cfg.methods, *cfg.controls]),
         attacks=cells(
             at("attack_quality"),
             attack=["mf", "mia"],
@@ -56,7 +58,11 @@ rule gather:
         ),
         histories=cells(
             at("unlearning_history"),
-            method=[method for method in cfg.methods if method != ORIGINAL],
+            method=[
+                method
+                for method in [*cfg.methods, *cfg.controls]
+                if method != ORIGINAL
+            ],
             ratio=cfg.forget_ratios,
         ),
         training=cells(
