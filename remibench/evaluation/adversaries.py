@@ -2,9 +2,9 @@
 
 The calibrated attacker brings the model that it attacks to the confidence of its shadow model
 before it attacks: it fits one temperature to each of the two
-(:func:`remibench.evaluation.calibration.fit_temperature`) on non-members of both that it
-holds, and multiplies the attacked model's logits by their ratio. A temperature that was given to the model to look like
-an unlearned one is undone by it.
+(:func:`remibench.evaluation.calibration.fit_temperature`) on non-members of both that it holds, and
+multiplies the attacked model's logits by their ratio. A temperature that was given to the model to
+look like an unlearned one is undone by it.
 """
 
 from __future__ import annotations

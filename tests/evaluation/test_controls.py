@@ -13,8 +13,8 @@ from support.configs import default
 from support.tasks import LossGuide, weights
 from torch.nn import functional
 
-from remibench import plugins
 from remibench.attacks.features import model_features
+from remibench.components import plugins
 from remibench.components.registry import controls, modules, plugin_modules
 from remibench.config.model import load_config
 from remibench.controls import ControlTask, run_control
