@@ -16,6 +16,7 @@ from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 from tasks import default_parameters, duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
+from remibench.cli import main
 from remibench.components.registry import methods
 from remibench.config.model import load_config
 from remibench.errors import RemibenchError
@@ -27,7 +28,6 @@ from remibench.planning.plan import (
     count_work,
     disk_space,
     list_jobs,
-    main,
     planned_task,
     read_config,
     read_records,
@@ -383,7 +383,7 @@ def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(f"results: {tmp_path}/results\n")
     done = subprocess.run(
-        [sys.executable, "-m", "remibench.planning.plan", "config/smoke.yaml", str(overlay)],
+        [sys.executable, "-m", "remibench", "plan", "config/smoke.yaml", str(overlay)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -405,21 +405,20 @@ def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
         (None, "overlay.yaml: No such file"),
     ],
 )
-def test_a_config_error_is_one_line(tmp_path, monkeypatch, text, message):
+def test_a_config_error_is_one_line(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(ROOT)
     path = tmp_path / "overlay.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(SystemExit) as error:
-        main([str(path)])
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+    assert main(["plan", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
-def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch):
+def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit, match="has no benchmarks"):
-        main(["--measured", str(tmp_path)])
+    assert main(["plan", "--measured", str(tmp_path)]) == 2
+    assert "has no benchmarks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", methods())

@@ -8,9 +8,7 @@ from __future__ import annotations
 import csv
 import difflib
 import itertools
-import json
 import re
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -568,11 +566,3 @@ def json_schema() -> dict[str, Any]:
     schema = config_model().model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
-
-
-if __name__ == "__main__":  # with the folders of plug-ins, if their keys are wanted, too
-    try:
-        activate(sys.argv[1:])
-        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-    except RemibenchError as error:
-        sys.exit(str(error))

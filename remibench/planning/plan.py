@@ -1,7 +1,6 @@
 """What a config will take, before it runs: jobs, disk space, and hours projected from earlier runs.
 
-``python -m remibench.planning.plan CONFIG... [--measured RESULTS...]``, or
-``make plan CONFIG=...``.
+``remibench plan CONFIG... [--measured RESULTS...]``, or ``make plan CONFIG=...``.
 
 Jobs are what ``snakemake --summary`` says is still to be done. Sizes are computed from the shapes
 of the models. Times come from the ``benchmark:`` files of earlier runs: a job is taken to last
@@ -12,7 +11,6 @@ interrupted and resumed times its last part alone; medians over several jobs sof
 
 from __future__ import annotations
 
-import argparse
 import ast
 import csv
 import json
@@ -683,37 +681,29 @@ def _explain_disk(cfg: Config, sizes: Mapping[str, int]) -> Iterator[str]:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the plan of a config; exit with status 1 and one line if there is none."""
-    parser = argparse.ArgumentParser(prog="python -m remibench.planning.plan", description=__doc__)
-    parser.add_argument("config", nargs="*", help="files laid over config.yaml")
-    parser.add_argument(
-        "--measured",
-        nargs="+",
-        type=Path,
-        metavar="RESULTS",
-        help="results trees to take times from, instead of results* in this folder",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        cfg = read_config(options.config)
-        trees = options.measured or sorted(Path().glob("results*"))
-        for tree in options.measured or []:
-            if not (tree / "benchmarks").is_dir():
-                raise RemibenchError(f"{tree} has no benchmarks; name a results tree")
-        records = []
-        for tree in trees:
-            found, warnings = read_records(tree, cfg.data.out_of_sample_fraction)
-            records += found
-            for warning in warnings:
-                print(f"warning: {warning}", file=sys.stderr)
-        target = "tune" if cfg.tune else "all"
-        jobs = list_jobs(summarise_workflow(options.config, target), cfg.results)
-        print(f"Plan of {' + '.join(options.config) or 'config.yaml'} into {cfg.results}/\n")
-        print(render_plan(cfg, jobs, records, available_cpu_count()))
-    except RemibenchError as error:
-        sys.exit(str(error))
+def plan(configs: Sequence[str], measured: Sequence[Path] | None = None) -> tuple[str, list[str]]:
+    """Plan a config, in the folder of its ``Snakefile``.
 
+    Args:
+        configs: Files that are laid over ``config.yaml``.
+        measured: Results trees that times are taken from; all ``results*`` where None.
 
-if __name__ == "__main__":
-    main()
+    Returns:
+        The plan, and a warning for everything on record that cannot be read.
+
+    Raises:
+        RemibenchError: The config is invalid, a tree has no benchmarks, or Snakemake failed.
+    """
+    cfg = read_config(configs)
+    for tree in measured or []:
+        if not (tree / "benchmarks").is_dir():
+            raise RemibenchError(f"{tree} has no benchmarks; name a results tree")
+    records, warnings = [], []
+    for tree in measured or sorted(Path().glob("results*")):
+        read, skipped = read_records(tree, cfg.data.out_of_sample_fraction)
+        records += read
+        warnings += skipped
+    target = "tune" if cfg.tune else "all"
+    jobs = list_jobs(summarise_workflow(configs, target), cfg.results)
+    title = f"Plan of {' + '.join(configs) or 'config.yaml'} into {cfg.results}/"
+    return f"{title}\n\n{render_plan(cfg, jobs, records, available_cpu_count())}", warnings
