@@ -39,7 +39,7 @@ from remibench.data.splits import split_dataset
 from remibench.errors import RemibenchError
 from remibench.jobs.script import select_device
 from remibench.models import ModelSpec, build_model, load_model, save_model
-from remibench.planning.plan import read_config
+from remibench.planning.jobs import read_config
 
 
 class Case(NamedTuple):

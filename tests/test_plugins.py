@@ -29,15 +29,11 @@ from remibench.errors import RemibenchError
 from remibench.evaluation.metrics import Evaluation, measure
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.models import ModelSpec, build_model
-from remibench.planning.plan import (
-    Job,
-    Record,
-    Timings,
-    count_work,
-    disk_space,
-    planned_task,
-    render_plan,
-)
+from remibench.planning.disk import disk_space
+from remibench.planning.jobs import Job
+from remibench.planning.plan import render_plan
+from remibench.planning.timings import Record, Timings, planned_task
+from remibench.planning.work import attack_size, count_work
 from remibench.reporting import figure06_mf_by_guide as figure06
 from remibench.reporting import table6_cross_method
 from remibench.unlearning import run_method
@@ -159,7 +155,7 @@ def test_guided_methods_are_in_table_vi_by_their_guide_and_have_a_curve(write):
 BOTH = ["whitebox", "blackbox"]
 
 
-def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
+def test_the_plan_of_a_plugin_follows_what_it_declares(write):
     cfg = load(
         str(ROOT / "docs/extend/templates"),
         datasets=["digits"],
@@ -175,27 +171,53 @@ def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
     jobs = [Job("unlearn", forgotten, True), Job("fit_attack", fitted, True)]
     records = [Record(trained, 1.0), Record(trained, 1000.0)]
     method, attack = (planned_task(cfg, job) for job in jobs)
-    # Ten passes over half of the training set, and fifty over all of it.
-    assert method.work == pytest.approx(trained.work / 10, rel=0.01)
+    # One forward pass of half of the training set, against fifty training passes of all of it.
+    assert method.work == pytest.approx(trained.work / 300, rel=0.01)
     assert 0 < attack.work < trained.work
     for task in (method, attack):
         seconds, quality = Timings(records).project(task)
         assert quality == "borrowed"
         assert 1 < seconds < 1000
-    text = render_plan(cfg, jobs, records, 1)
-    assert "unlearn head_retrain: a plug-in's work is not known" in text
-    assert disk_space(cfg, 2)["attacks"] > 0
+    assert "guess" not in render_plan(cfg, jobs, records, 1)
     spec, roles = ModelSpec("mlp", 1, 8, 10, (0.5,), (0.5,)), defaultdict(lambda: 100)
-    params = {"parameters": {"epochs": None}, "training": {"epochs": 2}, "fit": {"epochs": None}}
-    target = count_work("unlearn", forgotten | {"method": "retrain"}, params, spec, roles)
-    assert count_work("unlearn", forgotten, params, spec, roles) == target
+    assert attack_size("threshold", spec) == 2
+    assert disk_space(cfg, 2)["attacks"] > 0
+    params = {"fit": {"epochs": None}}
     once = params | {"fit": {"epochs": 1}}
     works = [count_work("fit_attack", fitted, each, spec, roles) for each in (params, once)]
     assert works[0] == works[1]
 
 
+def test_what_a_plugin_does_not_declare_is_guessed_and_the_plan_says_so(write):
+    attack = "def fit_attack(members, nonmembers, *, what, seed, progress=None): ..."
+    quiet = write(
+        unlearning__quiet="def unlearn(task): ...",
+        attacks__quiet=f"ACCESS = 'quiet'\n{attack}\nload_attack = None",
+    )
+    cfg = load(quiet, methods=["original", "retrain", "quiet"], accesses=["quiet", *BOTH])
+    cell = {"dataset": "fmnist_embedded", "architecture": "cnn", "seed": "0"}
+    trained = planned_task(cfg, Job("train_model", {**cell, "role": "target"}, True))
+    job = Job("unlearn", {**cell, "method": "quiet", "ratio": "0.5"}, True)
+    text = render_plan(cfg, [job], [Record(trained, 1.0), Record(trained, 1000.0)], 1)
+    assert "unlearn quiet: the module declares no `passes`, so its work is a guess" in text
+    assert planned_task(cfg, job).work == trained.work / 2  # as long as the target, without epochs
+    spec = ModelSpec("cnn", 1, 64, 10, (0.5,), (0.5,))
+    assert attack_size("quiet", spec) == attack_size("whitebox", spec) > 2
+
+
+def test_passes_that_are_no_passes_name_the_file(write):
+    folder = write(unlearning__odd="def unlearn(task): ...\ndef passes(*_): ...")
+    cfg = load(folder, methods=["original", "odd"])
+    cell = {"dataset": "fmnist_embedded", "architecture": "cnn", "seed": "0"}
+    job = Job("unlearn", {**cell, "method": "odd", "ratio": "0.5"}, True)
+    with pytest.raises(
+        RemibenchError, match=r"odd.py: `passes` returned None; it returns a Passes"
+    ):
+        planned_task(cfg, job)
+
+
 def test_the_schema_knows_the_keys_of_plugins(write):
-    command = [sys.executable, "-m", "remibench.config.model", write(unlearning__shrink=GOOD)]
+    command = [sys.executable, "-m", "remibench", "schema", write(unlearning__shrink=GOOD)]
     schema = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert '"Shrink"' in schema
 

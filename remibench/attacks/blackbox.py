@@ -148,4 +148,9 @@ def fit_art_attack(
     return attack
 
 
+def build_attack(classes: int, width: int) -> BlackBoxAttack:
+    """Build an attack that is not fitted, on that many classes; it sees no penultimate features."""
+    return BlackBoxAttack(classes)
+
+
 load_attack = BlackBoxAttack.load

@@ -179,4 +179,9 @@ def fit_attack(
     return attack.requires_grad_(requires_grad=False), history
 
 
+def build_attack(classes: int, width: int) -> WhiteBoxAttack:
+    """Build an attack that is not fitted, on that many classes and penultimate features."""
+    return WhiteBoxAttack(classes, width)
+
+
 load_attack = WhiteBoxAttack.load

@@ -11,15 +11,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 
 from remibench.errors import DivergedError
 from remibench.jobs.script import Stopwatch
 from remibench.training import History, epoch_randomness
-from remibench.unlearning import UnlearningTask, draw, shuffled
+from remibench.unlearning import Images, Passes, UnlearningTask, draw, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -211,3 +211,20 @@ def unlearn(
         if task.progress:
             task.progress.save(task.model, optimizer, history)
     return history
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the images of ``max_epochs`` epochs; a run that the rule stops has fewer."""
+    steps, guided = math.ceil(images.forget / parameters["batch_size"]), images.forget
+    if parameters["epoch_over"] == "retain":
+        steps = math.ceil(images.retain / parameters["classification_batch_size"])
+        guided = steps * parameters["batch_size"]
+    classified = steps * parameters["classification_batch_size"]
+    watched = images.forget + images.out_of_sample  # by the rule, and once at the start
+    inference, training_images = watched, guided + classified
+    if parameters["out_of_sample_gradient"]:
+        training_images += guided
+    else:
+        inference += guided
+    epochs = parameters["max_epochs"]
+    return Passes(watched + epochs * inference, epochs * training_images)

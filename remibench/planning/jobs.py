@@ -1,0 +1,111 @@
+"""The jobs of a config, as ``snakemake --summary`` lists them; nothing is run or written."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from snakemake.common.configfile import load_configfile
+from snakemake.utils import update_config
+from snakemake_interface_common.exceptions import WorkflowError
+
+from remibench.config.model import Config, load_config
+from remibench.errors import RemibenchError
+
+_CELL = r"(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<seed>\d+)"
+OUTPUTS = {  # below the results folder, of every rule that has wildcards
+    "prepare_dataset": r"data/(?P<dataset>[^/]+)/",
+    "split_dataset": r"data/(?P<dataset>[^/]+)/",
+    "train_model": rf"models/{_CELL}/(?P<role>target|shadow)\.",
+    "fit_attack": rf"attacks/{_CELL}/(?P<attack>mf|mia)_(?P<access>\w+)\.",
+    "score_members": rf"forget/{_CELL}/scores\.npy",
+    "measure_losses": rf"forget/{_CELL}/losses\.npy",
+    "select_forget_set": rf"forget/{_CELL}/(?P<ratio>0\.\d+)\.npy",
+    "unlearn": rf"unlearned/{_CELL}/(?P<method>[^/]+)/(?P<ratio>0\.\d+)\.",
+    "evaluate": rf"evaluation/{_CELL}/(?P<method>[^/]+)\.(?:csv|npz)",
+    "evaluate_across_seeds": (
+        r"across_seeds/(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<method>[^/]+)\.csv"
+    ),
+}
+
+
+class Job(NamedTuple):
+    """A job of the workflow."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    pending: bool
+
+
+def read_config(paths: Sequence[str]) -> Config:
+    """Read ``config.yaml`` and lay the given files over it, as ``--configfile`` does.
+
+    Raises:
+        RemibenchError: A file cannot be read, or the configuration is invalid.
+    """
+    raw: dict[str, Any] = {}
+    for path in ("config.yaml", *paths):
+        try:
+            update_config(raw, load_configfile(path))
+        except (WorkflowError, OSError, UnicodeDecodeError) as error:
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+            raise RemibenchError(f"config: {path}: {reason}") from error
+    return load_config(raw)
+
+
+def summarise_workflow(paths: Sequence[str], target: str) -> str:
+    """Return the table of ``snakemake --summary`` for a target; nothing is run or written.
+
+    Raises:
+        RemibenchError: Snakemake failed; the message is its last line.
+    """
+    overlays = ["--configfile", *paths] if paths else []
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", target, "--summary", *overlays],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
+        raise RemibenchError(f"snakemake --summary failed: {lines[-1].strip()}")
+    return done.stdout
+
+
+def list_jobs(summary: str, results: str) -> list[Job]:
+    """Group the rows of Snakemake's summary, one per output file, into jobs.
+
+    Args:
+        summary: Tab-separated, with a header; a rule without pattern in ``OUTPUTS`` has one job.
+        results: The config's results folder.
+
+    Raises:
+        RemibenchError: A path is not what the rule is known to write.
+    """
+    _, header, rows = summary.partition("output_file\t")
+    jobs: dict[tuple, bool] = {}
+    for row in csv.DictReader((header + rows).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
+        rule, path = row["rule"], row["output_file"].removeprefix(f"{results}/")
+        found = re.match(OUTPUTS.get(rule, ""), path)
+        if found is None:
+            raise RemibenchError(
+                f"rule {rule} writes {row['output_file']}, which planning does not know; "
+                "adapt OUTPUTS of remibench/planning/jobs.py"
+            )
+        job = (rule, tuple(found.groupdict().items()))
+        jobs[job] = jobs.get(job, False) or row["plan"] == "update pending"
+    return [Job(rule, dict(cell), pending) for (rule, cell), pending in jobs.items()]
+
+
+def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
+    """The rule, with the access or method where it has one: jobs that take alike."""
+    detail = {"fit_attack": "access", "unlearn": "method"}.get(rule)
+    return f"{rule} {wildcards[detail].partition(',')[0]}" if detail else rule
+
+
+def position(job: Job) -> int:
+    """Place of a job's rule in the pipeline; rules that gather come last, in Snakemake's order."""
+    return list(OUTPUTS).index(job.rule) if job.rule in OUTPUTS else len(OUTPUTS)
