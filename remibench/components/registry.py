@@ -164,13 +164,29 @@ def _check(package: str, name: str, file: Path) -> None:
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
         ("COLOUR", _is_colour, 'a colour, like "#cc79a7"'),
-        ("MIN_IMAGE_SIZE", lambda value: type(value) is int and value > 0, "a number of pixels"),
+        ("MIN_IMAGE_SIZE", _is_count, "a number of pixels"),
+        (
+            "RESOURCES",
+            _is_resources,
+            '{rule: (memory in MB, minutes)}, like {"unlearn": (2000, 40)}',
+        ),
     ):
         if constant_name in bound and not valid(known.get(constant_name)):
             raise RemibenchError(
                 f"{file}: `{constant_name}` is {form}, written out; "
                 f"got {known.get(constant_name)!r}"
             )
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_resources(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(need, tuple) and len(need) == 2 and all(map(_is_count, need))
+        for need in value.values()
+    )
 
 
 def _is_colour(value: object) -> bool:
