@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from remibench.analysis.results import PAPER_METHODS
-from remibench.components.registry import methods, modules
+from remibench.components.registry import components, methods
 from remibench.config.model import config_model, json_schema, load_config
 from remibench.errors import RemibenchError
 
@@ -173,4 +173,4 @@ def test_the_committed_schema_is_the_generated_one():
 def test_every_method_has_a_module_and_a_section():
     sections = config_model().model_fields["unlearning"].annotation
     assert set(sections.model_fields) == set(methods())
-    assert {method.module for method in methods().values()} == set(modules("unlearning"))
+    assert {method.module for method in methods().values()} == set(components("unlearning"))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights, VGG19_Weights
 
-from remibench.components.registry import constant, modules
+from remibench.components.registry import components, constant
 from remibench.errors import RemibenchError
 from remibench.models import (
     ModelSpec,
@@ -21,7 +21,7 @@ from remibench.models import (
 )
 
 CPU = torch.device("cpu")
-ARCHITECTURES = list(modules("models"))
+ARCHITECTURES = list(components("models"))
 
 
 def spec_of(architecture, channels=1, image_size=32, classes=10):
@@ -107,7 +107,7 @@ def test_features_feed_the_head_at_any_size(architecture, channels, image_size):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_too_small_images_are_refused_with_the_minimum_that_computes(architecture):
-    minimum = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+    minimum = constant(components("models")[architecture], "MIN_IMAGE_SIZE", 1)
     assert forward_flops(spec_of(architecture, image_size=minimum)) > 0
     if minimum > 1:
         message = (

@@ -8,7 +8,7 @@ import yaml
 from smoke import ROOT, copy_repository, snakemake
 
 from remibench.components import plugins, registry
-from remibench.components.registry import constant, modules
+from remibench.components.registry import components, constant
 from remibench.errors import RemibenchError
 from remibench.jobs.resources import RULES, job_resources
 
@@ -37,7 +37,7 @@ def test_no_gpu_is_asked_for_on_the_cpu_or_by_a_rule_without_a_model():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_architecture_declares_every_rule_and_another_asks_for_the_most(rule):
-    files = modules("models")
+    files = components("models")
     assert all(set(constant(file, "RESOURCES")) == set(RULES) for file in files.values())
     known = [asked(rule, architecture) for architecture in files]
     most = {name: max(need[name] for need in known) for name in known[0]}

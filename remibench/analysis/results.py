@@ -32,7 +32,7 @@ class Display(Mapping[str, str]):
     def __init__(
         self,
         listed: Mapping[str, str],
-        found: Callable[[str, registry.MethodEntry, Path], str],
+        found: Callable[[str, registry.MethodSpec, Path], str],
     ) -> None:
         self._listed, self._found = listed, found
 
@@ -40,7 +40,7 @@ class Display(Mapping[str, str]):
         if method in self._listed:
             return self._listed[method]
         entry = self._others()[method]
-        return self._found(method, entry, registry.modules("unlearning")[entry.module])
+        return self._found(method, entry, registry.components("unlearning")[entry.module])
 
     def __iter__(self) -> Iterator[str]:
         yield from self._listed
@@ -49,19 +49,19 @@ class Display(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._listed) + len(self._others())
 
-    def _others(self) -> dict[str, registry.MethodEntry]:
+    def _others(self) -> dict[str, registry.MethodSpec]:
         every = registry.methods().items()
         return {name: entry for name, entry in every if name not in self._listed}
 
 
-def _label(method: str, entry: registry.MethodEntry, file: Path) -> str:
+def _label(method: str, entry: registry.MethodSpec, file: Path) -> str:
     label = registry.constant(file, "LABEL")
     if label is None:
         return method.replace("_", " ").capitalize()
     return f"{label} ({entry.guide.replace('box', '-box')})" if entry.guide else label
 
 
-def _colour(method: str, entry: registry.MethodEntry, file: Path) -> str:
+def _colour(method: str, entry: registry.MethodSpec, file: Path) -> str:
     stated = registry.constant(file, "COLOUR")
     return made_colour(method) if stated is None or entry.guide else stated
 

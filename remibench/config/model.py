@@ -27,7 +27,7 @@ from pydantic import (
 
 from remibench.components.bounds import Positive, PositiveFloat, Share
 from remibench.components.plugins import activate, plugin_files
-from remibench.components.registry import ORIGINAL, check_plugins, constant, methods, modules
+from remibench.components.registry import ORIGINAL, check_plugins, components, constant, methods
 from remibench.components.sections import read_section
 from remibench.errors import RemibenchError
 
@@ -267,7 +267,7 @@ class Config(Closed):
     @classmethod
     def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
         package = {"datasets": "data", "architectures": "models", "accesses": "attacks"}
-        known = modules(package.get(info.field_name, info.field_name))
+        known = components(package.get(info.field_name, info.field_name))
         return [_known(name, known) for name in names]
 
     @field_validator("accesses")
@@ -359,7 +359,7 @@ class Config(Closed):
     @model_validator(mode="after")
     def _sizes(self) -> Config:
         for architecture in self.architectures:
-            smallest = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+            smallest = constant(components("models")[architecture], "MIN_IMAGE_SIZE", 1)
             if self.data.image_size < smallest:
                 raise ValueError(
                     f"`data.image_size`: {self.data.image_size} is too small for architecture "
@@ -453,7 +453,9 @@ def config_model() -> type[Config]:
 @cache
 def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
     check_plugins()
-    parameters = {name: _method_section(name, file) for name, file in modules("unlearning").items()}
+    parameters = {
+        name: _method_section(name, file) for name, file in components("unlearning").items()
+    }
     sections = {name: parameters[entry.module] for name, entry in methods().items()}
     unlearning = create_model(
         "Unlearning",
@@ -463,7 +465,7 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
     )
     fits = {
         name: read_section(file, "fit_attack", Closed, _camel(name))
-        for name, file in modules("attacks").items()
+        for name, file in components("attacks").items()
     }
     accesses = create_model(
         "Accesses",

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from remibench.components.registry import constant, modules
+from remibench.components.registry import components, constant
 
 
 class Need(NamedTuple):
@@ -50,7 +50,7 @@ def job_resources(rule: str, device: str) -> dict[str, int | Callable[..., int]]
     gpu = int(device == "cuda" and rule in RULES)
     known = {
         architecture: Need(*declared[rule])
-        for architecture, file in modules("models").items()
+        for architecture, file in components("models").items()
         if rule in (declared := constant(file, "RESOURCES", {}))
     } or {"": SMALL}
     most = Need(*map(max, zip(*known.values(), strict=True)))

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from remibench.components.registry import modules
+from remibench.components.registry import components
 from remibench.config.model import Config
 from remibench.data import dataset_info
 from remibench.errors import RemibenchError
@@ -198,7 +198,7 @@ def _parse_record(row: Mapping[str, str], tree: Path, out_of_sample_fraction: fl
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"{row['s']} seconds")
     for axis, package in (("dataset", "data"), ("architecture", "models")):
-        if axis in wildcards and wildcards[axis] not in modules(package):
+        if axis in wildcards and wildcards[axis] not in components(package):
             raise ValueError(f"unknown {axis} {wildcards[axis]!r}")
     dataset = wildcards["dataset"]
     if rule == "prepare_dataset":

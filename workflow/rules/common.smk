@@ -9,8 +9,8 @@ from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.components.registry import (
     methods,
-    modules,
-    plugin_modules,
+    components,
+    plugin_components,
     title_and_caption,
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
@@ -43,7 +43,7 @@ wildcard_constraints:
     seed=r"\d+",
     role="target|shadow",
     attack="mf|mia",
-    access="|".join(modules("attacks")),
+    access="|".join(components("attacks")),
     method=METHOD,
     ratio=r"0\.\d+",
 
@@ -84,16 +84,16 @@ GATHERED = {  # what tables and figures are made of
 THREADS = 1
 PROGRESS = f"{cfg.results}/progress"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
-needs = partial(job_resources, device=cfg.device)
+resources_for = partial(job_resources, device=cfg.device)
 
 
-def entry(wildcards):
-    """The method's entry in METHODS, for a candidate that of its method."""
+def method_spec(wildcards):
+    """Module and guide of a method, or of the method that a candidate is of."""
     return METHODS[wildcards.method.partition(",")[0]]
 
 
-def code(script, *dynamic):
-    """Digest of the library modules that a rule depends on (see remibench.jobs.provenance)."""
+def source_digest(script, *dynamic):
+    """Digest of the source of the modules that a rule depends on (see remibench.jobs.provenance)."""
     return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
 
 

@@ -34,14 +34,14 @@ rule evaluate:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("evaluate"),
+        **resources_for("evaluate"),
     params:
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
         precision=cfg.training.precision,
         optimiser=cfg.training.model_dump(exclude={"epochs", "precision"}),
         device=cfg.device,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "evaluate.py",
             *(f"attacks.{access}" for access in cfg.accesses),
             f"models.{w.architecture}",
@@ -82,9 +82,9 @@ rule gather:
     conda:
         ENVIRONMENT
     resources:
-        **needs("gather"),
+        **resources_for("gather"),
     params:
-        code=code("gather.py"),
+        code=source_digest("gather.py"),
     script:
         "../scripts/gather.py"
 
@@ -102,12 +102,12 @@ rule record_provenance:
     conda:
         ENVIRONMENT
     resources:
-        **needs("record_provenance"),
+        **resources_for("record_provenance"),
     params:
         config=cfg.model_dump(),
         hyperparameters=list(cfg.hyperparameters()),
         threads_per_job=THREADS,
         plugins=plugin_digests(),
-        code=code("record_provenance.py"),
+        code=source_digest("record_provenance.py"),
     script:
         "../scripts/record_provenance.py"

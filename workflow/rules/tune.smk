@@ -23,10 +23,10 @@ rule choose_candidates:
     conda:
         ENVIRONMENT
     resources:
-        **needs("choose_candidates"),
+        **resources_for("choose_candidates"),
     params:
         searched=cfg.searched(),
-        code=code("choose_candidates.py"),
+        code=source_digest("choose_candidates.py"),
     script:
         "../scripts/choose_candidates.py"
 
@@ -47,9 +47,9 @@ rule judge_readings:
     conda:
         ENVIRONMENT
     resources:
-        **needs("judge_readings"),
+        **resources_for("judge_readings"),
     params:
-        code=code("judge_readings.py"),
+        code=source_digest("judge_readings.py"),
     script:
         "../scripts/judge_readings.py"
 
@@ -72,9 +72,9 @@ rule trace_unlearning:
     conda:
         ENVIRONMENT
     resources:
-        **needs("trace_unlearning"),
+        **resources_for("trace_unlearning"),
     params:
-        code=code("trace_unlearning.py"),
+        code=source_digest("trace_unlearning.py"),
     script:
         "../scripts/trace_unlearning.py"
 

@@ -4,8 +4,8 @@ rule unlearn:
         target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
         forget="<results>/forget/{dataset}/{architecture}/{seed}/{ratio}.npy",
         guide=lambda w: branch(
-            entry(w).guide,
-            then=f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}/mf_{entry(w).guide}.safetensors",
+            method_spec(w).guide,
+            then=f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}/mf_{method_spec(w).guide}.safetensors",
             otherwise=[],
         ),
     output:
@@ -20,20 +20,20 @@ rule unlearn:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("unlearn"),
+        **resources_for("unlearn"),
     params:
-        module=lambda w: entry(w).module,
+        module=lambda w: method_spec(w).module,
         parameters=lambda w: cfg.unlearning.parameters(
             w.method, w.dataset, w.architecture, float(w.ratio)
         ),
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress=PROGRESS,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "unlearn.py",
             f"models.{w.architecture}",
-            f"unlearning.{entry(w).module}",
-            *([f"attacks.{entry(w).guide}"] if entry(w).guide else []),
+            f"unlearning.{method_spec(w).module}",
+            *([f"attacks.{method_spec(w).guide}"] if method_spec(w).guide else []),
         ),
     script:
         "../scripts/unlearn.py"
