@@ -134,14 +134,14 @@ def test_values_of_single_cells_replace_the_sections(tmp_path):
         "dataset,architecture,forget_ratio,max_std,alpha\n"
         "fmnist_embedded,cnn,0.10,0.5,\nfmnist_embedded,cnn,0.5,,2e-6\n"
     )
-    section = {"values_from": str(path), "alpha": 1.0, "max_std": 0.25}
+    section = {"per_cell_values": str(path), "alpha": 1.0, "max_std": 0.25}
     change = {"forget_ratios": [0.1, 0.5], "unlearning": {"fisher": section}}
     cfg = load_config(merge(default(), change))
     fisher = [
         cfg.unlearning.parameters("fisher", "fmnist_embedded", "cnn", ratio) for ratio in (0.1, 0.5)
     ]
     assert [(f["alpha"], f["max_std"]) for f in fisher] == [(1.0, 0.5), (2e-6, 0.25)]
-    assert "values_from" not in fisher[0]
+    assert "per_cell_values" not in fisher[0]
     listed = [row for row in cfg.hyperparameters() if row["method"] == "fisher"]
     assert {(row["forget_ratio"], row["parameter"]): row["value"] for row in listed} == {
         (0.1, "alpha"): 1.0,

@@ -274,7 +274,11 @@ BROKEN = {  # file, text, what is said of it
         "ACCESS = 'bad'\ndef fit_attack(members, nonmembers, *, what, seed): ...\nload_attack = 1",
         "bad.py, line 2: `fit_attack` takes no `progress`; it is called with",
     ),
-    "reserved": (UNLEARN, "def unlearn(task, *, values_from: int = 1): ...", "`values_from` is t"),
+    "reserved": (
+        UNLEARN,
+        "def unlearn(task, *, per_cell_values: int = 1): ...",
+        "`per_cell_values` is t",
+    ),
     "guide": (UNLEARN, f"GUIDES = ('none',)\n{GOOD}", "`GUIDES` lists attacks .*got .'none'"),
     "colour": (UNLEARN, f"COLOUR = 'red'\n{GOOD}", "`COLOUR` is a colour, .*got 'red'"),
     "label": (UNLEARN, f"LABEL = str(1)\n{GOOD}", "`LABEL` is text, written out; got None"),
@@ -496,4 +500,4 @@ assert "torch" not in sys.modules
 def test_the_built_in_sections_are_made_of_the_same_signatures():
     fields = config_model().model_fields["unlearning"].annotation.model_fields
     assert fields["remi_whitebox"].annotation is fields["remi_blackbox"].annotation
-    assert "values_from" not in fields["retrain"].annotation.model_fields
+    assert "per_cell_values" not in fields["retrain"].annotation.model_fields

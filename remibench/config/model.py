@@ -32,6 +32,10 @@ from remibench.components.sections import read_section
 from remibench.errors import RemibenchError
 
 REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures
+RENAMED = {  # key of an earlier version → its name now, and what to write there
+    "halves": ("swap_target_and_shadow", "write true for tuning, false for reported"),
+    "values_from": ("per_cell_values", "rename it"),
+}
 SEEDS_ACROSS = 4  # the fewest that can be compared
 
 
@@ -65,10 +69,10 @@ class Data(Closed):
         None, description="Use only the first so many images of a dataset (quick looks, tests)."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split, shared by all model seeds.")
-    halves: Literal["reported", "tuning"] = Field(
-        "reported",
-        description="Which half of the images is the target's, and which the shadow's; tuning "
-        "exchanges them, so that no number is measured on an image of a reported one.",
+    swap_target_and_shadow: bool = Field(
+        False,
+        description="Give the target's images to the shadow and the other way round. A search "
+        "does, so that it measures nothing on an image of a reported number.",
     )
     out_of_sample_fraction: Share = Field(
         0.5,
@@ -108,7 +112,7 @@ class Forgetting(Closed):
 class Tunable(Closed):
     """Parameters of an unlearning method, which may differ by cell."""
 
-    values_from: str | None = Field(
+    per_cell_values: str | None = Field(
         None,
         description="CSV with the columns dataset, architecture, forget_ratio and some keys of "
         "this section: values for single cells, instead of the section's (paper/table2_…, or what "
@@ -130,19 +134,19 @@ class Unlearning(Closed):
             dataset, architecture, forget_ratio: The cell.
 
         Raises:
-            ValueError: Its ``values_from`` cannot be read, or has no row for the cell.
+            ValueError: Its ``per_cell_values`` cannot be read, or has no row for the cell.
         """
         name, *settings = method.split(",")
         section = getattr(self, name)
-        parameters = section.model_dump(exclude={"values_from"})
-        path = getattr(section, "values_from", None)
+        parameters = section.model_dump(exclude={"per_cell_values"})
+        path = getattr(section, "per_cell_values", None)
         if path is not None:
             cell = (dataset, architecture, forget_ratio)
             values = _read_cells(path, type(section))
             if cell not in values:
                 raise ValueError(
                     f"{path} has no row for {', '.join(map(str, cell))}; "
-                    "add one (`snakemake tune` finds values), or set `values_from: null`"
+                    "add one (`snakemake tune` finds values), or set `per_cell_values: null`"
                 )
             parameters |= values[cell]
         given = dict(setting.split("=", 1) for setting in settings)
@@ -151,9 +155,9 @@ class Unlearning(Closed):
 
 @cache
 def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float], dict[str, Any]]:
-    """Read a ``values_from`` file: (dataset, architecture, forget ratio) → checked values."""
+    """Read a ``per_cell_values`` file: (dataset, architecture, forget ratio) → checked values."""
     keys = ("dataset", "architecture", "forget_ratio")
-    known = [name for name in section.model_fields if name != "values_from"]
+    known = [name for name in section.model_fields if name != "per_cell_values"]
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -326,11 +330,11 @@ class Config(Closed):
         return checked
 
     @model_validator(mode="after")
-    def _tuning_halves(self) -> Config:
-        if bool(self.tune) != (self.data.halves == "tuning"):
+    def _searches_swap(self) -> Config:
+        if bool(self.tune) != self.data.swap_target_and_shadow:
             raise ValueError(
-                "`tune` and `data.halves: tuning` belong together: what is tuned is never reported "
-                "(see config/tune.yaml)"
+                "`tune` and `data.swap_target_and_shadow: true` belong together: what is tuned is "
+                "never reported (see config/tune.yaml)"
             )
         if self.tune and not {"accuracy", "membership"} <= set(self.metrics):
             raise ValueError("`metrics`: `tune` judges by accuracy and membership; list both")
@@ -375,14 +379,18 @@ class Config(Closed):
         ]
 
     def searched(self) -> dict[str, list[str]]:
-        """What a search decides by cell: every method's parameters, and those of `values_from`.
+        """What a search decides by cell: every method's parameters, and those of `per_cell_values`.
 
         The others stay where they are, in the config.
         """
         searched = {}
         for method, search in self.tune.items():
             section = getattr(self.unlearning, method)
-            cells = _read_cells(section.values_from, type(section)) if section.values_from else {}
+            cells = (
+                _read_cells(section.per_cell_values, type(section))
+                if section.per_cell_values
+                else {}
+            )
             names = itertools.chain(*_combinations(search), *cells.values())
             searched[method] = list(dict.fromkeys(names))
         return searched
@@ -405,7 +413,7 @@ class Config(Closed):
             try:
                 parameters = self.unlearning.parameters(method, *cell)
             except ValueError as error:
-                raise ValueError(f"`unlearning.{method}.values_from`: {error}") from error
+                raise ValueError(f"`unlearning.{method}.per_cell_values`: {error}") from error
             record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
             for name, value in parameters.items():
                 yield {**record, "method": method, "parameter": name, "value": value}
@@ -413,7 +421,7 @@ class Config(Closed):
 
 def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:
     """A candidate's value of one parameter, as the section takes it and as a file's name can."""
-    _known(name, [key for key in section.model_fields if key != "values_from"])
+    _known(name, [key for key in section.model_fields if key != "per_cell_values"])
     try:
         valid = getattr(section.model_validate({name: value}), name)
     except ValidationError as error:
@@ -542,6 +550,9 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         section = _section(path[:-1], model)
+        new, fix = RENAMED.get(path[-1], ("", ""))
+        if new in section.model_fields:
+            return f"`{key}` is now `{'.'.join([*path[:-1], new])}`; {fix}"
         where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
         return (
             f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"

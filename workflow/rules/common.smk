@@ -142,7 +142,9 @@ def compared_across_seeds(wildcards):
 def reported(wildcards):
     """Provenance, unless these are the data of a search: no table is made of those."""
     if cfg.tune:
-        sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
+        sys.exit(
+            "config: `data.swap_target_and_shadow: true` is never reported; the target is tune"
+        )
     return "<results>/provenance.json"
 
 

@@ -37,7 +37,7 @@ rule split_dataset:
         **resources_for("split_dataset"),
     params:
         split_seed=cfg.data.split_seed,
-        halves=cfg.data.halves,
+        swap=cfg.data.swap_target_and_shadow,
         out_of_sample_fraction=cfg.data.out_of_sample_fraction,
         code=source_digest("split_dataset.py"),
     script:
