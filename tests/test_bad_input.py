@@ -70,7 +70,9 @@ ACROSS = {"across_seeds": ["klom"], "forgetting": {"selection": "random"}, "seed
 CONFIG = [
     config("dataset", ["x"], "unknown key 'dataset' at the top level; did you mean 'datasets'"),
     config("training.epoch", 3, "unknown key 'epoch' in `training`; did you mean 'epochs'"),
-    config("attacks.mia.whitebox.lr", 1, "'lr' in `attacks.mia.whitebox`; choices: batch_size"),
+    config(
+        "adversaries.mia.whitebox.lr", 1, "'lr' in `adversaries.mia.whitebox`; choices: batch_size"
+    ),
     config("unlearning.remi", {}, "unknown key 'remi' in `unlearning`; did you mean 'remi_black"),
     config("methods", ["original", "fischer"], "unknown name 'fischer'; did you mean 'fisher'"),
     config("methods", ["fisher"], "`methods`: 'original' is missing"),
@@ -138,6 +140,8 @@ CONFIG = [
         "x.csv",
         "`unlearning.fisher.values_from` is now `unlearning.fisher.per_cell_values`; rename it",
     ),
+    config("accesses", ["whitebox"], "`accesses` is now `attacks`; rename it"),
+    config("attacks", {"mf": {}}, "the section `attacks` is now `adversaries`; rename it"),
     config("unlearning.retrain.values_from", "x.csv", "unknown key 'values_from'"),
     config("data.swap_target_and_shadow", True, "what is tuned is never reported"),
     Case(

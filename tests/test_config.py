@@ -111,7 +111,7 @@ def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
     }
     assert cfg.data.image_size == 64
     assert cfg.seeds == list(range(20))
-    for attack in (cfg.attacks.mf, cfg.attacks.mia):
+    for attack in (cfg.adversaries.mf, cfg.adversaries.mia):
         assert (attack.whitebox.epochs, attack.whitebox.learning_rate) == (50, 1e-5)
     assert cfg.datasets == ["fmnist", "utkface", "stl10", "cifar10"]
     assert cfg.architectures == ["cnn", "resnet18", "xception", "vgg19"]

@@ -134,7 +134,7 @@ def test_an_architecture_is_what_its_checkpoint_seed_and_gradients_say(name, tmp
 @pytest.mark.parametrize("name", names_of("attacks"))
 def test_an_attack_gives_probabilities_survives_a_round_trip_and_is_deterministic(name, tmp_path):
     module = import_module(f"remibench.attacks.{name}")
-    section = getattr(config_model().model_fields["attacks"].default.mf, name).model_dump()
+    section = getattr(config_model().model_fields["adversaries"].default.mf, name).model_dump()
     section |= {"epochs": 1} if "epochs" in section else {}
     fitted = []
     for noise in (1, 2):

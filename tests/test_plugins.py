@@ -109,10 +109,10 @@ def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(wr
         "ACCESS = 'mine'\ndef fit_attack(members, nonmembers, *, what, seed, progress=None): ..."
     )
     attack += "\nload_attack = None"
-    cfg = load(write(unlearning__guided=text, attacks__mine=attack), accesses=["mine", *BOTH])
+    cfg = load(write(unlearning__guided=text, attacks__mine=attack), attacks=["mine", *BOTH])
     assert registry.methods()["guided_mine"] == ("guided", "mine")
     assert METHODS["guided_whitebox"] == "Mine (white-box)"
-    assert cfg.attacks.mf.mine.model_dump() == {}
+    assert cfg.adversaries.mf.mine.model_dump() == {}
     load(write("other", unlearning__plain=text.partition("\n")[2]))
     assert (METHODS["plain"], COLORS["plain"]) == ("Mine", "#123456")
 
@@ -161,7 +161,7 @@ def test_the_plan_of_a_plugin_follows_what_it_declares(write):
         datasets=["digits"],
         architectures=["mlp"],
         methods=["original", "retrain", "head_retrain"],
-        accesses=["threshold", *BOTH],
+        attacks=["threshold", *BOTH],
         data={"image_size": 8},
     )
     cell = {"dataset": "digits", "architecture": "mlp", "seed": "0"}
@@ -194,7 +194,7 @@ def test_what_a_plugin_does_not_declare_is_guessed_and_the_plan_says_so(write):
         unlearning__quiet="def unlearn(task): ...",
         attacks__quiet=f"ACCESS = 'quiet'\n{attack}\nload_attack = None",
     )
-    cfg = load(quiet, methods=["original", "retrain", "quiet"], accesses=["quiet", *BOTH])
+    cfg = load(quiet, methods=["original", "retrain", "quiet"], attacks=["quiet", *BOTH])
     cell = {"dataset": "fmnist_embedded", "architecture": "cnn", "seed": "0"}
     trained = planned_task(cfg, Job("train_model", {**cell, "role": "target"}, True))
     job = Job("unlearn", {**cell, "method": "quiet", "ratio": "0.5"}, True)

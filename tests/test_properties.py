@@ -161,7 +161,7 @@ OVERLAYS = st.fixed_dictionaries(
                 "precision": st.sampled_from(["bf16", "fp32"]),
             },
         ),
-        "attacks": st.fixed_dictionaries(
+        "adversaries": st.fixed_dictionaries(
             {},
             optional={
                 "mf": st.fixed_dictionaries(
@@ -198,9 +198,9 @@ def test_the_last_config_file_wins_key_by_key_and_lists_are_replaced(first, seco
         ("training", "epochs"),
         ("training", "learning_rate"),
         ("training", "batch_size"),
-        ("attacks", "mf", "whitebox", "epochs"),
-        ("attacks", "mf", "whitebox", "learning_rate"),
-        ("attacks", "mia", "whitebox", "epochs"),
+        ("adversaries", "mf", "whitebox", "epochs"),
+        ("adversaries", "mf", "whitebox", "learning_rate"),
+        ("adversaries", "mia", "whitebox", "epochs"),
     ):
         stated = [value for layer in layers if (value := look_up(layer, *keys)) is not None]
         assert not stated or look_up(merged, *keys) == stated[0], keys

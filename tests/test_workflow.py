@@ -407,7 +407,7 @@ PAIRS = {  # everything as small as it can be: does each pair go through all sta
     "forgetting": {"selection": "memorised"},
     "data": {"search_path": ["standins"], "published_only": False, "limit": 240},
     "training": {"epochs": 1},
-    "attacks": {
+    "adversaries": {
         "mf": {"whitebox": {"epochs": 1}, "blackbox": {"epochs": 1}},
         "mia": {"whitebox": {"epochs": 1}, "blackbox": {"epochs": 1}},
     },

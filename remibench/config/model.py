@@ -31,8 +31,9 @@ from remibench.components.registry import ORIGINAL, check_plugins, components, c
 from remibench.components.sections import read_section
 from remibench.errors import RemibenchError
 
-REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures
+REQUIRED_ATTACKS = ("whitebox", "blackbox")  # of the paper's tables and figures
 RENAMED = {  # key of an earlier version → its name now, and what to write there
+    "accesses": ("attacks", "rename it"),
     "halves": ("swap_target_and_shadow", "write true for tuning, false for reported"),
     "values_from": ("per_cell_values", "rename it"),
 }
@@ -94,8 +95,8 @@ class Training(Closed):
     )
 
 
-class Attacks(Closed):
-    """The membership models."""
+class Adversaries(Closed):
+    """Who fits the attacks, and how: the defender (mf) and the attacker (mia)."""
 
 
 class Forgetting(Closed):
@@ -224,8 +225,8 @@ class Config(Closed):
     methods: list[str] = Field(
         min_length=1, description="original (the target model, required) and unlearning methods."
     )
-    accesses: list[str] = Field(
-        list(REQUIRED_ACCESSES),
+    attacks: list[str] = Field(
+        list(REQUIRED_ATTACKS),
         min_length=1,
         description="Modules of remibench/attacks: each is fitted as MF and as MIA, and judges "
         "every model. whitebox and blackbox, the paper's, are required.",
@@ -257,7 +258,7 @@ class Config(Closed):
     )
     data: Data = Data()
     training: Training = Training()
-    attacks: Attacks = Attacks()
+    adversaries: Adversaries = Adversaries()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
     tune: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
@@ -267,17 +268,17 @@ class Config(Closed):
         "candidates, each with its values (see config/study_remi.yaml).",
     )
 
-    @field_validator("datasets", "architectures", "accesses", "metrics", "across_seeds")
+    @field_validator("datasets", "architectures", "attacks", "metrics", "across_seeds")
     @classmethod
     def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        package = {"datasets": "data", "architectures": "models", "accesses": "attacks"}
+        package = {"datasets": "data", "architectures": "models"}
         known = components(package.get(info.field_name, info.field_name))
         return [_known(name, known) for name in names]
 
-    @field_validator("accesses")
+    @field_validator("attacks")
     @classmethod
-    def _accesses(cls, names: list[str]) -> list[str]:
-        for name in REQUIRED_ACCESSES:
+    def _required_attacks(cls, names: list[str]) -> list[str]:
+        for name in REQUIRED_ATTACKS:
             if name not in names:
                 raise ValueError(f"{name!r} is missing; the paper's tables and figures show it")
         return names
@@ -292,7 +293,7 @@ class Config(Closed):
 
     @field_validator(
         *("datasets", "architectures", "seeds", "forget_ratios"),
-        *("methods", "accesses", "metrics", "across_seeds"),
+        *("methods", "attacks", "metrics", "across_seeds"),
     )
     @classmethod
     def _unique(cls, values: list) -> list:
@@ -475,27 +476,27 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
         name: read_section(file, "fit_attack", Closed, _camel(name))
         for name, file in components("attacks").items()
     }
-    accesses = create_model(
-        "Accesses",
+    membership_models = create_model(
+        "MembershipModels",
         __base__=Closed,
-        __doc__="One membership model for each access.",
+        __doc__="One membership model for each attack.",
         **{name: (section, section()) for name, section in fits.items()},
     )
-    attacks = create_model(
-        "Attacks",
-        __base__=Attacks,
-        __doc__=Attacks.__doc__,
+    adversaries = create_model(
+        "Adversaries",
+        __base__=Adversaries,
+        __doc__=Adversaries.__doc__,
         mf=(
-            accesses,
+            membership_models,
             Field(
-                accesses(),
+                membership_models(),
                 description="Membership fingerprinting: the defender's, guides ReMI.",
             ),
         ),
         mia=(
-            accesses,
+            membership_models,
             Field(
-                accesses(),
+                membership_models(),
                 description="Membership inference: the attacker's, trained on the shadow model.",
             ),
         ),
@@ -504,7 +505,7 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
         "Config",
         __base__=Config,
         __doc__=Config.__doc__,
-        attacks=(attacks, attacks()),
+        adversaries=(adversaries, adversaries()),
         unlearning=(unlearning, unlearning()),
     )
 
@@ -557,6 +558,8 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         return (
             f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
         )
+    if key == "attacks" and isinstance(problem["input"], Mapping):
+        return "the section `attacks` is now `adversaries`; rename it (`attacks` lists the attacks)"
     if problem["type"] == "missing":
         return f"key `{key}` is missing; add it (see config.yaml)"
     message = problem["msg"].removeprefix("Value error, ")

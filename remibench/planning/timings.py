@@ -137,7 +137,9 @@ def planned_task(cfg: Config, job: Job) -> Task:
     if job.rule == "prepare_dataset":
         params = {"image_size": cfg.data.image_size, "limit": cfg.data.limit}
     elif job.rule == "fit_attack":
-        params["fit"] = getattr(getattr(cfg.attacks, cell["attack"]), cell["access"]).model_dump()
+        params["fit"] = getattr(
+            getattr(cfg.adversaries, cell["attack"]), cell["access"]
+        ).model_dump()
     elif job.rule == "evaluate":
         params |= {"ratios": cfg.forget_ratios, "metrics": cfg.metrics}
     else:

@@ -20,7 +20,7 @@ rule fit_attack:
     resources:
         **resources_for("fit_attack"),
     params:
-        fit=lambda w: getattr(getattr(cfg.attacks, w.attack), w.access).model_dump(),
+        fit=lambda w: getattr(getattr(cfg.adversaries, w.attack), w.access).model_dump(),
         precision=cfg.training.precision,
         device=cfg.device,
         progress=PROGRESS,

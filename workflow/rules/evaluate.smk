@@ -19,7 +19,7 @@ rule evaluate:
         attacks=expand(
             "<results>/attacks/{{dataset}}/{{architecture}}/{{seed}}/{attack}_{access}.safetensors",
             attack=["mf", "mia"],
-            access=cfg.accesses,
+            access=cfg.attacks,
         ),
     output:
         table=EVALUATED["table"],
@@ -43,7 +43,7 @@ rule evaluate:
         device=cfg.device,
         code=lambda w: source_digest(
             "evaluate.py",
-            *(f"attacks.{access}" for access in cfg.accesses),
+            *(f"attacks.{access}" for access in cfg.attacks),
             f"models.{w.architecture}",
             *(f"evaluation.metrics.{metric}" for metric in cfg.metrics),
         ),
@@ -57,7 +57,7 @@ rule gather:
         attacks=cells(
             "<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
             attack=["mf", "mia"],
-            access=cfg.accesses,
+            access=cfg.attacks,
         ),
         histories=cells(
             UNLEARNED["history"],

@@ -40,7 +40,7 @@ class ThresholdAttack(nn.Module):
 
 
 # Parameters of its own would stand among these, with type and default, and be its section of the
-# config, `attacks: {mf: {threshold: {…}}}`.
+# config, `adversaries: {mf: {threshold: {…}}}`.
 def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,
