@@ -141,7 +141,7 @@ def test_an_attack_gives_probabilities_survives_a_round_trip_and_is_deterministi
         torch.manual_seed(noise)
         attack, history = module.fit_attack(
             *(features_of(60, seed, shift=seed) for seed in (1, 0)),
-            what="test",
+            label="test",
             seed=3,
             progress=None,
             **section,

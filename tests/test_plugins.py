@@ -106,7 +106,7 @@ def test_every_package_that_takes_plugins_has_a_contract():
 def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(write):
     text = 'GUIDES = ("whitebox", "mine")\nLABEL = "Mine"\nCOLOUR = "#123456"\n' + GOOD
     attack = (
-        "ACCESS = 'mine'\ndef fit_attack(members, nonmembers, *, what, seed, progress=None): ..."
+        "ACCESS = 'mine'\ndef fit_attack(members, nonmembers, *, label, seed, progress=None): ..."
     )
     attack += "\nload_attack = None"
     cfg = load(write(unlearning__guided=text, attacks__mine=attack), attacks=["mine", *BOTH])
@@ -189,7 +189,7 @@ def test_the_plan_of_a_plugin_follows_what_it_declares(write):
 
 
 def test_what_a_plugin_does_not_declare_is_guessed_and_the_plan_says_so(write):
-    attack = "def fit_attack(members, nonmembers, *, what, seed, progress=None): ..."
+    attack = "def fit_attack(members, nonmembers, *, label, seed, progress=None): ..."
     quiet = write(
         unlearning__quiet="def unlearn(task): ...",
         attacks__quiet=f"ACCESS = 'quiet'\n{attack}\nload_attack = None",
@@ -271,7 +271,7 @@ BROKEN = {  # file, text, what is said of it
     "of pydantic": (UNLEARN, "def unlearn(task, *, copy: int = 1): ...", "`copy` is taken; rename"),
     "no progress": (
         "attacks__bad",
-        "ACCESS = 'bad'\ndef fit_attack(members, nonmembers, *, what, seed): ...\nload_attack = 1",
+        "ACCESS = 'bad'\ndef fit_attack(members, nonmembers, *, label, seed): ...\nload_attack = 1",
         "bad.py, line 2: `fit_attack` takes no `progress`; it is called with",
     ),
     "reserved": (

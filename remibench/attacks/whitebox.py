@@ -138,7 +138,7 @@ def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,
     *,
-    what: str,
+    label: str,
     seed: int,
     epochs: Positive = 50,
     learning_rate: PositiveFloat = 1e-5,
@@ -149,7 +149,7 @@ def fit_attack(
 
     Args:
         members, nonmembers: Features of the two training populations.
-        what, seed, progress: See :func:`remibench.training.fit`.
+        label, seed, progress: See :func:`remibench.training.fit`.
         epochs: Passes over the attack's training features.
         learning_rate: Of Adam.
         batch_size: Samples per step.
@@ -170,7 +170,7 @@ def fit_attack(
         torch.optim.Adam(attack.parameters(), lr=learning_rate, fused=True),
         batch_loss,
         len(membership),
-        what=what,
+        label=label,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,

@@ -20,7 +20,7 @@ from remibench.errors import RemibenchError
 
 CALLED_WITH = {  # function → its positional arguments, and the keywords that are no parameters
     "unlearn": (("task",), ()),
-    "fit_attack": (("members", "nonmembers"), ("what", "seed", "progress")),
+    "fit_attack": (("members", "nonmembers"), ("label", "seed", "progress")),
 }
 NAMES = {
     **{each.__name__: each for each in (bool, int, float, str, list)},

@@ -61,7 +61,7 @@ def unlearn(
         torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
         batch_loss,
         len(taught),
-        what="bad_teacher",
+        label="bad_teacher",
         epochs=epochs,
         batch_size=batch_size,
         seed=task.seed,

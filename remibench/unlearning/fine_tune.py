@@ -26,7 +26,7 @@ def unlearn(
         task.model,
         task.images[task.retain],
         task.labels[task.retain],
-        what="fine_tune",
+        label="fine_tune",
         seed=task.seed,
         progress=task.progress,
         **{**task.training, "learning_rate": learning_rate, "epochs": epochs},

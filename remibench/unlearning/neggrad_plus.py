@@ -46,7 +46,7 @@ def unlearn(
         sgd(task, learning_rate),
         batch_loss,
         len(task.retain),
-        what="neggrad_plus",
+        label="neggrad_plus",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,

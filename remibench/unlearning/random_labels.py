@@ -33,7 +33,7 @@ def unlearn(
         torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
         lambda batch: task.loss(training[batch], labels),
         len(training),
-        what="random_labels",
+        label="random_labels",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,

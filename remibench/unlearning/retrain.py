@@ -18,7 +18,7 @@ def unlearn(task: UnlearningTask) -> History:
         task.model,
         task.images[task.retain],
         task.labels[task.retain],
-        what="retrain",
+        label="retrain",
         seed=task.training_seed,
         progress=task.progress,
         **task.training,

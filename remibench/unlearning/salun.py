@@ -51,7 +51,7 @@ def unlearn(
         optimizer,
         lambda batch: task.loss(training[batch], labels),
         len(training),
-        what="salun",
+        label="salun",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,

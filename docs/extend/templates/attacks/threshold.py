@@ -45,7 +45,7 @@ def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,
     *,
-    what: str,
+    label: str,
     seed: int,
     progress: EpochCheckpoint | None = None,
 ) -> tuple[ThresholdAttack, History]:
@@ -53,7 +53,7 @@ def fit_attack(
 
     Args:
         members, nonmembers: Features of the two training populations.
-        what, seed, progress: Play no part here.
+        label, seed, progress: Play no part here.
     """
     inside, outside = (f.loss[:, 0].sort().values for f in (members, nonmembers))
     levels = torch.cat((inside, outside)).sort().values

@@ -47,7 +47,7 @@ def unlearn(
         torch.optim.SGD(head.parameters(), lr=learning_rate, momentum=0.9),
         batch_loss,
         len(labels),
-        what="head_retrain",
+        label="head_retrain",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,
