@@ -33,23 +33,23 @@ run: env
 	    $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/report.html
 
 plan: .venv/.run
-	@$(BIN)/python -m remibench.planning.plan $(CONFIG)
+	@$(BIN)/remibench plan $(CONFIG)
 
 # What is shared: docs/sharing.md. A slash at the end of a folder's name is no part of it.
 TREE = $(patsubst %/,%,$(RESULTS))
 ARCHIVE ?= $(TREE).zip
 OUT ?= comparison
 export: .venv/.run
-	@$(BIN)/python -m remibench.sharing export $(TREE) $(ARCHIVE)$(if $(CHECKPOINTS), --checkpoints)
+	@$(BIN)/remibench export $(TREE) $(ARCHIVE)$(if $(CHECKPOINTS), --checkpoints)
 
 verify: .venv/.run
-	@$(BIN)/python -m remibench.sharing verify $(ARCHIVE)
+	@$(BIN)/remibench verify $(ARCHIVE)
 
 compare: .venv/.run
-	@$(BIN)/python -m remibench.sharing compare $(A) $(B) --output $(OUT)
+	@$(BIN)/remibench compare $(A) $(B) --output $(OUT)
 
 publish: .venv/.run
-	@$(BIN)/python -m remibench.sharing publish $(TREE) docs/results/$(NAME)
+	@$(BIN)/remibench publish $(TREE) docs/results/$(NAME)
 
 env: .venv/.run
 
@@ -100,7 +100,7 @@ lock:
 	$(LOCK) --output-file requirements.lock --constraint requirements-dev.lock
 
 schema: .venv/.run
-	$(BIN)/python -m remibench.config.model > workflow/schemas/config.schema.json
+	$(BIN)/remibench schema > workflow/schemas/config.schema.json
 
 clean:
 	rm -rf $(RESULTS) site .venv .pytest_cache .ruff_cache build *.egg-info

@@ -120,7 +120,7 @@ def attack_rows() -> Iterator[list[str]]:
     def batch_loss(batch: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(attack.network(features.take(batch)), membership[batch])
 
-    settings = {"what": "", "epochs": 1, "batch_size": 64, "seed": 0}
+    settings = {"label": "", "epochs": 1, "batch_size": 64, "seed": 0}
     timed = compare(
         lambda: fit(attack, optimizers[0], batch_loss, count, **settings),
         lambda: reference.attack_epoch(

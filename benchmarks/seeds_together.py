@@ -101,7 +101,7 @@ def rows() -> Iterator[list[str]]:
                     model,
                     images,
                     labels,
-                    what="",
+                    label="",
                     seed=seed,
                     epochs=1,
                     precision="fp32",

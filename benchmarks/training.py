@@ -35,7 +35,9 @@ def our_epochs(architecture: str, barrier: multiprocessing.Barrier, results) -> 
     model = build_model(replace(SPEC, architecture=architecture), seed=0)
     settings = {"learning_rate": 1e-2, **SGD, "batch_size": 64, "precision": "bf16"}
     barrier.wait()
-    history = fit_classifier(model, images, labels, what="", seed=0, epochs=REPEATS + 1, **settings)
+    history = fit_classifier(
+        model, images, labels, label="", seed=0, epochs=REPEATS + 1, **settings
+    )
     results.put([len(labels) / record["seconds"] for record in history[1:]])
 
 

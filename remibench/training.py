@@ -29,7 +29,7 @@ def fit(
     batch_loss: Callable[[torch.Tensor], torch.Tensor],
     samples: int,
     *,
-    what: str,
+    label: str,
     epochs: int,
     batch_size: int,
     seed: int,
@@ -45,7 +45,7 @@ def fit(
         optimizer: Optimiser of its parameters.
         batch_loss: Positions (B,) → mean loss of those samples.
         samples: Number of samples.
-        what: Name for log and error messages.
+        label: Name for log and error messages.
         epochs, batch_size: As usual; the last batch of an epoch may be smaller. A single sample
             left over joins the batch before it: batch-norm cannot normalise one value.
         seed: Seed of the whole run.
@@ -74,11 +74,11 @@ def fit(
         if not math.isfinite(mean):
             rate = optimizer.param_groups[0]["lr"]
             raise DivergedError(
-                f"{what}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
+                f"{label}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
                 "lower the learning rate"
             )
         history.append({"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
-        logger.info("%s: epoch %d of %d, loss %.6f", what, epoch, epochs, mean)
+        logger.info("%s: epoch %d of %d, loss %.6f", label, epoch, epochs, mean)
         if progress:
             progress.save(module, optimizer, history)
     module.eval()
@@ -105,7 +105,7 @@ def fit_classifier(
     images: torch.Tensor,
     labels: torch.Tensor,
     *,
-    what: str,
+    label: str,
     seed: int,
     epochs: int,
     learning_rate: float,
@@ -122,7 +122,7 @@ def fit_classifier(
         images: (N, C, S, S) uint8, on the model's device.
         labels: (N,) int64, on the model's device.
         precision: ``bf16`` (autocast) or ``fp32``.
-        what, seed, epochs, batch_size, progress: See :func:`fit`.
+        label, seed, epochs, batch_size, progress: See :func:`fit`.
         learning_rate, momentum, weight_decay: Of SGD.
 
     Returns:
@@ -148,7 +148,7 @@ def fit_classifier(
         optimizer,
         batch_loss,
         len(labels),
-        what=what,
+        label=label,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
@@ -161,7 +161,7 @@ def fit_classifier(
         logger.warning(
             "%s: the loss ended at %.4f; an output that ignores the images reaches %.4f, "
             "so the model has learned next to nothing",
-            what,
+            label,
             history[-1]["loss"],
             entropy,
         )

@@ -25,10 +25,10 @@ FRACTIONS = st.floats(0.05, 0.95)
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
-def split(images, seed, fraction, halves="reported"):
+def split(images, seed, fraction, swap=False):
     """Splits that are possible: no role is empty."""
     assume(0 < round(images // 4 * fraction) < images // 4)
-    return split_dataset(images, seed, fraction, halves)
+    return split_dataset(images, seed, fraction, swap)
 
 
 @given(st.integers(8, 3000), SEEDS, FRACTIONS)
@@ -60,9 +60,9 @@ def test_the_parts_of_the_defenders_quarters_are_complete_and_disjoint(images, s
 
 
 @given(st.integers(8, 3000), SEEDS, FRACTIONS)
-def test_a_split_depends_on_its_seed_and_tuning_exchanges_the_halves(images, seed, fraction):
+def test_a_split_depends_on_its_seed_and_a_search_swaps_target_and_shadow(images, seed, fraction):
     roles, again = split(images, seed, fraction), split(images, seed, fraction)
-    tuning = split(images, seed, fraction, "tuning")
+    tuning = split(images, seed, fraction, swap=True)
     for name, indices in roles.items():
         assert np.array_equal(indices, again[name])
     for ours, theirs in (("target", "shadow"), ("shadow", "target")):
@@ -161,7 +161,7 @@ OVERLAYS = st.fixed_dictionaries(
                 "precision": st.sampled_from(["bf16", "fp32"]),
             },
         ),
-        "attacks": st.fixed_dictionaries(
+        "adversaries": st.fixed_dictionaries(
             {},
             optional={
                 "mf": st.fixed_dictionaries(
@@ -198,9 +198,9 @@ def test_the_last_config_file_wins_key_by_key_and_lists_are_replaced(first, seco
         ("training", "epochs"),
         ("training", "learning_rate"),
         ("training", "batch_size"),
-        ("attacks", "mf", "whitebox", "epochs"),
-        ("attacks", "mf", "whitebox", "learning_rate"),
-        ("attacks", "mia", "whitebox", "epochs"),
+        ("adversaries", "mf", "whitebox", "epochs"),
+        ("adversaries", "mf", "whitebox", "learning_rate"),
+        ("adversaries", "mia", "whitebox", "epochs"),
     ):
         stated = [value for layer in layers if (value := look_up(layer, *keys)) is not None]
         assert not stated or look_up(merged, *keys) == stated[0], keys

@@ -24,7 +24,7 @@ SETTINGS = {
 
 def train(model, data, epochs=3, **changes):
     return fit_classifier(
-        model, *data, what="target", seed=5, epochs=epochs, **{**SETTINGS, **changes}
+        model, *data, label="target", seed=5, epochs=epochs, **{**SETTINGS, **changes}
     )
 
 
@@ -173,7 +173,7 @@ def test_a_single_sample_left_over_joins_the_batch_before_it(samples, batch_size
         return module(batch[:, None].float()).mean()
 
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    settings = {"what": "x", "epochs": 1, "batch_size": batch_size, "seed": 3}
+    settings = {"label": "x", "epochs": 1, "batch_size": batch_size, "seed": 3}
     fit(module, optimizer, batch_loss, samples, **settings)
     assert [len(batch) for batch in batches] == expected
     torch.manual_seed(derive_seed(3, "epoch", 1))

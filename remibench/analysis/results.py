@@ -31,7 +31,7 @@ class Display(Mapping[str, str]):
     def __init__(
         self,
         listed: Mapping[str, str],
-        found: Callable[[str, registry.MethodEntry, Path], str],
+        found: Callable[[str, registry.MethodSpec, Path], str],
     ) -> None:
         self._listed, self._found = listed, found
 
@@ -39,7 +39,7 @@ class Display(Mapping[str, str]):
         if method in self._listed:
             return self._listed[method]
         entry = self._others()[method]
-        files = registry.modules("unlearning") | registry.controls()
+        files = registry.components("unlearning") | registry.controls()
         return self._found(method, entry, files[entry.module])
 
     def __iter__(self) -> Iterator[str]:
@@ -49,20 +49,20 @@ class Display(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._listed) + len(self._others())
 
-    def _others(self) -> dict[str, registry.MethodEntry]:
+    def _others(self) -> dict[str, registry.MethodSpec]:
         every = registry.methods()
-        every |= {name: registry.MethodEntry(name, None) for name in registry.controls()}
+        every |= {name: registry.MethodSpec(name, None) for name in registry.controls()}
         return {name: entry for name, entry in every.items() if name not in self._listed}
 
 
-def _label(method: str, entry: registry.MethodEntry, file: Path) -> str:
+def _label(method: str, entry: registry.MethodSpec, file: Path) -> str:
     label = registry.constant(file, "LABEL")
     if label is None:
         return method.replace("_", " ").capitalize()
     return f"{label} ({entry.guide.replace('box', '-box')})" if entry.guide else label
 
 
-def _colour(method: str, entry: registry.MethodEntry, file: Path) -> str:
+def _colour(method: str, entry: registry.MethodSpec, file: Path) -> str:
     stated = registry.constant(file, "COLOUR")
     return made_colour(method) if stated is None or entry.guide else stated
 

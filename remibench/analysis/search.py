@@ -112,7 +112,7 @@ def complete_values(
         parameters: The columns wanted.
 
     Returns:
-        One row per cell and a column per parameter, as ``values_from`` reads it.
+        One row per cell and a column per parameter, as ``per_cell_values`` reads it.
     """
     found, begun = (
         rows[rows["method"] == method].set_index([*CELL, "parameter"])["value"].astype(str)
@@ -173,6 +173,6 @@ def overlay(value_paths: dict[str, str | Path]) -> dict:
     """The config overlay that makes every method take its chosen values from these files."""
     return {
         "unlearning": {
-            method: {"values_from": str(path)} for method, path in sorted(value_paths.items())
+            method: {"per_cell_values": str(path)} for method, path in sorted(value_paths.items())
         }
     }

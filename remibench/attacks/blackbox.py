@@ -75,7 +75,7 @@ def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,
     *,
-    what: str,
+    label: str,
     seed: int,
     epochs: Positive = 100,
     learning_rate: PositiveFloat = 1e-4,
@@ -89,7 +89,7 @@ def fit_attack(
 
     Args:
         members, nonmembers: Features of the two training populations.
-        what: Name for the error message.
+        label: Name for the error message.
         seed: Seed of initialisation and shuffling.
         epochs: ART's nn_model_epochs.
         learning_rate: ART's nn_model_learning_rate.
@@ -103,7 +103,7 @@ def fit_attack(
         fitted = fit_art_attack(members, nonmembers, seed, epochs, learning_rate, batch_size)
     except RuntimeError as error:
         raise RemibenchError(
-            f"{what}: ART's training failed at learning rate {learning_rate} ({error}); "
+            f"{label}: ART's training failed at learning rate {learning_rate} ({error}); "
             "lower the learning rate"
         ) from error
     attack = BlackBoxAttack(members.label.shape[1])
@@ -147,6 +147,11 @@ def fit_art_attack(
             test_y=nonmembers.label.cpu().numpy(),
         )
     return attack
+
+
+def build_attack(classes: int, width: int) -> BlackBoxAttack:
+    """Build an attack that is not fitted, on that many classes; it sees no penultimate features."""
+    return BlackBoxAttack(classes)
 
 
 load_attack = BlackBoxAttack.load

@@ -158,7 +158,7 @@ def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,
     *,
-    what: str,
+    label: str,
     seed: int,
     outputs: Literal["log_posteriors", "logits"] = "log_posteriors",
     epochs: Positive = 50,
@@ -170,7 +170,7 @@ def fit_attack(
 
     Args:
         members, nonmembers: Features of the two training populations.
-        what, seed, progress: See :func:`remibench.training.fit`.
+        label, seed, progress: See :func:`remibench.training.fit`.
         outputs: log_posteriors, with sorted contributions of the hidden units: P(member) depends on
             predictions alone; logits, with hidden features as they are: the published attack.
         epochs: Passes over the attack's training features.
@@ -194,13 +194,18 @@ def fit_attack(
         torch.optim.Adam(attack.parameters(), lr=learning_rate, fused=True),
         batch_loss,
         len(membership),
-        what=what,
+        label=label,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
         progress=progress,
     )
     return attack.requires_grad_(requires_grad=False), history
+
+
+def build_attack(classes: int, width: int) -> WhiteBoxAttack:
+    """Build an attack that is not fitted, on that many classes and penultimate features."""
+    return WhiteBoxAttack(classes, width)
 
 
 load_attack = WhiteBoxAttack.load

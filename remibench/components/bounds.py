@@ -1,4 +1,4 @@
-"""Types of parameters, for the signatures of unlearning methods and attacks, and for the config."""
+"""Types of bounded numbers, for the parameters of methods and attacks, and for the config."""
 
 from typing import Annotated
 

@@ -1,8 +1,8 @@
-"""Plug-in folders: their modules become parts of the package in this process.
+"""Plug-in folders: their modules become components of the package in this process.
 
 A plug-in folder mirrors the package: its ``unlearning/x.py`` is imported as
 ``remibench.unlearning.x``. Every job runs this, so that an edit here makes every job run again;
-which parts there are is told by :mod:`remibench.components.registry`.
+which components there are is told by :mod:`remibench.components.registry`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Finder:
 
 
 def activate(folders: Sequence[str | Path]) -> None:
-    """Make the modules of these folders, and of no others, parts of the package in this process.
+    """Make the modules of these folders, and of no others, part of the package in this process.
 
     Raises:
         RemibenchError: A folder does not exist or holds no sub-folder of ``PACKAGES``; the name of
@@ -88,7 +88,7 @@ def plugin_files() -> dict[str, Path]:
 
 
 def broken(module: str, problem: str) -> RemibenchError:
-    """The error of a part that breaks its contract: its file, and what is wrong.
+    """The error of a component that breaks its contract: its file, and what is wrong.
 
     Args:
         module: Its full name.
@@ -98,10 +98,10 @@ def broken(module: str, problem: str) -> RemibenchError:
 
 
 def call(module: ModuleType, function: str, kind: type, *arguments: Any, **options: Any) -> Any:
-    """Call a function of a part, which returns something of that kind.
+    """Call a function of a component, which returns something of that kind.
 
     Raises:
-        RemibenchError: It returned something else; names the part's file.
+        RemibenchError: It returned something else; names the component's file.
     """
     value = getattr(module, function)(*arguments, **options)
     if not isinstance(value, kind):

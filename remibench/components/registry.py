@@ -1,7 +1,7 @@
-"""The parts that a config names, found by their files: the package's own, and those of plug-ins.
+"""The components that a config names, found by their files: the package's, and those of plug-ins.
 
-Which parts there are, and what they promise, is read from their source: nothing here imports one,
-since that takes seconds, and some jobs need no torch otherwise.
+Which components there are, and what they promise, is read from their source: nothing here imports
+one, since that takes seconds, and some jobs need no torch otherwise.
 """
 
 from __future__ import annotations
@@ -29,15 +29,20 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 
 
-class MethodEntry(NamedTuple):
-    """An entry of ``methods``: its module in ``remibench/unlearning``, and its guide's access."""
+class MethodSpec(NamedTuple):
+    """A method that a config names.
+
+    Attributes:
+        module: Its module in ``remibench/unlearning``.
+        guide: The attack that guides it, or None.
+    """
 
     module: str
     guide: str | None
 
 
-def modules(package: str) -> dict[str, Path]:
-    """The components of a kind by name, the package's own first, with their files.
+def components(package: str) -> dict[str, Path]:
+    """The components of a kind by name, those of the package first, with their files.
 
     A module of the package is a component if it defines what the kind's contract asks for; others
     beside it (``attacks/features.py``, ``data/splits.py``) are ordinary modules.
@@ -48,7 +53,7 @@ def modules(package: str) -> dict[str, Path]:
         for file in sorted(folder.glob("*.py"))
         if file.stem != "__init__" and _is_component(package, file)
     }
-    return own | plugin_modules(package)
+    return own | plugin_components(package)
 
 
 def _is_component(package: str, file: Path) -> bool:
@@ -57,7 +62,7 @@ def _is_component(package: str, file: Path) -> bool:
     return set(CONTRACTS[package]) <= _names_bound(file, file.stat().st_mtime_ns)
 
 
-def plugin_modules(package: str) -> dict[str, Path]:
+def plugin_components(package: str) -> dict[str, Path]:
     """The components of a kind that plug-ins add."""
     own = f"remibench.{PACKAGES[package]}."
     found = {
@@ -68,7 +73,7 @@ def plugin_modules(package: str) -> dict[str, Path]:
     return {name: file for name, file in found.items() if not name.startswith("_")}
 
 
-def methods() -> dict[str, MethodEntry]:
+def methods() -> dict[str, MethodSpec]:
     """The unlearning methods by the names that a config lists.
 
     A module is one method of its own name, or with a constant ``GUIDES`` one for each of those
@@ -77,19 +82,19 @@ def methods() -> dict[str, MethodEntry]:
     Raises:
         RemibenchError: Two modules have a method of the same name.
     """
-    entries: dict[str, MethodEntry] = {}
-    for module, file in modules("unlearning").items():
+    specs: dict[str, MethodSpec] = {}
+    for module, file in components("unlearning").items():
         guides = constant(file, "GUIDES", (None,))
         for guide in guides:
             name = module if guide is None else f"{module}_{guide}"
-            if name == ORIGINAL or name in entries:
-                other = entries.get(name)
-                owner = modules("unlearning")[other.module] if other else "the target itself"
+            if name == ORIGINAL or name in specs:
+                other = specs.get(name)
+                owner = components("unlearning")[other.module] if other else "the target itself"
                 raise RemibenchError(
                     f"{file}: the method {name!r} is taken by {owner}; rename the file"
                 )
-            entries[name] = MethodEntry(module, guide)
-    return entries
+            specs[name] = MethodSpec(module, guide)
+    return specs
 
 
 def method_of(name: str) -> str:
@@ -103,7 +108,7 @@ def controls() -> dict[str, Path]:
     Raises:
         RemibenchError: An unlearning method has the same name.
     """
-    found, taken = modules("controls"), {ORIGINAL, *methods()}
+    found, taken = components("controls"), {ORIGINAL, *methods()}
     for name, file in found.items():
         if name in taken:
             raise RemibenchError(
@@ -124,7 +129,7 @@ def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
         attack's module declares them: ``VARIES_WITH``, a tuple, or by the value of a parameter
         ``{"outputs": {"logits": ("shift",)}}``. Nothing where it declares nothing.
     """
-    declared = constant(modules("attacks")[access], "VARIES_WITH", ())
+    declared = constant(components("attacks")[access], "VARIES_WITH", ())
     if not isinstance(declared, dict):
         return tuple(declared)
     found = (by.get(parameters.get(name), ()) for name, by in declared.items())
@@ -180,7 +185,7 @@ def check_plugins() -> None:
         RemibenchError: The first one that breaks it: its file, and what is wrong.
     """
     for package in CONTRACTS:
-        for name, file in plugin_modules(package).items():
+        for name, file in plugin_components(package).items():
             _check(package, name, file)
     methods()
     controls()
@@ -198,7 +203,7 @@ def _check(package: str, name: str, file: Path) -> None:
     if package == "attacks" and known.get("ACCESS") != name:
         raise RemibenchError(f"{file}: `ACCESS` is the attack's name; write ACCESS = {name!r}")
     if "GUIDES" in bound and package == "unlearning":
-        guides, attacks = known.get("GUIDES"), list(modules("attacks"))
+        guides, attacks = known.get("GUIDES"), list(components("attacks"))
         if not isinstance(guides, tuple | list) or not guides or not set(guides) <= set(attacks):
             raise RemibenchError(
                 f"{file}: `GUIDES` lists attacks ({', '.join(attacks)}); got {guides!r}"
@@ -212,13 +217,25 @@ def _check(package: str, name: str, file: Path) -> None:
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
         ("COLOUR", _is_colour, 'a colour, like "#cc79a7"'),
-        ("MIN_IMAGE_SIZE", lambda value: type(value) is int and value > 0, "a number of pixels"),
+        ("MIN_IMAGE_SIZE", _is_count, "a number of pixels"),
+        ("RESOURCES", _is_resources, '{rule: (MB of memory, minutes)}, {"unlearn": (2000, 40)}'),
     ):
         if constant_name in bound and not valid(known.get(constant_name)):
             raise RemibenchError(
                 f"{file}: `{constant_name}` is {form}, written out; "
                 f"got {known.get(constant_name)!r}"
             )
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_resources(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(need, tuple) and len(need) == 2 and all(map(_is_count, need))
+        for need in value.values()
+    )
 
 
 def _is_colour(value: object) -> bool:
@@ -257,6 +274,6 @@ def _names(target: ast.expr) -> Iterable[ast.Name]:
 
 
 def title_and_caption(file: Path) -> tuple[str, str]:
-    """Of a figure or table of a plug-in: the first sentence of its docstring, and the whole."""
+    """The first line of a plug-in's figure or table, and its whole docstring."""
     text = ast.get_docstring(parse(file)) or file.stem.replace("_", " ")
     return text.partition("\n")[0].rstrip("."), text

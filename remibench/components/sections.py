@@ -18,9 +18,9 @@ from remibench.components import bounds
 from remibench.components.registry import constants, parse
 from remibench.errors import RemibenchError
 
-GIVEN = {  # function → its positional arguments, and the keywords that are no parameters
+CALLED_WITH = {  # function → its positional arguments, and the keywords that are no parameters
     "unlearn": (("task",), ()),
-    "fit_attack": (("members", "nonmembers"), ("what", "seed", "progress")),
+    "fit_attack": (("members", "nonmembers"), ("label", "seed", "progress")),
 }
 NAMES = {
     **{each.__name__: each for each in (bool, int, float, str, list)},
@@ -31,13 +31,13 @@ NAMES = {
 
 
 def read_section(file: Path, function: str, base: type[BaseModel], name: str) -> type[BaseModel]:
-    """The config section of a function's keyword parameters: types, defaults and descriptions.
+    """Make the config section of a function's keyword parameters: types, defaults, descriptions.
 
     Args:
         file: The module.
-        function: One of ``GIVEN``.
-        base: What the section derives from.
-        name: Of the section's class.
+        function: One of ``CALLED_WITH``.
+        base: The class that the section derives from.
+        name: The name of the section's class.
 
     Raises:
         RemibenchError: The module has no such function, or a parameter without type or default, or
@@ -48,7 +48,7 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
     if function not in definitions:
         raise RemibenchError(f"{file}: defines no function `{function}`")
     node = definitions[function]
-    positional, given = GIVEN[function]
+    positional, passed = CALLED_WITH[function]
     arguments = node.args
     first = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
     if len(first) != len(positional) or arguments.vararg or arguments.kwarg:
@@ -57,17 +57,17 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
             f"parameters after the star; got ({ast.unparse(arguments)})"
         )
     keywords = [argument.arg for argument in arguments.kwonlyargs]
-    for keyword in given:
+    for keyword in passed:
         if keyword not in keywords:
             raise RemibenchError(
                 f"{file}, line {node.lineno}: `{function}` takes no `{keyword}`; it is called with "
-                f"({', '.join(positional)}, *, {', '.join(given)}, …)"
+                f"({', '.join(positional)}, *, {', '.join(passed)}, …)"
             )
     described = describe(ast.get_docstring(node) or "")
     names = constants(tree) | NAMES
     fields: dict[str, Any] = {}
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if argument.arg in given:
+        if argument.arg in passed:
             continue
         if argument.arg.startswith("_"):
             raise RemibenchError(f"{file}: the parameter `{argument.arg}` begins with _; rename it")
@@ -117,7 +117,7 @@ def _evaluate(node: ast.expr, names: dict[str, Any]) -> Any:
 
 
 def describe(docstring: str) -> dict[str, str]:
-    """What the section ``Args:`` of a docstring says of each argument, on one line."""
+    """The description of each argument in a docstring's section ``Args:``, on one line."""
     found: dict[str, str] = {}
     current: list[str] = []
     for line in docstring.partition("Args:\n")[2].splitlines():

@@ -8,8 +8,6 @@ from __future__ import annotations
 import csv
 import difflib
 import itertools
-import json
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -31,17 +29,23 @@ from remibench.components.plugins import activate, plugin_files
 from remibench.components.registry import (
     ORIGINAL,
     check_plugins,
+    components,
     constant,
     controls,
     method_of,
     methods,
-    modules,
 )
 from remibench.components.sections import read_section
 from remibench.config.variants import combinations, named_variants, variant_rows
 from remibench.errors import RemibenchError
 
-REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures
+REQUIRED_ATTACKS = ("whitebox", "blackbox")  # of the paper's tables and figures
+RENAMED = {  # key of an earlier version → its name now, and what to write there
+    "accesses": ("attacks", "rename it"),
+    "tune": ("variants", "rename it"),
+    "halves": ("swap_target_and_shadow", "write true for tuning, false for reported"),
+    "values_from": ("per_cell_values", "rename it"),
+}
 SEEDS_ACROSS = 4  # the fewest that can be compared
 
 
@@ -75,10 +79,10 @@ class Data(Closed):
         None, description="Use only the first so many images of a dataset (quick looks, tests)."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split, shared by all model seeds.")
-    halves: Literal["reported", "tuning"] = Field(
-        "reported",
-        description="Which half of the images is the target's, and which the shadow's; tuning "
-        "exchanges them, so that no number is measured on an image of a reported one.",
+    swap_target_and_shadow: bool = Field(
+        False,
+        description="Give the target's images to the shadow and the other way round. A search "
+        "does, so that it measures nothing on an image of a reported number.",
     )
     out_of_sample_fraction: Share = Field(
         0.5,
@@ -100,8 +104,8 @@ class Training(Closed):
     )
 
 
-class Attacks(Closed):
-    """The membership models."""
+class Adversaries(Closed):
+    """Who fits the attacks, and how: the defender (mf) and the attacker (mia)."""
 
 
 class Forgetting(Closed):
@@ -118,7 +122,7 @@ class Forgetting(Closed):
 class Tunable(Closed):
     """Parameters of an unlearning method, which may differ by cell."""
 
-    values_from: str | None = Field(
+    per_cell_values: str | None = Field(
         None,
         description="CSV with the columns dataset, architecture, forget_ratio and some keys of "
         "this section: values for single cells, instead of the section's (paper/table2_…, or what "
@@ -135,11 +139,11 @@ class Unlearning(Closed):
         """The parameters of a method in one cell of the grid.
 
         Raises:
-            ValueError: Its ``values_from`` cannot be read, or has no row for the cell.
+            ValueError: Its ``per_cell_values`` cannot be read, or has no row for the cell.
         """
         section = getattr(self, method)
-        parameters = section.model_dump(exclude={"values_from"})
-        path = getattr(section, "values_from", None)
+        parameters = section.model_dump(exclude={"per_cell_values"})
+        path = getattr(section, "per_cell_values", None)
         if path is None:
             return parameters
         cell = (dataset, architecture, forget_ratio)
@@ -147,16 +151,16 @@ class Unlearning(Closed):
         if cell not in values:
             raise ValueError(
                 f"{path} has no row for {', '.join(map(str, cell))}; "
-                "add one (`snakemake tune` finds values), or set `values_from: null`"
+                "add one (`snakemake tune` finds values), or set `per_cell_values: null`"
             )
         return parameters | values[cell]
 
 
 @cache
 def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float], dict[str, Any]]:
-    """Read a ``values_from`` file: (dataset, architecture, forget ratio) → checked values."""
+    """Read a ``per_cell_values`` file: (dataset, architecture, forget ratio) → checked values."""
     keys = ("dataset", "architecture", "forget_ratio")
-    known = [name for name in section.model_fields if name != "values_from"]
+    known = [name for name in section.model_fields if name != "per_cell_values"]
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -228,8 +232,8 @@ class Config(Closed):
         description="Modules of remibench/controls: changes to the target model that forget "
         "nothing, evaluated like methods.",
     )
-    accesses: list[str] = Field(
-        list(REQUIRED_ACCESSES),
+    attacks: list[str] = Field(
+        list(REQUIRED_ATTACKS),
         min_length=1,
         description="Modules of remibench/attacks: each is fitted as MF and as MIA, and judges "
         "every model. whitebox and blackbox, the paper's, are required.",
@@ -261,7 +265,7 @@ class Config(Closed):
     )
     data: Data = Data()
     training: Training = Training()
-    attacks: Attacks = Attacks()
+    adversaries: Adversaries = Adversaries()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
     variants: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
@@ -272,17 +276,17 @@ class Config(Closed):
         "config/study_remi.yaml).",
     )
 
-    @field_validator("datasets", "architectures", "accesses", "metrics", "across_seeds")
+    @field_validator("datasets", "architectures", "attacks", "metrics", "across_seeds")
     @classmethod
     def _modules(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        package = {"datasets": "data", "architectures": "models", "accesses": "attacks"}
-        known = modules(package.get(info.field_name, info.field_name))
+        package = {"datasets": "data", "architectures": "models"}
+        known = components(package.get(info.field_name, info.field_name))
         return [_known(name, known) for name in names]
 
-    @field_validator("accesses")
+    @field_validator("attacks")
     @classmethod
-    def _accesses(cls, names: list[str]) -> list[str]:
-        for name in REQUIRED_ACCESSES:
+    def _required_attacks(cls, names: list[str]) -> list[str]:
+        for name in REQUIRED_ATTACKS:
             if name not in names:
                 raise ValueError(f"{name!r} is missing; the paper's tables and figures show it")
         return names
@@ -309,7 +313,7 @@ class Config(Closed):
 
     @field_validator(
         *("datasets", "architectures", "seeds", "forget_ratios"),
-        *("methods", "controls", "accesses", "metrics", "across_seeds"),
+        *("methods", "controls", "attacks", "metrics", "across_seeds"),
     )
     @classmethod
     def _unique(cls, values: list) -> list:
@@ -347,11 +351,11 @@ class Config(Closed):
         return checked
 
     @model_validator(mode="after")
-    def _tuning_halves(self) -> Config:
-        if bool(self.variants) != (self.data.halves == "tuning"):
+    def _searches_swap(self) -> Config:
+        if bool(self.variants) != self.data.swap_target_and_shadow:
             raise ValueError(
-                "`variants` and `data.halves: tuning` belong together: what is searched is never "
-                "reported (see config/tune.yaml)"
+                "`variants` and `data.swap_target_and_shadow: true` belong together: what is "
+                "searched is never reported (see config/tune.yaml)"
             )
         if self.variants and not {"accuracy", "membership"} <= set(self.metrics):
             raise ValueError("`metrics`: `variants` are judged by accuracy and membership")
@@ -380,7 +384,7 @@ class Config(Closed):
     @model_validator(mode="after")
     def _sizes(self) -> Config:
         for architecture in self.architectures:
-            smallest = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+            smallest = constant(components("models")[architecture], "MIN_IMAGE_SIZE", 1)
             if self.data.image_size < smallest:
                 raise ValueError(
                     f"`data.image_size`: {self.data.image_size} is too small for architecture "
@@ -402,21 +406,25 @@ class Config(Closed):
         """The parameters of a method, or of a variant of one, in one cell of the grid.
 
         Raises:
-            ValueError: The method's ``values_from`` cannot be read, or has no row for the cell.
+            ValueError: The method's ``per_cell_values`` cannot be read, or has no row for the cell.
         """
         name = method_of(method)
         parameters = self.unlearning.parameters(name, dataset, architecture, forget_ratio)
         return parameters if name == method else parameters | self.variants_of(name)[method]
 
     def searched(self) -> dict[str, list[str]]:
-        """What a search decides by cell: every method's parameters, and those of `values_from`.
+        """What a search decides by cell: every method's parameters, and those of `per_cell_values`.
 
         The others stay where they are, in the config.
         """
         searched = {}
         for method, search in self.variants.items():
             section = getattr(self.unlearning, method)
-            cells = _read_cells(section.values_from, type(section)) if section.values_from else {}
+            cells = (
+                _read_cells(section.per_cell_values, type(section))
+                if section.per_cell_values
+                else {}
+            )
             names = itertools.chain(*combinations(search), *cells.values())
             searched[method] = list(dict.fromkeys(names))
         return searched
@@ -439,7 +447,7 @@ class Config(Closed):
             try:
                 parameters = self.unlearning.parameters(method, *cell)
             except ValueError as error:
-                raise ValueError(f"`unlearning.{method}.values_from`: {error}") from error
+                raise ValueError(f"`unlearning.{method}.per_cell_values`: {error}") from error
             record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
             for name, value in parameters.items():
                 yield {**record, "method": method, "parameter": name, "value": value}
@@ -447,7 +455,7 @@ class Config(Closed):
 
 def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:
     """A variant's value of one parameter, as the section takes it."""
-    _known(name, [key for key in section.model_fields if key != "values_from"])
+    _known(name, [key for key in section.model_fields if key != "per_cell_values"])
     try:
         return getattr(section.model_validate({name: value}), name)
     except ValidationError as error:
@@ -469,7 +477,9 @@ def config_model() -> type[Config]:
 @cache
 def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
     check_plugins()
-    parameters = {name: _method_section(name, file) for name, file in modules("unlearning").items()}
+    parameters = {
+        name: _method_section(name, file) for name, file in components("unlearning").items()
+    }
     sections = {name: parameters[entry.module] for name, entry in methods().items()}
     unlearning = create_model(
         "Unlearning",
@@ -479,29 +489,29 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
     )
     fits = {
         name: read_section(file, "fit_attack", Closed, _camel(name))
-        for name, file in modules("attacks").items()
+        for name, file in components("attacks").items()
     }
-    accesses = create_model(
-        "Accesses",
+    membership_models = create_model(
+        "MembershipModels",
         __base__=Closed,
-        __doc__="One membership model for each access.",
+        __doc__="One membership model for each attack.",
         **{name: (section, section()) for name, section in fits.items()},
     )
-    attacks = create_model(
-        "Attacks",
-        __base__=Attacks,
-        __doc__=Attacks.__doc__,
+    adversaries = create_model(
+        "Adversaries",
+        __base__=Adversaries,
+        __doc__=Adversaries.__doc__,
         mf=(
-            accesses,
+            membership_models,
             Field(
-                accesses(),
+                membership_models(),
                 description="Membership fingerprinting: the defender's, guides ReMI.",
             ),
         ),
         mia=(
-            accesses,
+            membership_models,
             Field(
-                accesses(),
+                membership_models(),
                 description="Membership inference: the attacker's, trained on the shadow model.",
             ),
         ),
@@ -510,7 +520,7 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
         "Config",
         __base__=Config,
         __doc__=Config.__doc__,
-        attacks=(attacks, attacks()),
+        adversaries=(adversaries, adversaries()),
         unlearning=(unlearning, unlearning()),
     )
 
@@ -556,10 +566,15 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         section = _section(path[:-1], model)
+        new, fix = RENAMED.get(path[-1], ("", ""))
+        if new in section.model_fields:
+            return f"`{key}` is now `{'.'.join([*path[:-1], new])}`; {fix}"
         where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
         return (
             f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
         )
+    if key == "attacks" and isinstance(problem["input"], Mapping):
+        return "the section `attacks` is now `adversaries`; rename it (`attacks` lists the attacks)"
     if problem["type"] == "missing":
         return f"key `{key}` is missing; add it (see config.yaml)"
     message = problem["msg"].removeprefix("Value error, ")
@@ -582,11 +597,3 @@ def json_schema() -> dict[str, Any]:
     schema = config_model().model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
-
-
-if __name__ == "__main__":  # with the folders of plug-ins, if their keys are wanted, too
-    try:
-        activate(sys.argv[1:])
-        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-    except RemibenchError as error:
-        sys.exit(str(error))

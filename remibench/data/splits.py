@@ -15,13 +15,14 @@ DEFENDER = ("target_train", "out_of_sample")  # all that an unlearning method ma
 EVALUATED_ON = ("target_train", "test")
 CALIBRATED_ON = "shadow_test"  # non-members of target and shadow model, held by the attacker
 
-QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")
-# Quarters in the order of the permutation.
-HALVES = {"reported": QUARTERS, "tuning": QUARTERS[2:] + QUARTERS[:2]}
+QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")  # of the permutation
 
 
 def split_dataset(
-    images: int, split_seed: int, out_of_sample_fraction: float, halves: str = "reported"
+    images: int,
+    split_seed: int,
+    out_of_sample_fraction: float,
+    swap_target_and_shadow: bool = False,
 ) -> dict[str, np.ndarray]:
     """Permute the pooled images, cut four equal quarters, and give each role its indices.
 
@@ -36,8 +37,8 @@ def split_dataset(
         images: Number N of pooled images; every quarter has floor(N/4).
         split_seed: Shared by all model seeds, so that every model sees the same quarters.
         out_of_sample_fraction: Share of ``target_test`` that becomes ``out_of_sample``.
-        halves: ``reported``, or ``tuning``: the target's quarters are the shadow's of the reported
-            numbers and the other way round.
+        swap_target_and_shadow: Give the target's quarters to the shadow and the other way round,
+            as a search does, so that it measures nothing on an image of a reported number.
 
     Returns:
         Role name → sorted int64 indices into the pooled images.
@@ -53,7 +54,8 @@ def split_dataset(
             f"{out_of_sample_fraction} leaves an empty role; use more images or another fraction"
         )
     order = np.random.default_rng(derive_seed("split", split_seed)).permutation(images)
-    roles = {name: order[k * quarter : (k + 1) * quarter] for k, name in enumerate(HALVES[halves])}
+    names = QUARTERS[2:] + QUARTERS[:2] if swap_target_and_shadow else QUARTERS
+    roles = {name: order[k * quarter : (k + 1) * quarter] for k, name in enumerate(names)}
     roles["out_of_sample"], roles["test"] = np.split(roles["target_test"], [pool])
     roles["mf_members"], roles["mf_holdout"] = np.split(roles["target_train"], [pool])
     return {name: np.sort(indices).astype(np.int64) for name, indices in roles.items()}

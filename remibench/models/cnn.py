@@ -3,6 +3,15 @@
 from torch import nn
 
 MIN_IMAGE_SIZE = 22  # what three unpadded blocks leave at least one pixel of
+RESOURCES = {  # see remibench.jobs.resources
+    "train_model": (2_000, 40),
+    "fit_attack": (2_500, 30),
+    "score_members": (2_000, 15),
+    "measure_losses": (2_000, 15),
+    "make_control": (2_000, 15),
+    "unlearn": (2_500, 40),
+    "evaluate": (2_500, 15),
+}
 
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:

@@ -4,6 +4,16 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
+RESOURCES = {  # see remibench.jobs.resources
+    "train_model": (2_500, 240),
+    "fit_attack": (2_500, 30),
+    "score_members": (2_000, 15),
+    "measure_losses": (2_000, 15),
+    "make_control": (2_000, 15),
+    "unlearn": (3_000, 240),
+    "evaluate": (2_500, 30),
+}
+
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
     """Torchvision's ``resnet18`` up to its global average pooling, for any number of channels.

@@ -6,6 +6,15 @@ from torch.nn import functional
 from torchvision.models import vgg19
 
 MIN_IMAGE_SIZE = 32  # for five poolings
+RESOURCES = {  # see remibench.jobs.resources
+    "train_model": (7_000, 1_200),
+    "fit_attack": (4_500, 120),
+    "score_members": (3_500, 30),
+    "measure_losses": (3_500, 30),
+    "make_control": (3_500, 30),
+    "unlearn": (8_000, 1_200),
+    "evaluate": (4_500, 120),
+}
 
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:

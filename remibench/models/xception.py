@@ -6,6 +6,15 @@ import torch
 from torch import nn
 
 MIN_IMAGE_SIZE = 7  # for the two unpadded convolutions
+RESOURCES = {  # see remibench.jobs.resources
+    "train_model": (3_000, 600),
+    "fit_attack": (3_000, 60),
+    "score_members": (2_500, 15),
+    "measure_losses": (2_500, 15),
+    "make_control": (2_500, 15),
+    "unlearn": (5_000, 600),
+    "evaluate": (3_500, 60),
+}
 
 
 def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:

@@ -1,6 +1,6 @@
 """What ReMI's stopping rule changes: two trees, with and without it, paired over seeds.
 
-``python -m remibench.reporting.stopping WITH WITHOUT OUTPUT``, on results trees or published ones
+``remibench stopping WITH WITHOUT OUTPUT``, on results trees or published ones
 that share targets and retraining (``config/all_methods.yaml``, ``config/remi_never_stops.yaml``).
 
 A run with the rule ends at the first epoch after which MF calls no larger a share of D_f members
@@ -9,9 +9,6 @@ than of out-of-sample images. Without it the same run goes on to ``max_epochs``:
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -208,25 +205,19 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, ratios: list[float], scale: float
     axis.axhline(0, color="0.2", linewidth=0.8, zorder=1)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write table and figure of two trees."""
-    parser = argparse.ArgumentParser(prog="python -m remibench.reporting.stopping")
-    for name in ("ruled", "unruled", "output"):
-        parser.add_argument(name, type=Path)
-    options = parser.parse_args(arguments)
-    try:
-        trees = [Results.of_tree(folder) for folder in (options.ruled, options.unruled)]
-        table = build(*trees)
-        use_theme()
-        paths = {suffix: options.output / f"{NAME}.{suffix}" for suffix in ("csv", "tex", "html")}
-        write_table(table, layout(table), TITLE, explain(table, trees[0].remarks), **paths)
-        write_figure(
-            draw(table), svg=options.output / f"{NAME}.svg", png=options.output / f"{NAME}.png"
-        )
-    except RemibenchError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+def write(ruled: Path, unruled: Path, output: Path) -> None:
+    """Write table and figure of two trees.
 
+    Args:
+        ruled, unruled: The trees with and without the rule.
+        output: The folder of the files, ``stopping.csv`` and so on.
 
-if __name__ == "__main__":
-    main()
+    Raises:
+        RemibenchError: A tree cannot be read, or the two share no cell.
+    """
+    trees = [Results.of_tree(folder) for folder in (ruled, unruled)]
+    table = build(*trees)
+    use_theme()
+    paths = {suffix: output / f"{NAME}.{suffix}" for suffix in ("csv", "tex", "html")}
+    write_table(table, layout(table), TITLE, explain(table, trees[0].remarks), **paths)
+    write_figure(draw(table), svg=output / f"{NAME}.svg", png=output / f"{NAME}.png")

@@ -114,7 +114,7 @@ def page(folder: Path, by_hand: str = UNWRITTEN) -> str:
         f"# Results: {folder.name}",
         f"{BEGIN}\n\n{by_hand}\n\n{END}",
         "Everything below is made from the files beside this page, by "
-        f"`python -m remibench.sharing page docs/results/{folder.name}`.",
+        f"`remibench page docs/results/{folder.name}`.",
         "## What was run",
         _facts(folder, results, config),
         "## In short",

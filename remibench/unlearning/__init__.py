@@ -2,7 +2,8 @@
 
 A method gets an :class:`UnlearningTask`, changes ``task.model`` in place, and returns one record
 per epoch with at least ``epoch`` and ``seconds``. Its parameters are its section of the config.
-``original`` is not a method but the target model itself.
+``original`` is not a method but the target model itself. For ``remibench plan`` a module also
+declares what a run computes on: ``passes(images, parameters, training) -> Passes``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -31,6 +32,29 @@ from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features
 
 logger = logging.getLogger("remibench")
+
+
+class Images(NamedTuple):
+    """Numbers of images of an unlearning task; expected ones, which need not be whole."""
+
+    forget: float
+    retain: float
+    out_of_sample: float
+
+
+class Passes(NamedTuple):
+    """What a run computes on: numbers of images, one counted once for each pass over it.
+
+    Attributes:
+        inference: Images of forward passes alone.
+        training: Images of forward passes that a backward pass follows.
+        precision: ``fp32`` where a method computes in single precision whatever the config's
+            training does; else "".
+    """
+
+    inference: float = 0
+    training: float = 0
+    precision: str = ""
 
 
 @dataclass(frozen=True)

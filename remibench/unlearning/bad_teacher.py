@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch.nn import functional
@@ -10,7 +11,7 @@ from torch.nn import functional
 from remibench.models import build_model
 from remibench.seeding import derive_seed
 from remibench.training import History, fit, predict
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import Images, Passes, UnlearningTask
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -60,9 +61,15 @@ def unlearn(
         torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
         batch_loss,
         len(taught),
-        what="bad_teacher",
+        label="bad_teacher",
         epochs=epochs,
         batch_size=batch_size,
         seed=task.seed,
         progress=task.progress,
     )
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the epochs over the images taught, and the teachers' outputs for them."""
+    taught = images.forget + parameters["retain_share"] * images.retain
+    return Passes(inference=taught, training=parameters["epochs"] * taught)

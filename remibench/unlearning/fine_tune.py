@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from remibench.training import History, fit_classifier
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import Images, Passes, UnlearningTask
 
 if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
@@ -25,8 +26,13 @@ def unlearn(
         task.model,
         task.images[task.retain],
         task.labels[task.retain],
-        what="fine_tune",
+        label="fine_tune",
         seed=task.seed,
         progress=task.progress,
         **{**task.training, "learning_rate": learning_rate, "epochs": epochs},
     )
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the epochs over the retain set."""
+    return Passes(training=parameters["epochs"] * images.retain)

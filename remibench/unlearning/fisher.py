@@ -8,13 +8,14 @@ diagonal is a sum of squared per-sample gradients, not a squared batch mean.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from remibench.per_sample import second_moments
 from remibench.training import History
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import Images, Passes, UnlearningTask
 
 if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
@@ -48,3 +49,8 @@ def unlearn(
             noise = torch.randn(weight.shape, generator=generator).to(weight.device)
             weight += std * noise
     return [{"epoch": 1, "seconds": time.perf_counter() - started}]
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count one pass over the retain set, with gradients of single images."""
+    return Passes(training=images.retain, precision="fp32")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 
 from remibench.training import History, fit
-from remibench.unlearning import UnlearningTask, draw, sgd
+from remibench.unlearning import Images, Passes, UnlearningTask, draw, sgd
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -45,9 +46,14 @@ def unlearn(
         sgd(task, learning_rate),
         batch_loss,
         len(task.retain),
-        what="neggrad_plus",
+        label="neggrad_plus",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,
         progress=task.progress,
     )
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the epochs over the retain set, with as many forget images."""
+    return Passes(training=parameters["epochs"] * 2 * images.retain)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from remibench.training import History, fit
-from remibench.unlearning import UnlearningTask, wrong_labels
+from remibench.unlearning import Images, Passes, UnlearningTask, wrong_labels
 
 if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
@@ -32,9 +33,14 @@ def unlearn(
         torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
         lambda batch: task.loss(training[batch], labels),
         len(training),
-        what="random_labels",
+        label="random_labels",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,
         progress=task.progress,
     )
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the epochs over forget and retain set."""
+    return Passes(training=parameters["epochs"] * (images.forget + images.retain))

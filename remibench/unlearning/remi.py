@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 
@@ -20,7 +20,7 @@ from remibench.attacks.features import MembershipFeatures, model_features
 from remibench.errors import DivergedError, RemibenchError
 from remibench.jobs.torch_setup import Stopwatch
 from remibench.training import History, epoch_randomness
-from remibench.unlearning import UnlearningTask, draw, shuffled
+from remibench.unlearning import Images, Passes, UnlearningTask, draw, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -253,3 +253,20 @@ def unlearn(
         if task.progress:
             task.progress.save(task.model, optimizer, history)
     return history
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the images of ``max_epochs`` epochs; a run that the rule stops has fewer."""
+    steps, guided = math.ceil(images.forget / parameters["batch_size"]), images.forget
+    if parameters["epoch_over"] == "retain":
+        steps = math.ceil(images.retain / parameters["classification_batch_size"])
+        guided = steps * parameters["batch_size"]
+    classified = steps * parameters["classification_batch_size"]
+    watched = images.forget + images.out_of_sample  # by the rule, and once at the start
+    inference, training_images = watched, guided + classified
+    if parameters["out_of_sample_gradient"]:
+        training_images += guided
+    else:
+        inference += guided
+    epochs = parameters["max_epochs"]
+    return Passes(watched + epochs * inference, epochs * training_images)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from remibench.models import build_model
 from remibench.training import History, fit_classifier
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import Images, Passes, UnlearningTask
 
 
 def unlearn(task: UnlearningTask) -> History:
@@ -15,8 +18,13 @@ def unlearn(task: UnlearningTask) -> History:
         task.model,
         task.images[task.retain],
         task.labels[task.retain],
-        what="retrain",
+        label="retrain",
         seed=task.training_seed,
         progress=task.progress,
         **task.training,
     )
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the target's epochs over the retain set."""
+    return Passes(training=training["epochs"] * images.retain)

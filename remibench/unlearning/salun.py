@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 
 from remibench.training import History, fit
-from remibench.unlearning import UnlearningTask, sgd, wrong_labels
+from remibench.unlearning import Images, Passes, UnlearningTask, sgd, wrong_labels
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -50,7 +51,7 @@ def unlearn(
         optimizer,
         lambda batch: task.loss(training[batch], labels),
         len(training),
-        what="salun",
+        label="salun",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,
@@ -78,3 +79,9 @@ def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
     count = max(1, -int(-share * len(sizes) // 1))
     threshold = sizes.kthvalue(len(sizes) - count + 1).values
     return [total.abs() >= threshold for total in totals]
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the epochs over forget and retain set, and the mask's pass over the forget set."""
+    epochs = parameters["epochs"]
+    return Passes(training=images.forget + epochs * (images.forget + images.retain))

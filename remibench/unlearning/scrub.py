@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch.nn import functional
 
 from remibench.errors import DivergedError
 from remibench.training import History, epoch_randomness, predict
-from remibench.unlearning import UnlearningTask, sgd, shuffled
+from remibench.unlearning import Images, Passes, UnlearningTask, sgd, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -107,3 +108,10 @@ def unlearn(
             task.progress.save(task.model, optimizer, history)
     task.model.eval()
     return history
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count the passes over either set, and the teacher's outputs for both."""
+    away = min(parameters["epochs"], parameters["max_steps"]) * images.forget
+    back = parameters["epochs"] * images.retain
+    return Passes(inference=images.forget + images.retain, training=away + back)

@@ -7,13 +7,14 @@ squares means over batches.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from remibench.per_sample import second_moments
 from remibench.training import History
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import Images, Passes, UnlearningTask
 
 if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
@@ -45,3 +46,8 @@ def unlearn(
             factor = (dampening * training / forget).clamp(max=1)
             weight.copy_(torch.where(forget > alpha * training, weight * factor, weight))
     return [{"epoch": 1, "seconds": time.perf_counter() - started}]
+
+
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count one pass over the training set, with gradients of single images."""
+    return Passes(training=images.forget + images.retain, precision="fp32")

@@ -127,10 +127,10 @@ def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
     chosen = choose(evaluation)
     begun = tmp_path / "begun.csv"
     begun.write_text("dataset,architecture,forget_ratio,max_std\nfmnist,cnn,0.1,7\n")
-    untuned = {f"remi_{access}": {"values_from": None} for access in ("whitebox", "blackbox")}
+    untuned = {f"remi_{access}": {"per_cell_values": None} for access in ("whitebox", "blackbox")}
     grid = {"datasets": ["fmnist"], "forget_ratios": [0.1], "unlearning": untuned}
     candidates = {"fisher": {"alpha": [1e-6]}, "remi_whitebox": {"learning_rate": [0.01]}}
-    started = {"unlearning": {"fisher": {"values_from": str(begun)}}}
+    started = {"unlearning": {"fisher": {"per_cell_values": str(begun)}}}
     searched = load_config(merge(merge(merge(default(), grid), search(**candidates)), started))
     base = pd.DataFrame(searched.hyperparameters())
     paths = {method: tmp_path / f"{method}.csv" for method in searched.variants}
@@ -146,7 +146,7 @@ def test_the_overlay_makes_the_config_use_what_was_found(evaluation, tmp_path):
 
 
 def search(**grids):
-    return {"data": {"halves": "tuning"}, "variants": grids}
+    return {"data": {"swap_target_and_shadow": True}, "variants": grids}
 
 
 def test_candidates_are_all_combinations_and_carry_their_values():
@@ -177,7 +177,7 @@ def test_candidates_are_all_combinations_and_carry_their_values():
             "`variants`: fisher.alpha: input should be greater than 0",
         ),
         (search(retrain={}), "unknown name 'retrain'; choices: bad_teacher"),
-        (search(fisher={"values_from": ["x"]}), "unknown name 'values_from'"),
+        (search(fisher={"per_cell_values": ["x"]}), "unknown name 'per_cell_values'"),
         (
             search(fisher={}),
             "as many variants as the others; got {'fisher': 0}",
@@ -191,9 +191,9 @@ def test_candidates_are_all_combinations_and_carry_their_values():
         (search(fisher={"alpha": [1]}) | {"methods": ["original"]}, "list retrain"),
         (
             {"variants": {"fisher": {"alpha": [1]}}},
-            "`data.halves: tuning` belong together",
+            "`data.swap_target_and_shadow: true` belong together",
         ),
-        ({"data": {"halves": "tuning"}}, "what is searched is never reported"),
+        ({"data": {"swap_target_and_shadow": True}}, "what is searched is never reported"),
     ],
 )
 def test_a_bad_search_is_one_line(change, message):
@@ -208,7 +208,7 @@ def test_candidates_start_from_the_cells_values(tmp_path):
     path.write_text(
         "dataset,architecture,forget_ratio,max_std,alpha\nfmnist_embedded,cnn,0.1,0.5,2\n"
     )
-    section = {"unlearning": {"fisher": {"values_from": str(path)}}, "forget_ratios": [0.1]}
+    section = {"unlearning": {"fisher": {"per_cell_values": str(path)}}, "forget_ratios": [0.1]}
     cfg = load_config(merge(merge(default(), search(fisher={"alpha": [1]})), section))
     (name,) = cfg.variants_of("fisher")
     used = cfg.parameters(name, "fmnist_embedded", "cnn", 0.1)
@@ -225,7 +225,7 @@ def test_the_committed_search_gives_every_method_the_same_budget():
 
 
 def test_nothing_is_measured_on_the_images_of_a_reported_number():
-    reported, tuning = (split_dataset(1003, 0, 0.5, halves) for halves in ("reported", "tuning"))
+    reported, tuning = (split_dataset(1003, 0, 0.5, swap) for swap in (False, True))
     measured = [set(roles["target_train"]) | set(roles["test"]) for roles in (reported, tuning)]
     assert not measured[0] & measured[1]
     assert {len(tuning[quarter]) for quarter in QUARTERS} == {1003 // 4}

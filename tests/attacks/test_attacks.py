@@ -73,7 +73,7 @@ def test_factor_dropout_keeps_gradient_entries_at_the_published_rate():
 
 def fit_whitebox(members, nonmembers, **changes):
     settings = {"seed": 1, "epochs": 5, "learning_rate": 1e-3, "batch_size": 32, **changes}
-    return whitebox.fit_attack(members, nonmembers, what="mf whitebox", **settings)
+    return whitebox.fit_attack(members, nonmembers, label="mf whitebox", **settings)
 
 
 def test_white_box_attack_learns_to_tell_populations_apart():
@@ -97,7 +97,7 @@ def test_white_box_attack_sees_outputs_in_sorted_order():
 def art_pair():
     members, nonmembers = random_features(120, seed=1, shift=0.5), random_features(120, seed=2)
     settings = {"seed": 3, "epochs": 3, "learning_rate": 1e-3, "batch_size": 50}
-    ours, _ = blackbox.fit_attack(members, nonmembers, what="mia blackbox", **settings)
+    ours, _ = blackbox.fit_attack(members, nonmembers, label="mia blackbox", **settings)
     return ours, blackbox.fit_art_attack(members, nonmembers, **settings)
 
 
@@ -145,7 +145,7 @@ def test_attack_fits_are_deterministic():
         for noise in (1, 2):
             torch.manual_seed(noise)
             attack, _ = fit(
-                *populations, what="x", seed=4, epochs=2, learning_rate=1e-3, batch_size=16
+                *populations, label="x", seed=4, epochs=2, learning_rate=1e-3, batch_size=16
             )
             states.append(copy.deepcopy(attack.state_dict()))
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -159,7 +159,7 @@ def test_an_attack_that_diverges_is_refused():
         RemibenchError, match="mia blackbox: ART's training failed at learning rate"
     ):
         blackbox.fit_attack(
-            *populations, what="mia blackbox", seed=1, epochs=2, learning_rate=1e30, batch_size=8
+            *populations, label="mia blackbox", seed=1, epochs=2, learning_rate=1e30, batch_size=8
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from remibench.attacks import membership
 from remibench.attacks.features import model_features
 from remibench.components.plugins import plugin_files
-from remibench.components.registry import constant, modules, plugin_modules, varies_with
+from remibench.components.registry import components, constant, plugin_components, varies_with
 from remibench.config.model import config_model
 from remibench.controls.rescale_hidden import rescale
 from remibench.controls.shift import shift
@@ -54,9 +54,9 @@ CHANGES = {
 def configurations():
     """Every attack with its defaults, and with every value that its declaration names."""
     found = []
-    for name in plugin_modules("attacks") if plugin_files() else modules("attacks"):
+    for name in plugin_components("attacks") if plugin_files() else components("attacks"):
         section = getattr(config_model().model_fields["attacks"].default.mf, name).model_dump()
-        declared = constant(modules("attacks")[name], "VARIES_WITH", ())
+        declared = constant(components("attacks")[name], "VARIES_WITH", ())
         choices = declared.items() if isinstance(declared, dict) else ()
         found.append((name, section))
         found += [(name, {**section, key: value}) for key, by in choices for value in by]

@@ -1,4 +1,4 @@
-"""What every part promises: of the package's own, or of a plug-in folder.
+"""What every component promises: those of the package, or of a plug-in folder.
 
 ``python -m pytest tests/components/test_contracts.py --plugins FOLDER`` holds the plug-ins in a
 folder to it.
@@ -21,7 +21,7 @@ from support.tasks import default_parameters, make_task, weights
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import membership_features, model_features
 from remibench.components import plugins
-from remibench.components.registry import constant, methods, modules, plugin_modules
+from remibench.components.registry import components, constant, methods, plugin_components
 from remibench.config.model import config_model
 from remibench.data import LoadOptions, dataset_info, load_dataset
 from remibench.evaluation.metrics import Evaluation, measure
@@ -41,12 +41,12 @@ from remibench.unlearning import run_method
 def names_of(package, own=None):
     """The names in a sub-package that are tested: of plug-ins, or of the package's own these."""
     if plugins.plugin_files():
-        return list(plugin_modules(package))
-    return list(own or modules(package))
+        return list(plugin_components(package))
+    return list(own or components(package))
 
 
 def spec_of(architecture, classes=4):
-    needed = constant(modules("models")[architecture], "MIN_IMAGE_SIZE", 1)
+    needed = constant(components("models")[architecture], "MIN_IMAGE_SIZE", 1)
     return ModelSpec(architecture, 1, max(24, needed), classes, (0.13,), (0.31,))
 
 
@@ -135,14 +135,14 @@ def test_an_architecture_is_what_its_checkpoint_seed_and_gradients_say(name, tmp
 @pytest.mark.parametrize("name", names_of("attacks"))
 def test_an_attack_gives_probabilities_survives_a_round_trip_and_is_deterministic(name, tmp_path):
     module = import_module(f"remibench.attacks.{name}")
-    section = getattr(config_model().model_fields["attacks"].default.mf, name).model_dump()
+    section = getattr(config_model().model_fields["adversaries"].default.mf, name).model_dump()
     section |= {"epochs": 1} if "epochs" in section else {}
     fitted = []
     for noise in (1, 2):
         torch.manual_seed(noise)
         attack, history = module.fit_attack(
             *(features_of(60, seed, shift=seed) for seed in (1, 0)),
-            what="test",
+            label="test",
             seed=3,
             progress=None,
             **section,
@@ -237,8 +237,8 @@ def test_a_metric_gives_numbers_twice_the_same_and_leaves_the_model_alone(name, 
     assert not evaluation.model.training
     for key, value in evaluation.model.state_dict().items():
         assert torch.equal(value, before[key]), key
-    others = set(modules("metrics")) - {name}
-    if name in plugin_modules("metrics"):
+    others = set(components("metrics")) - {name}
+    if name in plugin_components("metrics"):
         taken = {row[:2] for other in others for row in measure(other, evaluation)}
         assert not {row[:2] for row in rows} & taken, "another metric has rows of this name"
 
@@ -295,5 +295,7 @@ def with_metrics_of_plugins(evaluation):
     }
     given = Evaluation(model, images, labels, subsets, features, {}, {}, lambda: features, {}, 7)
     rows = evaluation[evaluation["metric"] == "accuracy"]
-    names = {metric for name in plugin_modules("metrics") for _, metric, _ in measure(name, given)}
+    names = {
+        metric for name in plugin_components("metrics") for _, metric, _ in measure(name, given)
+    }
     return pd.concat([evaluation, *(rows.assign(metric=name) for name in sorted(names))])

@@ -29,15 +29,11 @@ from remibench.errors import RemibenchError
 from remibench.evaluation.metrics import Evaluation, measure
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.models import ModelSpec, build_model
-from remibench.planning.plan import (
-    Job,
-    Record,
-    Timings,
-    count_work,
-    disk_space,
-    planned_task,
-    render_plan,
-)
+from remibench.planning.disk import disk_space
+from remibench.planning.jobs import Job
+from remibench.planning.plan import render_plan
+from remibench.planning.timings import Record, Timings, planned_task
+from remibench.planning.work import attack_size, count_work
 from remibench.reporting import figure06_mf_by_guide as figure06
 from remibench.reporting import table6_cross_method
 from remibench.unlearning import run_method
@@ -110,13 +106,13 @@ def test_every_package_that_takes_plugins_has_a_contract():
 def test_guides_make_a_method_for_each_of_them_and_label_and_colour_are_shown(write):
     text = 'GUIDES = ("whitebox", "mine")\nLABEL = "Mine"\nCOLOUR = "#123456"\n' + GOOD
     attack = (
-        "ACCESS = 'mine'\ndef fit_attack(members, nonmembers, *, what, seed, progress=None): ..."
+        "ACCESS = 'mine'\ndef fit_attack(members, nonmembers, *, label, seed, progress=None): ..."
     )
     attack += "\nload_attack = None"
-    cfg = load(write(unlearning__guided=text, attacks__mine=attack), accesses=["mine", *BOTH])
+    cfg = load(write(unlearning__guided=text, attacks__mine=attack), attacks=["mine", *BOTH])
     assert registry.methods()["guided_mine"] == ("guided", "mine")
     assert METHODS["guided_whitebox"] == "Mine (white-box)"
-    assert cfg.attacks.mf.mine.model_dump() == {}
+    assert cfg.adversaries.mf.mine.model_dump() == {}
     load(write("other", unlearning__plain=text.partition("\n")[2]))
     assert (METHODS["plain"], COLORS["plain"]) == ("Mine", "#123456")
 
@@ -159,13 +155,13 @@ def test_guided_methods_are_in_table_vi_by_their_guide_and_have_a_curve(write):
 BOTH = ["whitebox", "blackbox"]
 
 
-def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
+def test_the_plan_of_a_plugin_follows_what_it_declares(write):
     cfg = load(
         str(ROOT / "docs/extend/templates"),
         datasets=["digits"],
         architectures=["mlp"],
         methods=["original", "retrain", "head_retrain"],
-        accesses=["threshold", *BOTH],
+        attacks=["threshold", *BOTH],
         data={"image_size": 8},
     )
     cell = {"dataset": "digits", "architecture": "mlp", "seed": "0"}
@@ -175,27 +171,53 @@ def test_the_plan_of_plugins_is_borrowed_and_says_so(write):
     jobs = [Job("unlearn", forgotten, True), Job("fit_attack", fitted, True)]
     records = [Record(trained, 1.0), Record(trained, 1000.0)]
     method, attack = (planned_task(cfg, job) for job in jobs)
-    # Ten passes over half of the training set, and fifty over all of it.
-    assert method.work == pytest.approx(trained.work / 10, rel=0.01)
+    # One forward pass of half of the training set, against fifty training passes of all of it.
+    assert method.work == pytest.approx(trained.work / 300, rel=0.01)
     assert 0 < attack.work < trained.work
     for task in (method, attack):
         seconds, quality = Timings(records).project(task)
         assert quality == "borrowed"
         assert 1 < seconds < 1000
-    text = render_plan(cfg, jobs, records, 1)
-    assert "unlearn head_retrain: a plug-in's work is not known" in text
-    assert disk_space(cfg, 2)["attacks"] > 0
+    assert "guess" not in render_plan(cfg, jobs, records, 1)
     spec, roles = ModelSpec("mlp", 1, 8, 10, (0.5,), (0.5,)), defaultdict(lambda: 100)
-    params = {"parameters": {"epochs": None}, "training": {"epochs": 2}, "fit": {"epochs": None}}
-    target = count_work("unlearn", forgotten | {"method": "retrain"}, params, spec, roles)
-    assert count_work("unlearn", forgotten, params, spec, roles) == target
+    assert attack_size("threshold", spec) == 2
+    assert disk_space(cfg, 2)["attacks"] > 0
+    params = {"fit": {"epochs": None}}
     once = params | {"fit": {"epochs": 1}}
     works = [count_work("fit_attack", fitted, each, spec, roles) for each in (params, once)]
     assert works[0] == works[1]
 
 
+def test_what_a_plugin_does_not_declare_is_guessed_and_the_plan_says_so(write):
+    attack = "def fit_attack(members, nonmembers, *, label, seed, progress=None): ..."
+    quiet = write(
+        unlearning__quiet="def unlearn(task): ...",
+        attacks__quiet=f"ACCESS = 'quiet'\n{attack}\nload_attack = None",
+    )
+    cfg = load(quiet, methods=["original", "retrain", "quiet"], attacks=["quiet", *BOTH])
+    cell = {"dataset": "fmnist_embedded", "architecture": "cnn", "seed": "0"}
+    trained = planned_task(cfg, Job("train_model", {**cell, "role": "target"}, True))
+    job = Job("unlearn", {**cell, "method": "quiet", "ratio": "0.5"}, True)
+    text = render_plan(cfg, [job], [Record(trained, 1.0), Record(trained, 1000.0)], 1)
+    assert "unlearn quiet: the module declares no `passes`, so its work is a guess" in text
+    assert planned_task(cfg, job).work == trained.work / 2  # as long as the target, without epochs
+    spec = ModelSpec("cnn", 1, 64, 10, (0.5,), (0.5,))
+    assert attack_size("quiet", spec) == attack_size("whitebox", spec) > 2
+
+
+def test_passes_that_are_no_passes_name_the_file(write):
+    folder = write(unlearning__odd="def unlearn(task): ...\ndef passes(*_): ...")
+    cfg = load(folder, methods=["original", "odd"])
+    cell = {"dataset": "fmnist_embedded", "architecture": "cnn", "seed": "0"}
+    job = Job("unlearn", {**cell, "method": "odd", "ratio": "0.5"}, True)
+    with pytest.raises(
+        RemibenchError, match=r"odd.py: `passes` returned None; it returns a Passes"
+    ):
+        planned_task(cfg, job)
+
+
 def test_the_schema_knows_the_keys_of_plugins(write):
-    command = [sys.executable, "-m", "remibench.config.model", write(unlearning__shrink=GOOD)]
+    command = [sys.executable, "-m", "remibench", "schema", write(unlearning__shrink=GOOD)]
     schema = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert '"Shrink"' in schema
 
@@ -249,10 +271,14 @@ BROKEN = {  # file, text, what is said of it
     "of pydantic": (UNLEARN, "def unlearn(task, *, copy: int = 1): ...", "`copy` is taken; rename"),
     "no progress": (
         "attacks__bad",
-        "ACCESS = 'bad'\ndef fit_attack(members, nonmembers, *, what, seed): ...\nload_attack = 1",
+        "ACCESS = 'bad'\ndef fit_attack(members, nonmembers, *, label, seed): ...\nload_attack = 1",
         "bad.py, line 2: `fit_attack` takes no `progress`; it is called with",
     ),
-    "reserved": (UNLEARN, "def unlearn(task, *, values_from: int = 1): ...", "`values_from` is t"),
+    "reserved": (
+        UNLEARN,
+        "def unlearn(task, *, per_cell_values: int = 1): ...",
+        "`per_cell_values` is t",
+    ),
     "guide": (UNLEARN, f"GUIDES = ('none',)\n{GOOD}", "`GUIDES` lists attacks .*got .'none'"),
     "colour": (UNLEARN, f"COLOUR = 'red'\n{GOOD}", "`COLOUR` is a colour, .*got 'red'"),
     "label": (UNLEARN, f"LABEL = str(1)\n{GOOD}", "`LABEL` is text, written out; got None"),
@@ -308,7 +334,7 @@ def test_a_variant_may_have_any_value_of_its_parameter(write, value):
         def unlearn(task, *, a: str | None = "x", b: list[int] | int | str | None = 1): ...
     """
     folder, name = write(unlearning__odd=text), "b" if value in ([1, 2], [1], 5) else "a"
-    cfg = load(folder, variants={"odd": {name: [value]}}, data={"halves": "tuning"})
+    cfg = load(folder, variants={"odd": {name: [value]}}, data={"swap_target_and_shadow": True})
     assert cfg.parameters("odd~01", "fmnist_embedded", "cnn", 0.1)[name] == value
 
 
@@ -472,4 +498,4 @@ assert "torch" not in sys.modules
 def test_the_built_in_sections_are_made_of_the_same_signatures():
     fields = config_model().model_fields["unlearning"].annotation.model_fields
     assert fields["remi_whitebox"].annotation is fields["remi_blackbox"].annotation
-    assert "values_from" not in fields["retrain"].annotation.model_fields
+    assert "per_cell_values" not in fields["retrain"].annotation.model_fields

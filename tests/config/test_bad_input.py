@@ -39,7 +39,7 @@ from remibench.data.splits import split_dataset
 from remibench.errors import RemibenchError
 from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, build_model, load_model, save_model
-from remibench.planning.plan import read_config
+from remibench.planning.jobs import read_config
 
 
 class Case(NamedTuple):
@@ -70,7 +70,9 @@ ACROSS = {"across_seeds": ["klom"], "forgetting": {"selection": "random"}, "seed
 CONFIG = [
     config("dataset", ["x"], "unknown key 'dataset' at the top level; did you mean 'datasets'"),
     config("training.epoch", 3, "unknown key 'epoch' in `training`; did you mean 'epochs'"),
-    config("attacks.mia.whitebox.lr", 1, "'lr' in `attacks.mia.whitebox`; choices: batch_size"),
+    config(
+        "adversaries.mia.whitebox.lr", 1, "'lr' in `adversaries.mia.whitebox`; choices: batch_size"
+    ),
     config("unlearning.remi", {}, "unknown key 'remi' in `unlearning`; did you mean 'remi_black"),
     config("methods", ["original", "fischer"], "unknown name 'fischer'; did you mean 'fisher'"),
     config("methods", ["fisher"], "`methods`: 'original' is missing"),
@@ -130,7 +132,19 @@ CONFIG = [
     config("unlearning.remi_whitebox.loss", "kl", "`unlearning.remi_whitebox.loss`: input should"),
     config("unlearning.remi_blackbox.lambda2", 1.5, "`unlearning.remi_blackbox.lambda2`: .* 1"),
     config("unlearning.retrain.epochs", 5, "unknown key 'epochs' in `unlearning.retrain`"),
-    config("data.halves", "tuning", "what is searched is never reported"),
+    config(
+        "data.halves", "tuning", "`data.halves` is now `data.swap_target_and_shadow`; write true"
+    ),
+    config(
+        "unlearning.fisher.values_from",
+        "x.csv",
+        "`unlearning.fisher.values_from` is now `unlearning.fisher.per_cell_values`; rename it",
+    ),
+    config("accesses", ["whitebox"], "`accesses` is now `attacks`; rename it"),
+    config("tune", {}, "`tune` is now `variants`; rename it"),
+    config("attacks", {"mf": {}}, "the section `attacks` is now `adversaries`; rename it"),
+    config("unlearning.retrain.values_from", "x.csv", "unknown key 'values_from'"),
+    config("data.swap_target_and_shadow", True, "what is searched is never reported"),
     Case(
         "config without seeds",
         lambda _: load_config({k: v for k, v in default().items() if k != "seeds"}),
@@ -140,16 +154,16 @@ CONFIG = [
 
 
 def cells(text, message):
-    """A file of ``values_from``; the message names key and file."""
+    """A file of ``per_cell_values``; the message names key and file."""
 
     def meet(folder):
         path = folder / "values.csv"
         path.write_text(text)
-        change = {"forget_ratios": [0.1], **nested("unlearning.fisher.values_from", str(path))}
+        change = {"forget_ratios": [0.1], **nested("unlearning.fisher.per_cell_values", str(path))}
         load_config(merge(default(), change))
 
-    where = r"^config: `unlearning.fisher.values_from`: \S*values.csv.*"
-    return Case(f"values_from {text!r}", meet, where + message)
+    where = r"^config: `unlearning.fisher.per_cell_values`: \S*values.csv.*"
+    return Case(f"per_cell_values {text!r}", meet, where + message)
 
 
 AXES = "dataset,architecture,forget_ratio"
@@ -162,9 +176,11 @@ CELLS = [
     cells(f"{AXES}\na,b,.1\na,b,0.1\n", "line 3: a, b, 0.1 is listed twice"),
     cells(f"{AXES}\na,b,.1,1\n", "line 2: more values than columns"),
     Case(
-        "values_from nowhere",
-        lambda _: load_config(merge(default(), nested("unlearning.fisher.values_from", "no.csv"))),
-        "`unlearning.fisher.values_from`: cannot read no.csv: .*No such file",
+        "per_cell_values nowhere",
+        lambda _: load_config(
+            merge(default(), nested("unlearning.fisher.per_cell_values", "no.csv"))
+        ),
+        "`unlearning.fisher.per_cell_values`: cannot read no.csv: .*No such file",
     ),
 ]
 
@@ -638,7 +654,12 @@ SMOKE, TUNE = ["config/smoke.yaml"], ["config/tune.yaml"]
         (["--config", "trainin={'epochs': 3}"], SMOKE, nothing, "config: unknown key 'trainin'"),
         (["--config", "seeds=3"], SMOKE, nothing, "config: `seeds`: input should be a valid list"),
         (["--config", "forget_ratios=[1.5]"], SMOKE, nothing, "config: `forget_ratios.0`: input"),
-        ([], TUNE, nothing, "config: `data.halves: tuning` is never reported; the target is tune"),
+        (
+            [],
+            TUNE,
+            nothing,
+            "config: `data.swap_target_and_shadow: true` is never reported; the target is tune",
+        ),
         (["tune"], SMOKE, nothing, "config: `variants` lists none; lay config/tune.yaml over"),
         ([], ["config.yaml"], results_as_file, "config: `results`: results is a file; move it"),
         (

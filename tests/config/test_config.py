@@ -8,7 +8,7 @@ import yaml
 from support.configs import ROOT, default, merge
 
 from remibench.analysis.results import PAPER_METHODS
-from remibench.components.registry import methods, modules
+from remibench.components.registry import components, methods
 from remibench.config.model import config_model, json_schema, load_config
 from remibench.errors import RemibenchError
 
@@ -96,7 +96,7 @@ def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
     }
     assert cfg.data.image_size == 64
     assert cfg.seeds == list(range(20))
-    for attack in (cfg.attacks.mf, cfg.attacks.mia):
+    for attack in (cfg.adversaries.mf, cfg.adversaries.mia):
         assert (attack.whitebox.epochs, attack.whitebox.learning_rate) == (50, 1e-5)
     assert cfg.datasets == ["fmnist", "utkface", "stl10", "cifar10"]
     assert cfg.architectures == ["cnn", "resnet18", "xception", "vgg19"]
@@ -119,14 +119,14 @@ def test_values_of_single_cells_replace_the_sections(tmp_path):
         "dataset,architecture,forget_ratio,max_std,alpha\n"
         "fmnist_embedded,cnn,0.10,0.5,\nfmnist_embedded,cnn,0.5,,2e-6\n"
     )
-    section = {"values_from": str(path), "alpha": 1.0, "max_std": 0.25}
+    section = {"per_cell_values": str(path), "alpha": 1.0, "max_std": 0.25}
     change = {"forget_ratios": [0.1, 0.5], "unlearning": {"fisher": section}}
     cfg = load_config(merge(default(), change))
     fisher = [
         cfg.unlearning.parameters("fisher", "fmnist_embedded", "cnn", ratio) for ratio in (0.1, 0.5)
     ]
     assert [(f["alpha"], f["max_std"]) for f in fisher] == [(1.0, 0.5), (2e-6, 0.25)]
-    assert "values_from" not in fisher[0]
+    assert "per_cell_values" not in fisher[0]
     listed = [row for row in cfg.hyperparameters() if row["method"] == "fisher"]
     assert {(row["forget_ratio"], row["parameter"]): row["value"] for row in listed} == {
         (0.1, "alpha"): 1.0,
@@ -158,4 +158,4 @@ def test_the_committed_schema_is_the_generated_one():
 def test_every_method_has_a_module_and_a_section():
     sections = config_model().model_fields["unlearning"].annotation
     assert set(sections.model_fields) == set(methods())
-    assert {method.module for method in methods().values()} == set(modules("unlearning"))
+    assert {method.module for method in methods().values()} == set(components("unlearning"))

@@ -20,7 +20,7 @@ from support.synthetic import synthetic_results
 from remibench.analysis.results import ACROSS_SEEDS, COLORS, Results
 from remibench.analysis.statistics import t_interval
 from remibench.artifacts.tables import write_csv
-from remibench.components.registry import modules
+from remibench.components.registry import components
 from remibench.data.forget_sets import mean_scores, select_forget_set
 from remibench.errors import RemibenchError
 from remibench.evaluation.across_seeds import (
@@ -198,7 +198,7 @@ def test_an_interval_that_goes_beyond_1_keeps_its_half_width_in_the_table():
     plt.close(figure)
 
 
-@pytest.mark.parametrize("name", modules("across_seeds"))
+@pytest.mark.parametrize("name", components("across_seeds"))
 def test_every_module_measures_shares_and_divergences_by_unique_names(name):
     module = import_module(f"remibench.evaluation.across_seeds.{name}")
     rows = list(module.measure(comparison(6)))
@@ -211,7 +211,7 @@ def test_every_module_measures_shares_and_divergences_by_unique_names(name):
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", modules("across_seeds"))
+@pytest.mark.parametrize("name", components("across_seeds"))
 def test_few_seeds_give_less_and_no_error(name, seeds):
     module = import_module(f"remibench.evaluation.across_seeds.{name}")
     least = getattr(module, "LEAST_SEEDS", 1)

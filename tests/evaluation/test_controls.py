@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from remibench.attacks.features import model_features
 from remibench.components import plugins
-from remibench.components.registry import controls, modules, plugin_modules
+from remibench.components.registry import components, controls, plugin_components
 from remibench.config.model import load_config
 from remibench.controls import ControlTask, run_control
 from remibench.controls.rescale_hidden import rescale
@@ -48,7 +48,7 @@ def control_task(task, spec):
 
 
 def names():
-    return list(plugin_modules("controls") if plugins.plugin_files() else controls())
+    return list(plugin_components("controls") if plugins.plugin_files() else controls())
 
 
 @pytest.mark.parametrize("name", names())
@@ -79,7 +79,7 @@ def test_predictions_are_as_they_were(control_task, name):
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", modules("models"))
+@pytest.mark.parametrize("architecture", components("models"))
 def test_every_architectures_features_are_rescaled(architecture):
     spec = ModelSpec(architecture, 1, 32, 4, (0.13,), (0.31,))
     model = build_model(spec, seed=1).eval()

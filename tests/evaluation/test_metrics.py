@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
 from remibench.attacks.features import MembershipFeatures, membership_features, model_features
-from remibench.components.registry import modules
+from remibench.components.registry import components
 from remibench.evaluation.metrics import (
     Evaluation,
     accuracy,
@@ -329,14 +329,14 @@ def test_no_two_metrics_measure_the_same(evaluation):
     labels = torch.arange(24) % 4
     given = replace(evaluation, labels=labels)
     seen = {}
-    for name in modules("metrics"):
+    for name in components("metrics"):
         for subset, metric, value in import_module(f"remibench.evaluation.metrics.{name}").measure(
             given
         ):
             assert isinstance(value, float), (name, metric)
             assert seen.setdefault((subset, metric), name) == name
             assert subset in ("", "forget", "retain", "test")
-    assert set(seen.values()) == set(modules("metrics"))
+    assert set(seen.values()) == set(components("metrics"))
 
 
 def test_features_are_the_only_thing_that_two_models_are_compared_by(evaluation):

@@ -7,9 +7,12 @@ import pytest
 import yaml
 from support.smoke import ROOT, copy_repository, snakemake
 
-from remibench.components.registry import modules
-from remibench.jobs.resources import NEEDS, job_resources
+from remibench.components import plugins, registry
+from remibench.components.registry import components, constant
+from remibench.errors import RemibenchError
+from remibench.jobs.resources import RULES, job_resources
 
+BUILD = "def build_backbone(channels, image_size): ..."
 PROFILES = ["default", "gpu", "slurm"]  # kubernetes is planned in test_remote.py
 
 
@@ -32,12 +35,28 @@ def test_no_gpu_is_asked_for_on_the_cpu_or_by_a_rule_without_a_model():
         assert job["gpu"] == job["vram_mb"] == 0
 
 
-@pytest.mark.parametrize("rule", NEEDS)
-def test_every_architecture_is_in_the_table_and_an_unknown_one_asks_for_the_most(rule):
-    assert set(NEEDS[rule]) == set(modules("models"))
-    known = [asked(rule, architecture) for architecture in NEEDS[rule]]
+@pytest.mark.parametrize("rule", RULES)
+def test_every_architecture_declares_every_rule_and_another_asks_for_the_most(rule):
+    files = components("models")
+    assert all(set(constant(file, "RESOURCES")) == set(RULES) for file in files.values())
+    known = [asked(rule, architecture) for architecture in files]
     most = {name: max(need[name] for need in known) for name in known[0]}
     assert asked(rule, "unheard_of") == most
+
+
+def test_a_plugin_asks_for_what_it_declares_and_else_for_the_most(tmp_path):
+    file = tmp_path / "models/tiny.py"
+    file.parent.mkdir()
+    file.write_text(f"{BUILD}\nRESOURCES = {{'unlearn': (1234, 5)}}")
+    try:
+        plugins.activate([tmp_path])
+        assert asked("unlearn", "tiny") == {"mem_mb": 1234, "runtime": 5, "gpu": 0, "vram_mb": 0}
+        assert asked("evaluate", "tiny") == asked("evaluate", "vgg19")
+        file.write_text(f"{BUILD}\nRESOURCES = {{'unlearn': 1234}}")
+        with pytest.raises(RemibenchError, match=r"tiny.py: `RESOURCES` is \{rule: .MB of memory"):
+            registry.check_plugins()
+    finally:
+        plugins.activate([])
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +83,7 @@ def test_every_job_of_every_profile_asks_for_memory_time_and_gpus(project, profi
     assert len(jobs) > 40
     for rule, resources in jobs:
         assert {"mem_mb", "runtime", "gpu", "vram_mb"} <= set(resources), rule
-        on_gpu = profile == "gpu" and rule in NEEDS
+        on_gpu = profile == "gpu" and rule in RULES
         assert resources["gpu"] == str(int(on_gpu)), rule
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights, VGG19_Weights
 
+from remibench.components.registry import components, constant
 from remibench.errors import RemibenchError
 from remibench.models import (
     ModelSpec,
@@ -20,8 +21,7 @@ from remibench.models import (
 )
 
 CPU = torch.device("cpu")
-ARCHITECTURES = ["cnn", "resnet18", "vgg19", "xception"]
-MINIMUM = {"cnn": 22, "resnet18": 1, "vgg19": 32, "xception": 7}
+ARCHITECTURES = list(components("models"))
 
 
 def spec_of(architecture, channels=1, image_size=32, classes=10):
@@ -107,7 +107,7 @@ def test_features_feed_the_head_at_any_size(architecture, channels, image_size):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_too_small_images_are_refused_with_the_minimum_that_computes(architecture):
-    minimum = MINIMUM[architecture]
+    minimum = constant(components("models")[architecture], "MIN_IMAGE_SIZE", 1)
     assert forward_flops(spec_of(architecture, image_size=minimum)) > 0
     if minimum > 1:
         message = (

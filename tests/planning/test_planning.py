@@ -16,23 +16,17 @@ from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 from support.tasks import default_parameters, duplicate, make_task
 from torch.utils.flop_counter import FlopCounterMode
 
+from remibench.cli import main
 from remibench.components.registry import methods
 from remibench.config.model import load_config
 from remibench.errors import RemibenchError
 from remibench.evaluation.predictions import Scores, save_scores
 from remibench.models import ModelSpec, forward_flops
-from remibench.planning.plan import (
-    Job,
-    Timings,
-    count_work,
-    disk_space,
-    list_jobs,
-    main,
-    planned_task,
-    read_config,
-    read_records,
-    render_plan,
-)
+from remibench.planning.disk import disk_space
+from remibench.planning.jobs import Job, list_jobs, read_config
+from remibench.planning.plan import render_plan
+from remibench.planning.timings import Timings, planned_task, read_records
+from remibench.planning.work import count_work
 
 ROOT = Path(__file__).parents[2]
 STARTUP, RATE = 2.0, 2e-11  # seconds; seconds per operation
@@ -299,6 +293,9 @@ def test_remis_speed_comes_from_the_epochs_that_it_ran(tmp_path):
     cost.write_text('{"epochs": 7}')
     projection = project(tmp_path, cfg, other)
     assert projection.quality == "scaled"
+    assert "h of unlearn remi_whitebox, at `max_epochs`" in render_plan(
+        cfg, [other], read_records(tmp_path, 0.5)[0], cores=1
+    )
     most = flops * 1000 + 60 * flops * (4 * 500 + 3 * 8 * 256 + 1000)
     assert projection.seconds == pytest.approx(STARTUP + 8 * RATE * most, rel=1e-3)
     assert project(tmp_path, cfg, Job("unlearn", cell, True)).quality == "measured"
@@ -383,7 +380,7 @@ def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(f"results: {tmp_path}/results\n")
     done = subprocess.run(
-        [sys.executable, "-m", "remibench.planning.plan", "config/smoke.yaml", str(overlay)],
+        [sys.executable, "-m", "remibench", "plan", "config/smoke.yaml", str(overlay)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -405,21 +402,20 @@ def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
         (None, "overlay.yaml: No such file"),
     ],
 )
-def test_a_config_error_is_one_line(tmp_path, monkeypatch, text, message):
+def test_a_config_error_is_one_line(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(ROOT)
     path = tmp_path / "overlay.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(SystemExit) as error:
-        main([str(path)])
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+    assert main(["plan", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
-def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch):
+def test_a_results_tree_without_benchmarks_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit, match="has no benchmarks"):
-        main(["--measured", str(tmp_path)])
+    assert main(["plan", "--measured", str(tmp_path)]) == 2
+    assert "has no benchmarks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", methods())
@@ -445,5 +441,5 @@ def test_a_methods_work_is_what_torch_counts(name):
     with FlopCounterMode(display=False) as counter:
         import_module(f"remibench.unlearning.{methods()[name].module}").unlearn(task, **parameters)
     params = {"parameters": parameters, "training": task.training}
-    planned = count_work("unlearn", {"method": name, "ratio": "0.25"}, params, spec, roles, 2)
+    planned = count_work("unlearn", {"method": name, "ratio": "0.25"}, params, spec, roles)
     assert counter.get_total_flops() == pytest.approx(planned, rel=0.1)

@@ -24,8 +24,8 @@ from support import pages
 from support.smoke import ROOT, results
 
 from remibench.analysis.statistics import welch
+from remibench.cli import main
 from remibench.errors import RemibenchError
-from remibench.sharing import __main__ as command
 from remibench.sharing.archive import MANIFEST, Archive, verify
 from remibench.sharing.compare import compare, compare_rows
 from remibench.sharing.crate import NAME
@@ -616,9 +616,7 @@ def test_welch_is_scipys(sizes):
 
 def test_exit_statuses_are_those_of_diff(tree, tmp_path, capsys):
     def status(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            command.main([str(argument) for argument in arguments])
-        return ended.value.code
+        return main([str(argument) for argument in arguments])
 
     out = ("--output", tmp_path / "out")
     other = write_tree(tmp_path / "a", made_up(rng=1))
@@ -632,8 +630,8 @@ def test_exit_statuses_are_those_of_diff(tree, tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 3
-    command.main(["export", str(tree), str(tmp_path / "x.zip")])
-    command.main(["verify", str(tmp_path / "x.zip")])
+    assert status("export", tree, tmp_path / "x.zip") == 0
+    assert status("verify", tmp_path / "x.zip") == 0
     assert "are as listed" in capsys.readouterr().out
 
 
@@ -642,7 +640,7 @@ def test_make_passes_its_arguments_on():
         command = ["make", "--dry-run", "--always-make", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
 
-    run = "-m remibench.sharing"
+    run = ".venv/bin/remibench"
     assert f"{run} export results results.zip\n" in lines("export")
     assert f"{run} export a/b a/b.zip --checkpoints\n" in lines(
         "export", "RESULTS=a/b/", "CHECKPOINTS=1"

@@ -33,7 +33,7 @@ def make_task(spec, data):
     images, labels = data
     target = build_model(spec, seed=3)
     settings = {**TRAINING, "epochs": 25}
-    fit_classifier(target, images[:16], labels[:16], what="target", seed=3, **settings)
+    fit_classifier(target, images[:16], labels[:16], label="target", seed=3, **settings)
     return UnlearningTask(
         model=target,
         spec=spec,

@@ -39,7 +39,7 @@ def test_retraining_is_training_on_the_retain_set_from_the_same_start(task, spec
     history = retrain.unlearn(task)
     images, labels = data
     expected = build_model(spec, seed=11)
-    fit_classifier(expected, images[4:16], labels[4:16], what="x", seed=11, **TRAINING)
+    fit_classifier(expected, images[4:16], labels[4:16], label="x", seed=11, **TRAINING)
     assert torch.equal(weights(task.model), weights(expected))
     assert [record["epoch"] for record in history] == [1, 2]
 

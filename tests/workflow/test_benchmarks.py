@@ -23,7 +23,7 @@ def test_seeds_trained_together_equal_seeds_trained_in_turn_to_rounding(architec
     train_together(together, images, labels, seeds=(5, 6), **settings)
     for seed, model, other in zip((5, 6), in_turn, together, strict=True):
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        fit_classifier(model, images, labels, what="", seed=seed, precision="fp32", **settings)
+        fit_classifier(model, images, labels, label="", seed=seed, precision="fp32", **settings)
         torch.testing.assert_close(other.state_dict(), model.state_dict(), rtol=1e-3, atol=1e-3)
         moved = max(
             (tensor - before[name]).abs().max() for name, tensor in model.state_dict().items()

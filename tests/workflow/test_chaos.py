@@ -10,7 +10,7 @@ CONFIG = ["config/smoke.yaml", "config/chaos.yaml"]
 EPOCHS = {  # so many that kills hit them, each of them saved
     "checkpoint_seconds": 0,
     "training": {"epochs": 60},
-    "attacks": {"mf": {"whitebox": {"epochs": 30}}, "mia": {"whitebox": {"epochs": 30}}},
+    "adversaries": {"mf": {"whitebox": {"epochs": 30}}, "mia": {"whitebox": {"epochs": 30}}},
 }
 
 

@@ -235,7 +235,7 @@ def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, t
 
 
 def test_a_class_too_small_for_a_ratio_is_named(project):
-    untuned = {method: {"values_from": None} for method in methods() if method != "retrain"}
+    untuned = {method: {"per_cell_values": None} for method in methods() if method != "retrain"}
     configure(project, forget_ratios=[0.999], unlearning=untuned)
     done = snakemake(project, check=False)
     assert done.returncode != 0
@@ -415,14 +415,14 @@ PAIRS = {  # everything as small as it can be: does each pair go through all sta
     "forgetting": {"selection": "memorised"},
     "data": {"search_path": ["standins"], "published_only": False, "limit": 240},
     "training": {"epochs": 1},
-    "attacks": {
+    "adversaries": {
         "mf": {"whitebox": {"epochs": 1}, "blackbox": {"epochs": 1}},
         "mia": {"whitebox": {"epochs": 1}, "blackbox": {"epochs": 1}},
     },
     "unlearning": {
-        "fisher": {"values_from": None},
-        "remi_whitebox": {"values_from": None, "max_epochs": 1},
-        "remi_blackbox": {"values_from": None, "max_epochs": 1},
+        "fisher": {"per_cell_values": None},
+        "remi_whitebox": {"per_cell_values": None, "max_epochs": 1},
+        "remi_blackbox": {"per_cell_values": None, "max_epochs": 1},
     },
 }
 

@@ -23,10 +23,10 @@ rule evaluate_across_seeds:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("evaluate_across_seeds"),
+        **resources_for("evaluate_across_seeds"),
     params:
         metrics=cfg.across_seeds,
-        code=code(
+        code=source_digest(
             "evaluate_across_seeds.py",
             *(f"evaluation.across_seeds.{metric}" for metric in cfg.across_seeds),
         ),
@@ -45,9 +45,9 @@ rule gather_across_seeds:
     conda:
         ENVIRONMENT
     resources:
-        **needs("gather_across_seeds"),
+        **resources_for("gather_across_seeds"),
     params:
-        code=code("gather_across_seeds.py"),
+        code=source_digest("gather_across_seeds.py"),
     script:
         "../scripts/gather_across_seeds.py"
 
@@ -71,10 +71,10 @@ rule table_across_seeds:
     conda:
         ENVIRONMENT
     resources:
-        **needs("table_across_seeds"),
+        **resources_for("table_across_seeds"),
     params:
         module="table_across_seeds",
-        code=code("table.py", "reporting.table_across_seeds"),
+        code=source_digest("table.py", "reporting.table_across_seeds"),
     script:
         "../scripts/table.py"
 
@@ -97,10 +97,10 @@ rule figure_across_seeds:
     conda:
         ENVIRONMENT
     resources:
-        **needs("figure_across_seeds"),
+        **resources_for("figure_across_seeds"),
     params:
         module="figure_across_seeds",
         options={},
-        code=code("figure.py", "reporting.figure_across_seeds"),
+        code=source_digest("figure.py", "reporting.figure_across_seeds"),
     script:
         "../scripts/figure.py"

@@ -18,13 +18,13 @@ rule fit_attack:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("fit_attack"),
+        **resources_for("fit_attack"),
     params:
-        fit=lambda w: getattr(getattr(cfg.attacks, w.attack), w.access).model_dump(),
+        fit=lambda w: getattr(getattr(cfg.adversaries, w.attack), w.access).model_dump(),
         precision=cfg.training.precision,
         device=cfg.device,
         progress=PROGRESS,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "fit_attack.py", f"attacks.{w.access}", f"models.{w.architecture}"
         ),
     script:

@@ -13,8 +13,8 @@ from remibench.components.registry import (
     controls,
     method_of,
     methods,
-    modules,
-    plugin_modules,
+    components,
+    plugin_components,
     title_and_caption,
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
@@ -48,7 +48,7 @@ wildcard_constraints:
     seed=r"\d+",
     role="target|shadow",
     attack="mf|mia",
-    access="|".join(modules("attacks")),
+    access="|".join(components("attacks")),
     method=METHOD,
     ratio=r"0\.\d+",
 
@@ -87,11 +87,11 @@ TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
 THREADS = 1
 PROGRESS = f"{cfg.results}/{paths.PROGRESS}"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
-needs = partial(job_resources, device=cfg.device)
+resources_for = partial(job_resources, device=cfg.device)
 
 
-def entry(wildcards):
-    """The method's entry in METHODS; for a variant, that of its method."""
+def method_spec(wildcards):
+    """Module and guide of a method, or of the method that a variant is of."""
     return METHODS[method_of(wildcards.method)]
 
 
@@ -100,8 +100,8 @@ def uses(wildcards):
     return constant(CONTROLS[wildcards.method], "USES", ())
 
 
-def code(script, *dynamic):
-    """Digest of the library modules that a rule depends on (see remibench.jobs.provenance)."""
+def source_digest(script, *dynamic):
+    """Digest of the source of the modules that a rule depends on (see remibench.jobs.provenance)."""
     return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
 
 
@@ -148,7 +148,9 @@ def compared_across_seeds(wildcards):
 def reported(wildcards):
     """Provenance, unless these are the data of a search: no table is made of those."""
     if cfg.variants:
-        sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
+        sys.exit(
+            "config: `data.swap_target_and_shadow: true` is never reported; the target is tune"
+        )
     return at("provenance")
 
 

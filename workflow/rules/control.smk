@@ -31,11 +31,11 @@ rule make_control:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("make_control"),
+        **resources_for("make_control"),
     params:
         precision=cfg.training.precision,
         device=cfg.device,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "make_control.py",
             f"models.{w.architecture}",
             f"controls.{w.method}",

@@ -12,13 +12,13 @@ rule prepare_dataset:
     conda:
         ENVIRONMENT
     resources:
-        **needs("prepare_dataset"),
+        **resources_for("prepare_dataset"),
     params:
         published_only=cfg.data.published_only,
         skip_unusable=cfg.data.skip_unusable,
         image_size=cfg.data.image_size,
         limit=cfg.data.limit,
-        code=lambda w: code("prepare_dataset.py", f"data.{w.dataset}"),
+        code=lambda w: source_digest("prepare_dataset.py", f"data.{w.dataset}"),
     script:
         "../scripts/prepare_dataset.py"
 
@@ -34,11 +34,11 @@ rule split_dataset:
     conda:
         ENVIRONMENT
     resources:
-        **needs("split_dataset"),
+        **resources_for("split_dataset"),
     params:
         split_seed=cfg.data.split_seed,
-        halves=cfg.data.halves,
+        swap=cfg.data.swap_target_and_shadow,
         out_of_sample_fraction=cfg.data.out_of_sample_fraction,
-        code=code("split_dataset.py"),
+        code=source_digest("split_dataset.py"),
     script:
         "../scripts/split_dataset.py"

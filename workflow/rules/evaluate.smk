@@ -16,7 +16,7 @@ rule evaluate:
             else expand(at("cost"), ratio=cfg.forget_ratios, **w)
         ),
         attacks=expand(
-            at("attack"), attack=["mf", "mia"], access=cfg.accesses, allow_missing=True
+            at("attack"), attack=["mf", "mia"], access=cfg.attacks, allow_missing=True
         ),
     output:
         table=at("metrics"),
@@ -31,16 +31,16 @@ rule evaluate:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("evaluate"),
+        **resources_for("evaluate"),
     params:
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
         precision=cfg.training.precision,
         optimiser=cfg.training.model_dump(exclude={"epochs", "precision"}),
         device=cfg.device,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "evaluate.py",
-            *(f"attacks.{access}" for access in cfg.accesses),
+            *(f"attacks.{access}" for access in cfg.attacks),
             f"models.{w.architecture}",
             *(f"evaluation.metrics.{metric}" for metric in cfg.metrics),
         ),
@@ -54,7 +54,7 @@ rule gather:
         attacks=cells(
             at("attack_quality"),
             attack=["mf", "mia"],
-            access=cfg.accesses,
+            access=cfg.attacks,
         ),
         histories=cells(
             at("unlearning_history"),
@@ -83,9 +83,9 @@ rule gather:
     conda:
         ENVIRONMENT
     resources:
-        **needs("gather"),
+        **resources_for("gather"),
     params:
-        code=code("gather.py"),
+        code=source_digest("gather.py"),
     script:
         "../scripts/gather.py"
 
@@ -103,12 +103,12 @@ rule record_provenance:
     conda:
         ENVIRONMENT
     resources:
-        **needs("record_provenance"),
+        **resources_for("record_provenance"),
     params:
         config=cfg.model_dump(),
         hyperparameters=list(cfg.hyperparameters()),
         threads_per_job=THREADS,
         plugins=plugin_digests(),
-        code=code("record_provenance.py"),
+        code=source_digest("record_provenance.py"),
     script:
         "../scripts/record_provenance.py"

@@ -13,11 +13,11 @@ rule score_members:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("score_members"),
+        **resources_for("score_members"),
     params:
         device=cfg.device,
         precision=cfg.training.precision,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "score_members.py", "attacks.whitebox", f"models.{w.architecture}"
         ),
     script:
@@ -38,11 +38,11 @@ rule measure_losses:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("measure_losses"),
+        **resources_for("measure_losses"),
     params:
         device=cfg.device,
         precision=cfg.training.precision,
-        code=lambda w: code("measure_losses.py", f"models.{w.architecture}"),
+        code=lambda w: source_digest("measure_losses.py", f"models.{w.architecture}"),
     script:
         "../scripts/measure_losses.py"
 
@@ -69,10 +69,10 @@ rule select_forget_set:
     conda:
         ENVIRONMENT
     resources:
-        **needs("select_forget_set"),
+        **resources_for("select_forget_set"),
     params:
         selection=cfg.forgetting.selection,
         split_seed=cfg.data.split_seed,
-        code=code("select_forget_set.py"),
+        code=source_digest("select_forget_set.py"),
     script:
         "../scripts/select_forget_set.py"

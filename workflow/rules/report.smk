@@ -79,7 +79,7 @@ PAGES = {  # name in remibench/reporting/overview.py and of the caption: categor
     "provenance": ("Run", "provenance"),
 }
 CAPTIONS = {}  # of plug-ins: shown by workflow/report/plugin.rst
-for name, file in plugin_modules("reporting").items():
+for name, file in plugin_components("reporting").items():
     if name in TABLES or name in FIGURES:
         sys.exit(f"{file}: the name {name!r} is taken by the paper's; rename the file")
     title, CAPTIONS[name] = title_and_caption(file)
@@ -112,11 +112,11 @@ for table, title in TABLES.items():
         conda:
             ENVIRONMENT
         resources:
-            **needs(table),
+            **resources_for(table),
         params:
             module=table,
             caption=verbatim(CAPTIONS.get(table, "")),
-            code=code("table.py", f"reporting.{table}"),
+            code=source_digest("table.py", f"reporting.{table}"),
         script:
             "../scripts/table.py"
 
@@ -142,12 +142,12 @@ for figure, (module, options, title) in FIGURES.items():
         conda:
             ENVIRONMENT
         resources:
-            **needs(figure),
+            **resources_for(figure),
         params:
             module=module,
             options=options,
             caption=verbatim(CAPTIONS.get(module, "")),
-            code=code("figure.py", f"reporting.{module}"),
+            code=source_digest("figure.py", f"reporting.{module}"),
         script:
             "../scripts/figure.py"
 
@@ -186,9 +186,9 @@ rule overview:
     conda:
         ENVIRONMENT
     resources:
-        **needs("overview"),
+        **resources_for("overview"),
     params:
-        code=code("overview.py"),
+        code=source_digest("overview.py"),
     script:
         "../scripts/overview.py"
 
@@ -204,8 +204,8 @@ rule summarise:
     conda:
         ENVIRONMENT
     resources:
-        **needs("summarise"),
+        **resources_for("summarise"),
     params:
-        code=code("summarise.py"),
+        code=source_digest("summarise.py"),
     script:
         "../scripts/summarise.py"

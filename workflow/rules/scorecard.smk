@@ -34,9 +34,9 @@ rule scorecard:
     conda:
         ENVIRONMENT
     resources:
-        **needs("scorecard"),
+        **resources_for("scorecard"),
     params:
-        code=code("scorecard.py"),
+        code=source_digest("scorecard.py"),
     script:
         "../scripts/scorecard.py"
 
@@ -59,8 +59,8 @@ rule compare_methods:
     conda:
         ENVIRONMENT
     resources:
-        **needs("compare_methods"),
+        **resources_for("compare_methods"),
     params:
-        code=code("compare_methods.py"),
+        code=source_digest("compare_methods.py"),
     script:
         "../scripts/compare_methods.py"

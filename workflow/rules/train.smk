@@ -12,11 +12,11 @@ rule train_model:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("train_model"),
+        **resources_for("train_model"),
     params:
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress=PROGRESS,
-        code=lambda w: code("train_model.py", f"models.{w.architecture}"),
+        code=lambda w: source_digest("train_model.py", f"models.{w.architecture}"),
     script:
         "../scripts/train_model.py"

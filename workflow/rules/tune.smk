@@ -10,10 +10,10 @@ rule list_candidates:
     conda:
         ENVIRONMENT
     resources:
-        **needs("list_candidates"),
+        **resources_for("list_candidates"),
     params:
         variants=cfg.variant_rows(),
-        code=code("list_candidates.py"),
+        code=source_digest("list_candidates.py"),
     script:
         "../scripts/list_candidates.py"
 
@@ -39,10 +39,10 @@ rule choose_candidates:
     conda:
         ENVIRONMENT
     resources:
-        **needs("choose_candidates"),
+        **resources_for("choose_candidates"),
     params:
         searched=cfg.searched(),
-        code=code("choose_candidates.py"),
+        code=source_digest("choose_candidates.py"),
     script:
         "../scripts/choose_candidates.py"
 
@@ -64,9 +64,9 @@ rule judge_readings:
     conda:
         ENVIRONMENT
     resources:
-        **needs("judge_readings"),
+        **resources_for("judge_readings"),
     params:
-        code=code("judge_readings.py"),
+        code=source_digest("judge_readings.py"),
     script:
         "../scripts/judge_readings.py"
 
@@ -90,9 +90,9 @@ rule trace_unlearning:
     conda:
         ENVIRONMENT
     resources:
-        **needs("trace_unlearning"),
+        **resources_for("trace_unlearning"),
     params:
-        code=code("trace_unlearning.py"),
+        code=source_digest("trace_unlearning.py"),
     script:
         "../scripts/trace_unlearning.py"
 

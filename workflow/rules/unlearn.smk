@@ -4,8 +4,8 @@ rule unlearn:
         target=at("model", role="target"),
         forget=at("forget_set"),
         guide=lambda w: branch(
-            entry(w).guide,
-            then=at("attack", attack="mf", access=entry(w).guide or ""),
+            method_spec(w).guide,
+            then=at("attack", attack="mf", access=method_spec(w).guide or ""),
             otherwise=[],
         ),
     output:
@@ -20,9 +20,9 @@ rule unlearn:
         ENVIRONMENT
     threads: THREADS
     resources:
-        **needs("unlearn"),
+        **resources_for("unlearn"),
     params:
-        module=lambda w: entry(w).module,
+        module=lambda w: method_spec(w).module,
         parameters=lambda w: cfg.parameters(
             w.method, w.dataset, w.architecture, float(w.ratio)
         ),
@@ -30,11 +30,11 @@ rule unlearn:
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress=PROGRESS,
-        code=lambda w: code(
+        code=lambda w: source_digest(
             "unlearn.py",
             f"models.{w.architecture}",
-            f"unlearning.{entry(w).module}",
-            *([f"attacks.{entry(w).guide}"] if entry(w).guide else []),
+            f"unlearning.{method_spec(w).module}",
+            *([f"attacks.{method_spec(w).guide}"] if method_spec(w).guide else []),
         ),
     script:
         "../scripts/unlearn.py"

@@ -33,7 +33,7 @@ with job(snakemake):
         "fit_attack",
         tuple,
         *(features(fitted_on, role) for role in FITTED_ON[cell.attack]),
-        what=f"{cell.attack} {cell.access}",
+        label=f"{cell.attack} {cell.access}",
         seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access),
         progress=progress,
         **params.fit,

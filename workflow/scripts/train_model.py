@@ -18,7 +18,7 @@ with job(snakemake):
     model = build_model(spec, seed).to(device)
     progress = progress_checkpoint(snakemake)
     history = fit_classifier(
-        model, images, labels, what=cell.role, seed=seed, progress=progress, **params.training
+        model, images, labels, label=cell.role, seed=seed, progress=progress, **params.training
     )
     save_model(snakemake.output.model, model, spec)
     axes = {"dataset": cell.dataset, "architecture": cell.architecture, "seed": cell.seed}

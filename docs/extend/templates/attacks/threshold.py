@@ -41,12 +41,12 @@ class ThresholdAttack(nn.Module):
 
 
 # Parameters of its own would stand among these, with type and default, and be its section of the
-# config, `attacks: {mf: {threshold: {…}}}`.
+# config, `adversaries: {mf: {threshold: {…}}}`.
 def fit_attack(
     members: MembershipFeatures,
     nonmembers: MembershipFeatures,
     *,
-    what: str,
+    label: str,
     seed: int,
     progress: EpochCheckpoint | None = None,
 ) -> tuple[ThresholdAttack, History]:
@@ -54,7 +54,7 @@ def fit_attack(
 
     Args:
         members, nonmembers: Features of the two training populations.
-        what, seed, progress: Play no part here.
+        label, seed, progress: Play no part here.
     """
     inside, outside = (f.loss[:, 0].sort().values for f in (members, nonmembers))
     levels = torch.cat((inside, outside)).sort().values
@@ -63,6 +63,12 @@ def fit_attack(
     best = (rates[0] - rates[1]).argmax()
     attack = ThresholdAttack(between[best].item(), max(levels.std().item(), 1e-6))
     return attack.to(members.loss.device).eval(), []
+
+
+# For `make plan`; without it, the attack is taken to be as large as the white-box attack.
+def build_attack(classes: int, width: int) -> ThresholdAttack:
+    """Build an attack that is not fitted; its size depends on neither number."""
+    return ThresholdAttack()
 
 
 load_attack = ThresholdAttack.load

@@ -20,7 +20,7 @@ OTHERS = features_with(torch.linspace(1.2, 3.0, 10))
 
 
 def fitted():
-    return fit_attack(MEMBERS, OTHERS, what="test", seed=0)[0]
+    return fit_attack(MEMBERS, OTHERS, label="test", seed=0)[0]
 
 
 def test_separable_populations_are_separated():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,7 +12,7 @@ from torch.nn import functional
 from remibench.components.bounds import Positive, PositiveFloat
 from remibench.seeding import derive_seed
 from remibench.training import History, fit, predict
-from remibench.unlearning import UnlearningTask
+from remibench.unlearning import Images, Passes, UnlearningTask
 
 LABEL = "Last layer"  # in tables and figures; without it, the file's name
 COLOUR = "#c2b280"  # in figures; without it, one made of the name
@@ -44,9 +47,15 @@ def unlearn(
         torch.optim.SGD(head.parameters(), lr=learning_rate, momentum=0.9),
         batch_loss,
         len(labels),
-        what="head_retrain",
+        label="head_retrain",
         epochs=epochs,
         batch_size=task.training["batch_size"],
         seed=task.seed,
         progress=task.progress,
     )
+
+
+# For `make plan`; without it, the method is taken to train the whole model for its `epochs`.
+def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:
+    """Count one pass over the retain set; the last layer's training next to it is nothing."""
+    return Passes(inference=images.retain)
