@@ -99,54 +99,50 @@ def add_calibration(tree, architecture="cnn", epochs=10, device="cpu"):
 
 
 def test_a_jobs_outputs_are_one_job_and_finished_work_is_not_pending():
-    folder = "out/models/fmnist/cnn/3/target"
     rows = ["noise on stdout", "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"]
-    rows += [f"{folder}.{end}\t-\ttrain_model\t-\tok\tno update" for end in ("safetensors", "csv")]
-    rows += [
-        f"out/unlearned/fmnist/cnn/3/fisher/0.25.{end}\t-\tunlearn\t-\tmissing\tupdate pending"
-        for end in ("safetensors", "history.csv", "json")
-    ]
-    rows += [f"out/{name}.csv\t-\tgather\t-\tmissing\tupdate pending" for name in "ab"]
+    log = "out/logs/train_model/fmnist/cnn/3/target.log"
+    rows += [f"out/{end}\t-\ttrain_model\t{log}\tok\tno update" for end in ("a", "b")]
+    log = "out/logs/unlearn/fmnist/cnn/3/fisher/0.25.log"
+    rows += [f"out/{end}\t-\tunlearn\t{log}\tmissing\tupdate pending" for end in ("c", "d", "e")]
+    log = "out/logs/gather.log"
+    rows += [f"out/{name}.csv\t-\tgather\t{log}\tmissing\tupdate pending" for name in "ab"]
     cell = {"dataset": "fmnist", "architecture": "cnn", "seed": "3"}
-    assert list_jobs("\n".join(rows), "out") == [
+    assert list_jobs("\n".join(rows)) == [
         Job("train_model", cell | {"role": "target"}, False),
         Job("unlearn", cell | {"method": "fisher", "ratio": "0.25"}, True),
         Job("gather", {}, True),
     ]
 
 
-def test_an_output_that_fits_no_pattern_is_named():
-    summary = "output_file\tdate\trule\tlog\tstatus\tplan\nout/x\t-\tunlearn\t-\t-\tno update"
-    with pytest.raises(RemibenchError, match="rule unlearn writes out/x"):
-        list_jobs(summary, "out")
+def test_a_log_that_fits_no_pattern_is_named():
+    header = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
+    with pytest.raises(RemibenchError, match=r"rule unlearn logs to out/x\.log"):
+        list_jobs(f"{header}\nout/x\t-\tunlearn\tout/x.log\t-\tno update")
 
 
 def paper_summary(cfg):
     """What Snakemake lists for a grid that nothing was done of, by nested loops."""
     rows = ["output_file\tdate\trule\tlog-file(s)\tstatus\tplan"]
 
-    def add(rule, *paths):
-        end = f"\t-\t{rule}\t-\tmissing\tupdate pending"
-        rows.extend(f"{cfg.results}/{path}{end}" for path in paths)
+    def add(rule, job, *outputs):
+        log = f"{cfg.results}/logs/{rule}/{job}.log"
+        rows.extend(f"{name}\t-\t{rule}\t{log}\tmissing\tupdate pending" for name in outputs)
 
     for dataset in cfg.datasets:
-        add("prepare_dataset", *(f"data/{dataset}/{name}" for name in ("images.npy", "labels.npy")))
-        add("split_dataset", f"data/{dataset}/splits.npz")
+        add("prepare_dataset", dataset, "images.npy", "labels.npy")
+        add("split_dataset", dataset, "splits.npz")
         for cell in (f"{dataset}/{a}/{seed}" for a in cfg.architectures for seed in cfg.seeds):
             for role in ("target", "shadow"):
-                path = f"models/{cell}/{role}"
-                add("train_model", f"{path}.safetensors", f"{path}.history.csv")
+                add("train_model", f"{cell}/{role}", "safetensors", "history.csv")
             for attack in ("mf_whitebox", "mf_blackbox", "mia_whitebox", "mia_blackbox"):
-                path = f"attacks/{cell}/{attack}"
-                add("fit_attack", f"{path}.safetensors", f"{path}.csv")
-            add("score_members", f"forget/{cell}/scores.npy")
+                add("fit_attack", f"{cell}/{attack}", "safetensors", "csv")
+            add("score_members", cell, "scores.npy")
             for method in cfg.methods:
-                add("evaluate", *(f"evaluation/{cell}/{method}.{end}" for end in ("csv", "npz")))
+                add("evaluate", f"{cell}/{method}", "csv", "npz")
             for ratio in cfg.forget_ratios:
-                add("select_forget_set", f"forget/{cell}/{ratio}.npy")
+                add("select_forget_set", f"{cell}/{ratio}", "npy")
                 for method in cfg.methods[1:]:
-                    path = f"unlearned/{cell}/{method}/{ratio}"
-                    add("unlearn", f"{path}.safetensors", f"{path}.history.csv", f"{path}.json")
+                    add("unlearn", f"{cell}/{method}/{ratio}", "safetensors", "csv", "json")
     return "\n".join(rows)
 
 
@@ -161,7 +157,7 @@ def paper():
 
 
 def test_the_papers_grid_has_the_jobs_of_its_closed_form(paper):
-    counts = Counter(job.rule for job in list_jobs(paper_summary(paper), paper.results))
+    counts = Counter(job.rule for job in list_jobs(paper_summary(paper)))
     cells = 20 * 16  # seeds, datasets × architectures
     assert counts == {
         "prepare_dataset": 4,
@@ -176,7 +172,7 @@ def test_the_papers_grid_has_the_jobs_of_its_closed_form(paper):
 
 
 def test_the_papers_plan_without_any_run_has_counts_and_sizes_but_no_hours(paper):
-    text = render_plan(paper, list_jobs(paper_summary(paper), paper.results), [], cores=2)
+    text = render_plan(paper, list_jobs(paper_summary(paper)), [], cores=2)
     rows = {line[:34].strip(): line[34:].split() for line in text.splitlines()}
     assert rows["unlearn fisher"] == ["1,280", "0", "–", "1,280"]
     assert rows["split_dataset"] == ["4", "0", "–"]
