@@ -65,4 +65,5 @@ def unlearn(
         batch_size=batch_size,
         seed=task.seed,
         progress=task.progress,
+        capture=True,
     )
