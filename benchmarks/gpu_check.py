@@ -184,6 +184,7 @@ def run_column(check: Check, until: float) -> None:
         begun = time.monotonic()
         seconds = until - gathering - begun
         if seconds < 5:
+            check.missing.append(f"Column: no time for the seeds {seeds}.")
             break
         status = check.run(
             "column", workflow(check, seeds, "--until", "evaluate", "--nolock"), seconds
@@ -378,7 +379,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--configs", nargs="+", default=column, help="the column's config")
     parser.add_argument("--plan", nargs="+", default=column[:1], help="the config to plan")
     parser.add_argument("--seeds", type=int, default=20, help="seeds of the column at most")
-    parser.add_argument("--wave", type=int, default=3, help="seeds begun at once")
+    parser.add_argument("--wave", type=int, default=2, help="seeds begun at once")
     parser.add_argument("--jobs", type=int, default=12, help="jobs on the GPU at once")
     options = parser.parse_args(arguments)
     options.stages = options.stages.split(",")
