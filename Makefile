@@ -5,7 +5,7 @@ RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help run plan export verify compare publish env test test-slurm bench lint format docs lock schema clean
+.PHONY: help run plan export verify compare publish env test test-slurm bench gpu-check lint format docs lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
@@ -15,6 +15,7 @@ help:
 	@echo "make publish RESULTS=... NAME=...: a finished run as docs/results/NAME, with its page"
 	@echo "make test    run the tests                            make test-slurm   those that start a SLURM"
 	@echo "make bench   time the hot paths against plain reference code, after make run"
+	@echo "make gpu-check OUT=... MINUTES=9.5: tests, benchmarks, a column and the plan on a GPU"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
 	@echo "make docs    build the documentation into site/, offline; a warning is an error"
@@ -74,6 +75,12 @@ test-slurm: .venv/.dev
 bench: .venv/.run
 	$(BIN)/python -m benchmarks > $(RESULTS)/benchmarks/hot_paths.md
 	@cat $(RESULTS)/benchmarks/hot_paths.md
+
+# On a machine that reaches no registry: WHEELS=folder, of wheels for its Python, and no .venv.
+MINUTES ?= 9.5
+gpu-check: $(if $(WHEELS),,.venv/.dev)
+	$(if $(WHEELS),$(PYTHON),$(BIN)/python) -m benchmarks.gpu_check --out $(OUT) \
+	    --minutes $(MINUTES) $(if $(WHEELS),--wheels $(WHEELS)) $(GPU_CHECK)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Single hot paths on one thread against plain reference code, at the paper's sizes."""
+"""Single hot paths on one thread, or on a GPU, against plain reference code, at paper size."""
 
 from __future__ import annotations
 
@@ -41,11 +41,14 @@ class Unwatched(UnlearningTask):
         return {"mf_forget": 1.0, "mf_out_of_sample": 0.0}
 
 
-def random_images(count: int, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Uint8 images (N, 1, S, S) and labels (N,)."""
+def random_images(
+    count: int, size: int = 64, device: str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Uint8 images (N, 1, S, S) and labels (N,) on a device; the same on every one."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 1, size, size), dtype=torch.uint8, generator=generator)
-    return images, torch.randint(10, (count,), generator=generator)
+    labels = torch.randint(10, (count,), generator=generator)
+    return images.to(device), labels.to(device)
 
 
 def backward(model: Classifier, images: torch.Tensor, labels: torch.Tensor) -> None:
@@ -55,18 +58,18 @@ def backward(model: Classifier, images: torch.Tensor, labels: torch.Tensor) -> N
         torch.autograd.grad(loss, list(model.parameters()))
 
 
-def rows() -> Iterator[list[str]]:
+def rows(device: str = "cpu") -> Iterator[list[str]]:
     """One row per path and reference."""
-    model = build_model(SPEC, seed=0).eval()
-    yield from feature_rows(model)
-    yield from per_sample_rows(model)
-    yield from attack_rows()
-    yield from remi_rows(model)
+    model = build_model(SPEC, seed=0).eval().to(device)
+    yield from feature_rows(model, device)
+    yield from per_sample_rows(model, device)
+    yield from attack_rows(device)
+    yield from remi_rows(model, device)
 
 
-def feature_rows(model: Classifier) -> Iterator[list[str]]:
+def feature_rows(model: Classifier, device: str = "cpu") -> Iterator[list[str]]:
     """White-box features, without a backward pass, against gradients of all parameters."""
-    images, labels = random_images(2560)
+    images, labels = random_images(2560, device=device)
     features = partial(model_features, model, images, labels, "fp32")
     for name, function, count, target in (
         ("one backward per sample, retained graph", "gradients_over_a_retained_graph", 128, 100),
@@ -78,9 +81,9 @@ def feature_rows(model: Classifier) -> Iterator[list[str]]:
         yield ratio_row(f"white-box features, 2,560 images / {name}", timed, target)
 
 
-def per_sample_rows(model: Classifier) -> Iterator[list[str]]:
+def per_sample_rows(model: Classifier, device: str = "cpu") -> Iterator[list[str]]:
     """Sums and norms of squared per-sample gradients."""
-    images, labels = random_images(128)
+    images, labels = random_images(128, device=device)
     for name, ours in (("Fisher diagonal", second_moments), ("efficacy", squared_norms)):
         fast = partial(ours, model, images, labels)
         for label, plain, count, target in (
@@ -93,7 +96,7 @@ def per_sample_rows(model: Classifier) -> Iterator[list[str]]:
             yield ratio_row(f"{name}, CNN / {label}", timed, target)
     for architecture, count in BACKWARD_IMAGES.items():
         network = build_model(replace(SPEC, architecture=architecture), seed=0).eval()
-        inputs = random_images(count)
+        network, inputs = network.to(device), random_images(count, device=device)
         for name, ours, most in (
             ("Fisher diagonal", second_moments, 1.6),
             ("efficacy", squared_norms, 1.4),
@@ -103,24 +106,24 @@ def per_sample_rows(model: Classifier) -> Iterator[list[str]]:
             yield ratio_row(row, timed, round(1 / most, 3))
 
 
-def attack_rows() -> Iterator[list[str]]:
+def attack_rows(device: str = "cpu") -> Iterator[list[str]]:
     """One epoch of the white-box membership model."""
     count = 3200
     generator = torch.Generator().manual_seed(0)
     features = membership_features(
-        3 * torch.randn(count, 10, generator=generator),
-        torch.randn(count, 512, generator=generator).relu(),
-        random_images(count, 1)[1],
+        3 * torch.randn(count, 10, generator=generator).to(device),
+        torch.randn(count, 512, generator=generator).relu().to(device),
+        random_images(count, 1, device)[1],
     )
-    membership = torch.arange(count) % 2
-    attack = WhiteBoxAttack(10, 512, "logits")
+    membership = torch.arange(count, device=device) % 2
+    attack = WhiteBoxAttack(10, 512, "logits").to(device)
     plain = reference.MaterialisedNetwork(attack.network).train()
     optimizers = [torch.optim.Adam(m.parameters(), lr=1e-5, fused=True) for m in (attack, plain)]
 
     def batch_loss(batch: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(attack.network(features.take(batch)), membership[batch])
 
-    settings = {"label": "", "epochs": 1, "batch_size": 64, "seed": 0}
+    settings = {"label": "", "epochs": 1, "batch_size": 64, "seed": 0, "capture": True}
     timed = compare(
         lambda: fit(attack, optimizers[0], batch_loss, count, **settings),
         lambda: reference.attack_epoch(
@@ -130,11 +133,13 @@ def attack_rows() -> Iterator[list[str]]:
     yield ratio_row("attack training, 3,200 samples / images of gradients", timed, 4)
 
 
-def remi_rows(model: Classifier) -> Iterator[list[str]]:
+def remi_rows(model: Classifier, device: str = "cpu") -> Iterator[list[str]]:
     """Steps of ReMI: 64 forget, 64 out-of-sample and 256 classification images."""
-    images, labels = random_images(1024)
-    forget, outside, rest = torch.arange(256), torch.arange(960, 1024), torch.arange(256, 960)
-    guide = WhiteBoxAttack(10, 512, "logits").eval().requires_grad_(requires_grad=False)
+    images, labels = random_images(1024, device=device)
+    ends = ((0, 256), (960, 1024), (256, 960))
+    forget, outside, rest = (torch.arange(*pair, device=device) for pair in ends)
+    guide = WhiteBoxAttack(10, 512, "logits").to(device)
+    guide.eval().requires_grad_(requires_grad=False)
     task = Unwatched(
         model=model,
         spec=SPEC,

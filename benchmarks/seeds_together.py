@@ -83,14 +83,14 @@ def train_together(
             model.eval()
 
 
-def rows() -> Iterator[list[str]]:
+def rows(device: str = "cpu") -> Iterator[list[str]]:
     """One row per architecture."""
     for architecture, count in IMAGES.items():
         spec = replace(SPEC, architecture=architecture)
-        images, labels = random_images(count)
+        images, labels = random_images(count, device=device)
 
         def build(spec=spec) -> list[Classifier]:
-            return [build_model(spec, seed) for seed in SEEDS]
+            return [build_model(spec, seed).to(device) for seed in SEEDS]
 
         def together(build=build, images=images, labels=labels) -> None:
             train_together(build(), images, labels, seeds=SEEDS, epochs=1, **SETTINGS)

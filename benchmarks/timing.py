@@ -11,10 +11,18 @@ REPEATS = 5
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
+    """Wall-clock seconds of one call, and of the kernels that it left to a GPU."""
+    _wait_for_gpu()
     started = time.perf_counter()
     function()
+    _wait_for_gpu()
     return time.perf_counter() - started
+
+
+def _wait_for_gpu() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def compare(

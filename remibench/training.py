@@ -13,6 +13,7 @@ from torch import nn
 
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.errors import DivergedError
+from remibench.graphs import captured
 from remibench.jobs.torch_setup import autocast
 from remibench.seeding import derive_seed
 
@@ -34,6 +35,7 @@ def fit(
     batch_size: int,
     seed: int,
     progress: EpochCheckpoint | None = None,
+    capture: bool = False,
 ) -> History:
     """Minimise the mean of ``batch_loss`` over shuffled mini-batches.
 
@@ -50,37 +52,48 @@ def fit(
             left over joins the batch before it: batch-norm cannot normalise one value.
         seed: Seed of the whole run.
         progress: Where to keep epoch checkpoints, or None.
+        capture: Launch the steps as CUDA graphs where the module is on a GPU, which is several
+            times faster for small networks and gives the same numbers. Set it only where
+            ``batch_loss`` and the optimiser's hooks are operations on the device's tensors alone
+            (:func:`remibench.graphs.captured`): nothing drawn on the CPU, no value read.
 
     Returns:
         One record per epoch: ``epoch``, ``loss`` (mean over samples), ``seconds``.
 
     Raises:
         DivergedError: The loss of an epoch is not finite.
+        RemibenchError: The step was to be captured and cannot be.
     """
     device = next(module.parameters()).device
+    total = torch.zeros((), device=device)
+
+    def step(batch: torch.Tensor) -> None:
+        loss = batch_loss(batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total.add_(loss.detach() * len(batch))
+
     history = progress.restore(module, optimizer) if progress else []
-    for epoch in range(len(history) + 1, epochs + 1):
-        started = time.perf_counter()
-        module.train()
-        total = torch.zeros((), device=device)
-        with epoch_randomness(seed, epoch, device):
-            for batch in _batches(torch.randperm(samples).to(device), batch_size):
-                loss = batch_loss(batch)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                total += loss.detach() * len(batch)
-        mean = total.item() / samples
-        if not math.isfinite(mean):
-            rate = optimizer.param_groups[0]["lr"]
-            raise DivergedError(
-                f"{label}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
-                "lower the learning rate"
-            )
-        history.append({"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
-        logger.info("%s: epoch %d of %d, loss %.6f", label, epoch, epochs, mean)
-        if progress:
-            progress.save(module, optimizer, history)
+    with captured(step, optimizer, label) if capture else contextlib.nullcontext(step) as run:
+        for epoch in range(len(history) + 1, epochs + 1):
+            started = time.perf_counter()
+            module.train()
+            total.zero_()
+            with epoch_randomness(seed, epoch, device):
+                for batch in _batches(torch.randperm(samples).to(device), batch_size):
+                    run(batch)
+            mean = total.item() / samples
+            if not math.isfinite(mean):
+                rate = optimizer.param_groups[0]["lr"]
+                raise DivergedError(
+                    f"{label}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
+                    "lower the learning rate"
+                )
+            history.append({"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
+            logger.info("%s: epoch %d of %d, loss %.6f", label, epoch, epochs, mean)
+            if progress:
+                progress.save(module, optimizer, history)
     module.eval()
     return history
 
@@ -114,6 +127,7 @@ def fit_classifier(
     batch_size: int,
     precision: str,
     progress: EpochCheckpoint | None = None,
+    capture: bool = True,
 ) -> History:
     """Train a classifier with SGD and cross-entropy at a constant learning rate.
 
@@ -122,7 +136,7 @@ def fit_classifier(
         images: (N, C, S, S) uint8, on the model's device.
         labels: (N,) int64, on the model's device.
         precision: ``bf16`` (autocast) or ``fp32``.
-        label, seed, epochs, batch_size, progress: See :func:`fit`.
+        label, seed, epochs, batch_size, progress, capture: See :func:`fit`.
         learning_rate, momentum, weight_decay: Of SGD.
 
     Returns:
@@ -153,6 +167,7 @@ def fit_classifier(
         batch_size=batch_size,
         seed=seed,
         progress=progress,
+        capture=capture,
     )
     entropy = label_entropy(labels)
     for record in history:

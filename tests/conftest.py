@@ -16,9 +16,18 @@ torch.set_num_threads(1)  # as in a job; small tensors gain nothing from more
 
 
 def pytest_addoption(parser):
-    """``--plugins FOLDER``: what test_contracts.py tests in place of the package."""
+    """``--plugins FOLDER``: what test_contracts.py tests in place of the package.
+
+    ``--device cpu``: a stand-in for the GPU, for tests/jobs/test_gpu.py.
+    """
     parser.addoption(
         "--plugins", dest="plugin_folders", action="append", default=[], metavar="FOLDER"
+    )
+    parser.addoption(
+        "--device",
+        choices=("cuda", "cpu"),
+        default="cuda",
+        help="what tests marked gpu compare with the CPU; cpu is a rehearsal of the tests",
     )
 
 

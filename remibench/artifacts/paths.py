@@ -92,6 +92,12 @@ def match(pattern: str, path: str | PurePath) -> dict[str, str] | None:
     return found.groupdict() if found else None
 
 
+def wildcards_of(path: str | PurePath) -> dict[str, str] | None:
+    """The wildcards of an artifact's path, or None if no pattern fits it."""
+    found = (match(pattern, path) for pattern in ARTIFACTS.values() if "{" in pattern)
+    return next((wildcards for wildcards in found if wildcards is not None), None)
+
+
 @cache
 def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", pattern)

@@ -199,6 +199,7 @@ def fit_attack(
         batch_size=batch_size,
         seed=seed,
         progress=progress,
+        capture=True,
     )
     return attack.requires_grad_(requires_grad=False), history
 

@@ -81,6 +81,8 @@ def select_device(name: str, vram_mb: int = 0) -> torch.device:
     if name == "cuda":  # on the CPU all operations in use are deterministic, and this costs 2 s
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(mode=True)
+        # Else every new tensor is filled with NaN first, one launch more each.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; training asks for bf16
     return torch.device(name)
 

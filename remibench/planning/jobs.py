@@ -12,7 +12,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from snakemake_interface_common.exceptions import WorkflowError
 
-from remibench.artifacts.paths import JOBS, log_path, match
+from remibench.artifacts.paths import JOBS, wildcards_of
 from remibench.components.registry import method_of
 from remibench.config.model import Config, load_config
 from remibench.errors import RemibenchError
@@ -67,17 +67,17 @@ def list_jobs(summary: str) -> list[Job]:
         summary: Tab-separated, with a header.
 
     Raises:
-        RemibenchError: A rule's log is not where :mod:`remibench.artifacts.paths` says.
+        RemibenchError: An output is not where :mod:`remibench.artifacts.paths` says.
     """
     _, header, rows = summary.partition("output_file\t")
     jobs: dict[tuple, bool] = {}
     for row in csv.DictReader((header + rows).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
-        rule, log = row["rule"], row["log-file(s)"]
-        found = match(log_path(rule), log)
+        rule, path = row["rule"], row["output_file"]
+        found = wildcards_of(path) if rule in JOBS else {}
         if found is None:
             raise RemibenchError(
-                f"rule {rule} logs to {log}, which planning does not know; "
-                "adapt JOBS of remibench/artifacts/paths.py"
+                f"rule {rule} writes {path}, which planning does not know; "
+                "adapt ARTIFACTS of remibench/artifacts/paths.py"
             )
         job = (rule, tuple(found.items()))
         jobs[job] = jobs.get(job, False) or row["plan"] == "update pending"

@@ -66,6 +66,7 @@ def unlearn(
         batch_size=batch_size,
         seed=task.seed,
         progress=task.progress,
+        capture=True,
     )
 
 

@@ -51,6 +51,7 @@ def unlearn(
         batch_size=task.training["batch_size"],
         seed=task.seed,
         progress=task.progress,
+        capture=False,  # the forget images of a step are drawn on the CPU
     )
 
 

@@ -38,6 +38,7 @@ def unlearn(
         batch_size=task.training["batch_size"],
         seed=task.seed,
         progress=task.progress,
+        capture=True,
     )
 
 

@@ -56,6 +56,7 @@ def unlearn(
         batch_size=task.training["batch_size"],
         seed=task.seed,
         progress=task.progress,
+        capture=True,
     )
 
 

@@ -99,13 +99,17 @@ def add_calibration(tree, architecture="cnn", epochs=10, device="cpu"):
 
 
 def test_a_jobs_outputs_are_one_job_and_finished_work_is_not_pending():
+    folder = "out/models/fmnist/cnn/3/target"
     rows = ["noise on stdout", "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"]
-    log = "out/logs/train_model/fmnist/cnn/3/target.log"
-    rows += [f"out/{end}\t-\ttrain_model\t{log}\tok\tno update" for end in ("a", "b")]
-    log = "out/logs/unlearn/fmnist/cnn/3/fisher/0.25.log"
-    rows += [f"out/{end}\t-\tunlearn\t{log}\tmissing\tupdate pending" for end in ("c", "d", "e")]
-    log = "out/logs/gather.log"
-    rows += [f"out/{name}.csv\t-\tgather\t{log}\tmissing\tupdate pending" for name in "ab"]
+    rows += [
+        f"{folder}.{end}\t-\ttrain_model\t-\tok\tno update"
+        for end in ("safetensors", "history.csv")
+    ]
+    rows += [
+        f"out/unlearned/fmnist/cnn/3/fisher/0.25.{end}\t-\tunlearn\t-\tmissing\tupdate pending"
+        for end in ("safetensors", "history.csv", "json")
+    ]
+    rows += [f"out/{name}.csv\t-\tgather\t-\tmissing\tupdate pending" for name in "ab"]
     cell = {"dataset": "fmnist", "architecture": "cnn", "seed": "3"}
     assert list_jobs("\n".join(rows)) == [
         Job("train_model", cell | {"role": "target"}, False),
@@ -114,35 +118,38 @@ def test_a_jobs_outputs_are_one_job_and_finished_work_is_not_pending():
     ]
 
 
-def test_a_log_that_fits_no_pattern_is_named():
-    header = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
-    with pytest.raises(RemibenchError, match=r"rule unlearn logs to out/x\.log"):
-        list_jobs(f"{header}\nout/x\t-\tunlearn\tout/x.log\t-\tno update")
+def test_an_output_that_fits_no_pattern_is_named():
+    summary = "output_file\tdate\trule\tlog\tstatus\tplan\nout/x\t-\tunlearn\t-\t-\tno update"
+    with pytest.raises(RemibenchError, match="rule unlearn writes out/x"):
+        list_jobs(summary)
 
 
 def paper_summary(cfg):
     """What Snakemake lists for a grid that nothing was done of, by nested loops."""
     rows = ["output_file\tdate\trule\tlog-file(s)\tstatus\tplan"]
 
-    def add(rule, job, *outputs):
-        log = f"{cfg.results}/logs/{rule}/{job}.log"
-        rows.extend(f"{name}\t-\t{rule}\t{log}\tmissing\tupdate pending" for name in outputs)
+    def add(rule, *paths):
+        end = f"\t-\t{rule}\t-\tmissing\tupdate pending"
+        rows.extend(f"{cfg.results}/{path}{end}" for path in paths)
 
     for dataset in cfg.datasets:
-        add("prepare_dataset", dataset, "images.npy", "labels.npy")
-        add("split_dataset", dataset, "splits.npz")
+        add("prepare_dataset", *(f"data/{dataset}/{name}" for name in ("images.npy", "labels.npy")))
+        add("split_dataset", f"data/{dataset}/splits.npz")
         for cell in (f"{dataset}/{a}/{seed}" for a in cfg.architectures for seed in cfg.seeds):
             for role in ("target", "shadow"):
-                add("train_model", f"{cell}/{role}", "safetensors", "history.csv")
+                path = f"models/{cell}/{role}"
+                add("train_model", f"{path}.safetensors", f"{path}.history.csv")
             for attack in ("mf_whitebox", "mf_blackbox", "mia_whitebox", "mia_blackbox"):
-                add("fit_attack", f"{cell}/{attack}", "safetensors", "csv")
-            add("score_members", cell, "scores.npy")
+                path = f"attacks/{cell}/{attack}"
+                add("fit_attack", f"{path}.safetensors", f"{path}.csv")
+            add("score_members", f"forget/{cell}/scores.npy")
             for method in cfg.methods:
-                add("evaluate", f"{cell}/{method}", "csv", "npz")
+                add("evaluate", *(f"evaluation/{cell}/{method}.{end}" for end in ("csv", "npz")))
             for ratio in cfg.forget_ratios:
-                add("select_forget_set", f"{cell}/{ratio}", "npy")
+                add("select_forget_set", f"forget/{cell}/{ratio}.npy")
                 for method in cfg.methods[1:]:
-                    add("unlearn", f"{cell}/{method}/{ratio}", "safetensors", "csv", "json")
+                    path = f"unlearned/{cell}/{method}/{ratio}"
+                    add("unlearn", f"{path}.safetensors", f"{path}.history.csv", f"{path}.json")
     return "\n".join(rows)
 
 
