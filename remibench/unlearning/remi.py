@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from remibench.components.bounds import Positive, PositiveFloat
 
-GUIDES = ("whitebox", "blackbox")
+GUIDES = ("whitebox", "blackbox", "whitebox_published")
 logger = logging.getLogger("remibench")
 
 
