@@ -14,6 +14,7 @@ from support.synthetic import synthetic_results
 from support.variants import name_variants
 
 from remibench.analysis.results import HYPERPARAMETERS, METHODS, Results
+from remibench.cli import main
 from remibench.errors import RemibenchError
 from remibench.reporting import figure_search, figure_verdicts, stopping
 from remibench.reporting.render import use_theme
@@ -246,8 +247,7 @@ def test_trees_of_other_targets_are_no_pairs(tmp_path, capsys):
         stopping.build(ruled, replace(unruled, evaluation=rows.assign(value=other)))
     with pytest.raises(RemibenchError, match="no ReMI run in common"):
         stopping.build(ruled, results_of({"fisher": (0, 0, 0, 0)}))
-    with pytest.raises(SystemExit):
-        stopping.main([str(tmp_path), str(tmp_path), str(tmp_path)])
+    assert main(["stopping", *3 * [str(tmp_path)]]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
