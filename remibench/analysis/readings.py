@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from remibench.analysis.results import BY_METHOD, CELL
+from remibench.analysis.paper import beside_paper
+from remibench.analysis.results import BY_METHOD, CELL, percent
 from remibench.analysis.search import WEIGHTS, judge_candidates, value_text
 from remibench.errors import RemibenchError
 
@@ -26,32 +27,10 @@ QUANTITIES = [*WEIGHTS, ("epochs", ""), ("seconds", "")]
 NAMES = ["mia", "forget", "retain", "test", "epochs", "seconds"]
 
 
-def paper_values(published: dict[str, pd.DataFrame], phase: str) -> pd.DataFrame:
-    """The paper's MIA rate and three accuracies, all as shares.
-
-    Args:
-        published: ``table3_classification_accuracy`` and ``table4_whitebox_mia_accuracy``.
-        phase: ``before`` or ``after`` unlearning.
-
-    Returns:
-        The columns ``mia``, ``forget``, ``retain``, ``test``, by the paper's dataset, architecture
-        and forget ratio.
-    """
-    rates, accuracies = (
-        published[name][published[name]["phase"] == phase]
-        for name in ("table4_whitebox_mia_accuracy", "table3_classification_accuracy")
-    )
-    shares = accuracies.assign(share=accuracies["accuracy_pct"] / 100).pivot_table(
-        index=CELL[:2], columns="subset", values="share"
-    )
-    rates = rates.set_index(CELL)["mia_accuracy"].rename("mia")
-    return rates.to_frame().join(shares[NAMES[1:4]], on=CELL[:2])
-
-
 def judge_readings(
     evaluation: pd.DataFrame,
     candidates: pd.DataFrame,
-    published: dict[str, pd.DataFrame],
+    published: pd.DataFrame,
     names: pd.Series,
 ) -> pd.DataFrame:
     """Every reading's numbers, distance to the paper and gap to retraining, by cell.
@@ -59,7 +38,7 @@ def judge_readings(
     Args:
         evaluation: See :func:`remibench.analysis.search.judge_candidates`; with ``cost`` beside.
         candidates: See :func:`remibench.analysis.search.value_text`.
-        published: The paper's tables.
+        published: ``paper/numbers.csv``.
         names: The paper's name of each dataset, by ours.
 
     Returns:
@@ -80,19 +59,13 @@ def judge_readings(
     table["reading"] = table["method"].map(value_text(candidates)).fillna(table["method"])
     keys = [*CELL, "reading"]
     table = table.merge(trials[[*keys, "gap", "seeds"]], how="left", on=keys)
-    theirs = paper_values(published, "after").reset_index()
-    theirs = theirs.rename(columns={"dataset": "paper_dataset"})
-    table["paper_dataset"] = table["dataset"].map(names)
-    on = ["paper_dataset", *CELL[1:]]
-    joined = table.merge(theirs, how="left", on=on, suffixes=("", "_paper"))
-    if (unknown := joined[joined["mia_paper"].isna()]).size:
+    paper = _beside(table[CELL], published, names)
+    if (unknown := table[paper["mia"].isna()]).size:
         cell = unknown[CELL].iloc[0]
         raise RemibenchError(
             f"the paper has no number for {', '.join(map(str, cell))}; study a cell of its grid"
         )
-    differences = pd.DataFrame(
-        {name: (joined[name] - joined[f"{name}_paper"]).abs() for name in NAMES[:4]}
-    )
+    differences = (table[NAMES[:4]] - paper).abs()
     table["distance"] = differences["mia"] / 2 + differences[NAMES[1:4]].sum(axis=1) / 6
     return table[[*keys, *NAMES, "distance", "gap", "seeds"]]
 
@@ -112,21 +85,16 @@ def choose_reading(readings: pd.DataFrame) -> pd.DataFrame:
 
 
 def format_readings(
-    readings: pd.DataFrame, published: dict[str, pd.DataFrame], names: pd.Series
+    readings: pd.DataFrame, published: pd.DataFrame, names: pd.Series
 ) -> pd.DataFrame:
     """One line per reading, best first, below the paper's numbers, the target and retraining.
 
     Per forget ratio: MIA rate on D_f, then accuracy in percent on D_f / D_r / test.
     """
-    from remibench.analysis.results import percent
-
     order = choose_reading(readings).set_index("reading")
-    theirs = paper_values(published, "after").reset_index().assign(reading="paper")
-    theirs = theirs.rename(columns={"dataset": "paper_dataset"})
-    cells = readings[CELL].drop_duplicates()
-    cells = cells.assign(paper_dataset=cells["dataset"].map(names))
-    theirs = cells.merge(theirs, on=["paper_dataset", *CELL[1:]])
-    every = pd.concat([theirs, readings], ignore_index=True)
+    cells = readings[CELL].drop_duplicates().reset_index(drop=True)
+    paper = cells.join(_beside(cells, published, names)).assign(reading="paper")
+    every = pd.concat([paper, readings], ignore_index=True)
     every["text"] = [
         f"{row.mia:.3f}; {100 * row.forget:.1f} / {100 * row.retain:.1f} / {100 * row.test:.1f}"
         for row in every.itertuples()
@@ -146,3 +114,15 @@ def format_readings(
         1, "gap to retraining", order["gap"].map("{:.3f}".format).reindex(lines).fillna("–")
     )
     return wide.rename_axis(columns=None).reset_index()
+
+
+def _beside(cells: pd.DataFrame, published: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+    """The paper's numbers of ReMI as shares, a row per cell and the columns of ``NAMES[:4]``."""
+    columns = {}
+    for name, (metric, subset) in zip(NAMES, WEIGHTS, strict=False):
+        wanted = cells.assign(method="remi_whitebox", metric=metric, subset=subset)
+        if metric == "accuracy":  # at 10 % alone, which stands for the other ratios
+            wanted["forget_ratio"] = 0.1
+        source, scale = ("Table III", 100) if metric == "accuracy" else ("Table IV", 1)
+        columns[name] = beside_paper(wanted, source, published, names)["paper"] / scale
+    return pd.DataFrame(columns)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -112,7 +111,7 @@ ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
 ACROSS_SEEDS = [*BY_METHOD, "subset", "metric", "value", "models"]
 HYPERPARAMETERS = [*BY_METHOD, "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
-PAPER = Path(__file__).parents[2] / "paper"
+NUMBERS = Path(__file__).parents[2] / "paper" / "numbers.csv"
 
 
 def displayed(run: Iterable[str]) -> list[str]:
@@ -135,6 +134,12 @@ def count_seeds(counts: Iterable[float]) -> str:
     return f"{text} seed" if known == [1] else f"{text} seeds"
 
 
+def read_numbers(path: str | Path = NUMBERS) -> pd.DataFrame:
+    """Read the paper's numbers; text that the paper leaves open is "", a ratio NaN."""
+    table = load_table(path, TEXT | {"table", "unit"})
+    return table.fillna(dict.fromkeys(["table", "unit", *(TEXT & set(table))], ""))
+
+
 @dataclass(frozen=True)
 class Results:
     """A results tree's gathered tables and the paper's numbers.
@@ -144,7 +149,7 @@ class Results:
         histories: One row per unlearning epoch.
         datasets: One row per dataset: provenance and role sizes.
         training: One row per trained model: epochs, final loss, and whether it stalled.
-        published: The paper's tables by file stem (``paper/*.csv``).
+        published: The paper's numbers (``paper/numbers.csv``); text that it leaves open is "".
         attacks: One row per attack and target model: accuracy, AUC and rates.
         hyperparameters: One row per cell, method and parameter.
         across_seeds: Tidy: cell, method, subset, metric, value over all seeds' models, and models.
@@ -154,7 +159,7 @@ class Results:
     histories: pd.DataFrame
     datasets: pd.DataFrame
     training: pd.DataFrame
-    published: Mapping[str, pd.DataFrame]
+    published: pd.DataFrame
     attacks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ATTACKS))
     hyperparameters: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=HYPERPARAMETERS)
@@ -169,7 +174,7 @@ class Results:
         histories: str,
         datasets: str,
         training: str,
-        published: Sequence[str],
+        published: str,
         attacks: str = "",
         hyperparameters: str = "",
         across_seeds: str = "",
@@ -182,7 +187,7 @@ class Results:
             histories=load_table(histories, TEXT),
             datasets=load_table(datasets, TEXT),
             training=load_table(training, TEXT),
-            published={Path(path).stem: pd.read_csv(path) for path in published},
+            published=read_numbers(published),
             **{
                 name: load_table(path, TEXT | {"value"})  # some parameters are words
                 for name, path in optional.items()
@@ -201,7 +206,7 @@ class Results:
         if Path(folder, "across_seeds.csv").exists():  # where the config asks for it
             names += ("across_seeds",)
         paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
-        results = cls.read(**paths, published=sorted(map(str, PAPER.glob("*.csv"))))
+        results = cls.read(**paths, published=str(NUMBERS))
         config = Path(folder, "config.yaml")
         try:
             plugins.activate(yaml.safe_load(config.read_text(encoding="utf-8")).get("plugins", []))
@@ -253,7 +258,7 @@ class Results:
     @property
     def not_run(self) -> str:
         """What the paper's grid has and this tree has not, one sentence; or nothing."""
-        cells = self.published["table2_hyperparameters"]
+        cells = self.published[self.published["table"] == "Table II"]
         present = self.datasets["paper_dataset"]
         missing = {
             "dataset": [d for d in dict.fromkeys(cells["dataset"]) if d not in set(present)],
@@ -329,24 +334,3 @@ class Results:
         """A metric's mean, 95 % t-interval and number of seeds per cell and subset."""
         values = self.metric(metric, scale).fillna({"subset": ""})
         return summarise(values, [*BY_METHOD, "subset"])
-
-    def with_published(
-        self, table: pd.DataFrame, published: pd.DataFrame, on: list[str]
-    ) -> pd.DataFrame:
-        """Put the paper's number beside each row of the same cell: ``paper`` and ``difference``.
-
-        Args:
-            table: Rows with ``dataset``, ``mean`` and the columns ``on``.
-            published: The paper's rows: ``dataset`` (its name there), ``paper`` and ``on``.
-            on: Columns that make a cell, besides the dataset.
-        """
-        if table.empty:
-            return table.assign(paper=np.nan, difference=np.nan)
-        keyed = table.assign(paper_dataset=table["dataset"].map(self.paper_names))
-        renamed = published.rename(columns={"dataset": "paper_dataset"})
-        joined = keyed.merge(
-            renamed[["paper_dataset", *on, "paper"]], how="left", on=["paper_dataset", *on]
-        )
-        return joined.drop(columns="paper_dataset").assign(
-            difference=lambda rows: rows["mean"] - rows["paper"]
-        )

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from remibench.analysis.gaps import REFERENCE, pair
+from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import BY_METHOD, CELL, percent
 from remibench.components.registry import method_of
 from remibench.errors import RemibenchError
@@ -60,12 +62,8 @@ def judge_candidates(evaluation: pd.DataFrame, candidates: pd.DataFrame) -> pd.D
             f"the evaluation of a search needs {', '.join(' on '.join(key) for key in WEIGHTS)} of "
             "every candidate, cell and seed once; set `metrics: [accuracy, membership]`"
         )
-    reference = rows[rows["method"] == "retrain"].drop(columns="method")
-    keys = [*CELL, "seed", "metric", "subset"]
-    paired = rows[rows["method"] != "retrain"].merge(
-        reference, on=keys, suffixes=("", "_retrained"), validate="many_to_one"
-    )
-    paired["difference"] = paired["value"] - paired["value_retrained"]
+    paired = pair(rows)
+    paired = paired[paired["method"] != REFERENCE]
     weights = pd.Series(WEIGHTS)
     paired["gap"] = (
         paired["difference"].abs()
@@ -132,7 +130,7 @@ def describe_choice(
     Args:
         trials: Of :func:`judge_candidates`.
         chosen: Of :func:`choose_candidates`.
-        published: ``paper/table2_hyperparameters.csv``.
+        published: ``paper/numbers.csv``.
         names: The paper's name of each dataset, by ours (:attr:`Results.paper_names`).
 
     Returns:
@@ -140,12 +138,9 @@ def describe_choice(
         target itself).
     """
     unchanged = trials[trials["method"] == "original"].set_index(CELL)["gap"]
-    theirs = published.melt(CELL, var_name="parameter", value_name="paper")
-    theirs = theirs.rename(columns={"dataset": "paper_dataset"}).assign(method="remi_whitebox")
     table = chosen.join(unchanged.rename("gap_unchanged"), on=CELL)
-    table["paper_dataset"] = table["dataset"].map(names)
-    keys = ["paper_dataset", *CELL[1:], "method", "parameter"]
-    return table.merge(theirs, how="left", on=keys).drop(columns="paper_dataset")
+    table = table.assign(metric=table["parameter"])
+    return beside_paper(table, "Table II", published, names).drop(columns="metric")
 
 
 def format_choice(table: pd.DataFrame) -> pd.DataFrame:

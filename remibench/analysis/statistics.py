@@ -5,6 +5,8 @@ What each of them is for, and what it assumes, is in docs/statistics.md.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -128,56 +130,52 @@ def paired_differences(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.round(differences, _DECIMALS)
 
 
-def wilcoxon_holm(wide: pd.DataFrame, reference: str, margin: float = np.nan) -> pd.DataFrame:
-    """Every method against a reference, paired: differences, signed-rank tests, Holm's correction.
+class PairedTest(NamedTuple):
+    """A comparison of pairs, see :func:`compare_pairs`."""
 
-    Differences of 0 are left out of the test (Wilcoxon's own way). The p-value is exact without
-    ties up to 50 pairs and with ties up to 13, otherwise from the normal approximation
+    gap: float
+    low: float
+    high: float
+    n: int
+    p: float
+    p_equivalence: float
+    remark: str
+
+
+def compare_pairs(values: np.ndarray, reference: np.ndarray, margin: float = np.nan) -> PairedTest:
+    """Compare paired values: mean difference with its 95 % t-interval, and two tests of it.
+
+    Wilcoxon's signed-rank test leaves out differences of 0 (his own way). Its p-value is exact
+    without ties up to 50 pairs and with ties up to 13, otherwise from the normal approximation
     (``scipy.stats.wilcoxon``). Where even the least p possible, 2 / 2ⁿ, is not below .05 (n < 6
     non-zero differences), there is no p-value and ``remark`` says so.
 
     Args:
-        wide: A row per pair (seed, or cell), a column per method; NaN where it was not run.
-        reference: The column that the others are compared with.
-        margin: Of the equivalence test, see :func:`equivalence_p`; NaN for none.
+        values, reference: A value per pair each; pairs in which one of them is NaN do not count.
+        margin: The margin of the equivalence test, see :func:`equivalence_p`; NaN for none.
 
     Returns:
-        One row per other column, in their order: ``method``, ``difference`` (mean of
-        method − reference), ``low`` and ``high`` (95 % t-interval of it over the pairs), ``n``
-        (pairs), ``p`` (two-sided), ``p_holm`` (over the rows that have a p), ``p_equivalence``,
-        ``remark``.
+        ``gap`` (mean of ``values`` − ``reference``), ``low`` and ``high`` (95 % t-interval of it),
+        ``n`` (pairs), ``p`` (two-sided), ``p_equivalence``, ``remark``.
     """
-    rows = []
-    for method in wide.columns.drop(reference, errors="ignore"):
-        if reference not in wide:
-            nothing = (np.nan, np.nan, np.nan, 0, np.nan, np.nan)
-            rows.append((method, *nothing, f"{reference} was not run"))
-            continue
-        pairs = np.column_stack([wide[name].to_numpy(float) for name in (method, reference)])
-        pairs = pairs[~np.isnan(pairs).any(axis=1)]
-        differences = paired_differences(pairs[:, 0], pairs[:, 1])
-        finite = np.isfinite(differences).all()
-        low, high = t_interval(differences) if finite else (np.nan, np.nan)
-        remarks = [] if finite else ["infinite difference: no interval"]
-        if len(differences) == 1:
-            remarks.append("n = 1: no interval")
-        nonzero = differences[differences != 0]
-        p = np.nan
-        if smallest_wilcoxon_p(len(nonzero)) < LEVEL:
-            p = stats.wilcoxon(nonzero).pvalue
-        elif len(differences) and not len(nonzero):
-            remarks.append("no pair differs")
-        else:
-            remarks.append(
-                f"n too small: {len(nonzero)} of the 6 differing pairs that a test needs"
-            )
-        mean = differences.mean() if len(differences) else np.nan
-        equivalent = equivalence_p(differences, margin)
-        rows.append((method, mean, low, high, len(differences), p, equivalent, "; ".join(remarks)))
-    columns = ["method", "difference", "low", "high", "n", "p", "p_equivalence", "remark"]
-    table = pd.DataFrame(rows, columns=columns)
-    table.insert(6, "p_holm", holm(table["p"].to_numpy()))
-    return table
+    paired = ~(np.isnan(values) | np.isnan(reference))
+    differences = paired_differences(values[paired], reference[paired])
+    finite = np.isfinite(differences).all()
+    low, high = t_interval(differences) if finite else (np.nan, np.nan)
+    remarks = [] if finite else ["infinite difference: no interval"]
+    if len(differences) == 1:
+        remarks.append("n = 1: no interval")
+    nonzero = differences[differences != 0]
+    p = np.nan
+    if smallest_wilcoxon_p(len(nonzero)) < LEVEL:
+        p = stats.wilcoxon(nonzero).pvalue
+    elif len(differences) and not len(nonzero):
+        remarks.append("no pair differs")
+    else:
+        remarks.append(f"n too small: {len(nonzero)} of the 6 differing pairs that a test needs")
+    mean = differences.mean() if len(differences) else np.nan
+    equivalent = equivalence_p(differences, margin)
+    return PairedTest(mean, low, high, len(differences), p, equivalent, "; ".join(remarks))
 
 
 def equivalence_p(differences: np.ndarray, margin: float) -> float:
@@ -221,57 +219,3 @@ def ks_efficacy(scores: np.ndarray, reference: np.ndarray) -> tuple[float, float
     result = stats.ks_2samp(scores, reference)
     least = stats.ks_2samp(np.zeros(len(scores)), np.ones(len(reference))).pvalue
     return float(result.statistic), float(result.pvalue) if least < LEVEL else np.nan
-
-
-def mcnemar_range(before: int, after: int, n: int) -> tuple[float, float]:
-    """Least and greatest p of the exact McNemar test that two paired counts leave possible.
-
-    The test needs the numbers x and y of images that changed one way and the other; of two counts
-    only x − y = before − after is known. Every y that fits gives a two-sided binomial p of x among
-    x + y at ½.
-
-    Args:
-        before, after: Successes among the same n images.
-        n: Images.
-    """
-    possible = [
-        (before - after + y, y)
-        for y in range(min(after, n - before) + 1)
-        if 0 <= before - after + y <= before
-    ]
-    p = [stats.binomtest(x, x + y).pvalue if x + y else 1.0 for x, y in possible]
-    return min(p), max(p)
-
-
-def low_power(table: pd.DataFrame, n: int = 40) -> pd.DataFrame:
-    """What two rates of n images each can tell: Table VI, whose entries are multiples of 1/40.
-
-    Args:
-        table: ``before`` and ``after`` in percent, and columns that name the row.
-        n: Images that each rate is of.
-
-    Returns:
-        The other columns; ``before`` and ``after`` as counts of n, each with its exact 95 %
-        interval in percent (``before_low`` …); ``fisher_p``, two-sided, as if the images were
-        different ones before and after, with ``fisher_p_holm`` over the rows; and ``mcnemar_least``
-        and ``mcnemar_greatest``, if they are the same images (:func:`mcnemar_range`).
-
-    Raises:
-        ValueError: A rate is not a multiple of 1/n.
-    """
-    counts = table[["before", "after"]] * n / 100
-    if (counts != counts.round()).any(axis=None):
-        raise ValueError(f"a rate is not a multiple of 1/{n}")
-    result = table.assign(**counts.astype(int))
-    for phase in ("before", "after"):
-        low, high = binomial_interval(result[phase], n)
-        result[f"{phase}_low"], result[f"{phase}_high"] = 100 * low, 100 * high
-    pairs = result[["before", "after"]].to_numpy().tolist()
-    fisher = [stats.fisher_exact([[b, n - b], [a, n - a]]).pvalue for b, a in pairs]
-    least, greatest = zip(*(mcnemar_range(b, a, n) for b, a in pairs), strict=True)
-    return result.assign(
-        fisher_p=fisher,
-        fisher_p_holm=holm(fisher),
-        mcnemar_least=least,
-        mcnemar_greatest=greatest,
-    )

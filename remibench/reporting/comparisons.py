@@ -5,24 +5,29 @@ What is tested, in which family, and what a p-value here does not say: docs/stat
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from remibench.analysis.results import CELL, METHODS, Results
-from remibench.analysis.statistics import binomial_interval, holm, ks_efficacy, wilcoxon_holm
+from remibench.analysis.gaps import (
+    LOG_EFFICACY,
+    QUANTITY,
+    REFERENCE,
+    pair,
+    summarise,
+    take_logarithms,
+)
+from remibench.analysis.results import CELL, Results
+from remibench.analysis.statistics import binomial_interval, holm, ks_efficacy
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import readable
 
 TITLE = "Every method against retraining"
-REFERENCE = "retrain"
 QUANTITIES = [  # metric, subset
     ("mia_whitebox_rate", "forget"),
     ("accuracy", "forget"),
     ("accuracy", "retain"),
     ("accuracy", "test"),
-    ("efficacy", "forget"),
+    (LOG_EFFICACY, "forget"),
 ]
-LOG_EFFICACY = "log10_efficacy"  # scores span orders of magnitude: their logarithms are compared
 ALL = "all"  # dataset and architecture of the rows over the whole grid
 COLUMNS = [
     *CELL,
@@ -54,28 +59,21 @@ def build(results: Results) -> pd.DataFrame:
         ``ks_p_holm``. Holm's family is the methods of the same cell, metric and subset. ``remark``
         says why an interval or a test is missing. Shares in [0, 1]; efficacy as log10.
     """
-    parts = []
-    for metric, subset in QUANTITIES:
-        values = results.metric(metric)
-        values = values[values["subset"] == subset]
-        axes = {"metric": metric, "subset": subset}
-        if metric == "efficacy":
-            axes["metric"] = LOG_EFFICACY
-            with np.errstate(divide="ignore"):
-                values = values.assign(value=np.log10(values["value"]))
-        for cell, rows in values.groupby(CELL, sort=False):
-            wide = _widen(rows, ["seed"])
-            table = wilcoxon_holm(wide, REFERENCE)
-            if metric == "efficacy":
-                table = _with_ks(table, wide)
-            named = dict(zip(CELL, cell, strict=True))
-            parts.append(table.assign(**named, **axes, pairs="seeds"))
-        for ratio, rows in values.groupby("forget_ratio", sort=False):
-            if len(rows[CELL].drop_duplicates()) > 1:
-                table = wilcoxon_holm(_widen(rows, ["dataset", "architecture"]), REFERENCE)
-                named = {"dataset": ALL, "architecture": ALL, "forget_ratio": ratio}
-                parts.append(table.assign(**named, **axes, pairs="cells"))
-    return pd.concat(parts, ignore_index=True).reindex(columns=COLUMNS)
+    rows = take_logarithms(results.evaluation.fillna({"subset": ""}))
+    keys = pd.MultiIndex.from_frame(rows[["metric", "subset"]])
+    rows = rows[keys.isin(QUANTITIES)]
+    pairs = pair(rows)
+    tables = [_with_ks(summarise(pairs), pairs).assign(pairs="seeds")]
+    means = rows.groupby([*QUANTITY, "method"], sort=False)["value"].mean().reset_index()
+    over = ["forget_ratio", "subset", "metric"]
+    cells = means.groupby(CELL[:2]).ngroup().groupby([means[axis] for axis in over])
+    if len(several := means[cells.transform("nunique") > 1]):
+        over_cells = summarise(pair(several), by=over)
+        tables.append(over_cells.assign(dataset=ALL, architecture=ALL, pairs="cells"))
+    table = pd.concat(tables, ignore_index=True).rename(columns={"gap": "difference"})
+    places = [QUANTITIES.index(key) for key in zip(table["metric"], table["subset"], strict=True)]
+    order = table.assign(place=places).sort_values("place", kind="stable").index
+    return table.loc[order].reindex(columns=COLUMNS).reset_index(drop=True)
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
@@ -113,14 +111,18 @@ def build_rates(results: Results) -> pd.DataFrame:
     return table[[*keys, "images", "members", "rate", "low", "high"]]
 
 
-def _widen(rows: pd.DataFrame, pair: list[str]) -> pd.DataFrame:
-    """A row per pair, a column per method in the order of display; several values are averaged."""
-    wide = rows.pivot_table(index=pair, columns="method", values="value")
-    return wide[[method for method in METHODS if method in wide]]
-
-
-def _with_ks(table: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
-    reference = wide.get(REFERENCE, pd.Series(dtype=float))
-    tests = [ks_efficacy(wide[method], reference) for method in table["method"]]
-    statistic, p = zip(*tests, strict=True) if tests else ((), ())
-    return table.assign(ks=statistic, ks_p=p, ks_p_holm=holm(p))
+def _with_ks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Compare the distributions of efficacy, too; Holm's family is the methods of a cell."""
+    scores = {
+        key: rows.to_numpy()
+        for key, rows in pairs[pairs["metric"] == LOG_EFFICACY].groupby([*CELL, "method"])["value"]
+    }
+    efficacy = table[table["metric"] == LOG_EFFICACY]
+    tests = [
+        ks_efficacy(scores[(*cell, method)], scores.get((*cell, REFERENCE), ()))
+        for *cell, method in efficacy[[*CELL, "method"]].itertuples(index=False)
+    ]
+    found = pd.DataFrame(tests, columns=["ks", "ks_p"], index=efficacy.index, dtype=float)
+    families = found["ks_p"].groupby([efficacy[axis] for axis in CELL], sort=False)
+    found["ks_p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
+    return table.join(found)

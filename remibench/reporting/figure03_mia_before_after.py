@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.effectiveness import effectiveness
+from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import (
     BY_METHOD,
     COLORS,
@@ -43,15 +44,9 @@ def data(results: Results, ratio: float = 0.25, access: str = "whitebox") -> pd.
     table = summarise(rows[rows["subset"] == "forget"], BY_METHOD)
     test = summarise(rows[rows["subset"] == "test"], BY_METHOD)[[*BY_METHOD, "mean"]]
     table = table.merge(test.rename(columns={"mean": "reference"}), how="left", on=BY_METHOD)
-    phases = {"before": "original", "after": "remi_whitebox"}
-    published = results.published["table4_whitebox_mia_accuracy"]
-    published = published.assign(
-        method=published["phase"].map(phases), paper=published["mia_accuracy"]
-    )
-    if access != "whitebox":
-        published = published.head(0)
-    table = results.with_published(table, published, on=BY_METHOD[1:])
-    return table.assign(bar=table["method"])
+    table = table.assign(metric=f"mia_{access}_rate", bar=table["method"])
+    table = beside_paper(table, "Table IV", results.published, results.paper_names)
+    return table.drop(columns="metric")
 
 
 def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Figure:
@@ -85,9 +80,6 @@ def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, acc
     ours = effectiveness(mine)["value"].dropna()
     word = "not defined" if {"fisher", "remi_whitebox"} <= set(mine["method"]) else "not run"
     title += f"\nproportional effectiveness {word if ours.empty else f'{ours.mean():.0%}'}"
-    name = results.paper_names.get(dataset)
-    published = results.published["figure3_proportional_effectiveness"]
-    paper = published[(published["dataset"] == name) & (published["forget_ratio"] == ratio)]
-    if len(paper):
-        title += f" (paper {paper['proportional_effectiveness_pct'].iloc[0]:.0f}%)"
-    return title
+    cell = pd.DataFrame({"dataset": [dataset], "forget_ratio": [ratio]})
+    paper = beside_paper(cell, "Figure 3", results.published, results.paper_names)["paper"].item()
+    return title if pd.isna(paper) else f"{title} (paper {paper:.0f}%)"

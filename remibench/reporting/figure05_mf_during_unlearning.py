@@ -7,15 +7,13 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import Results, percent
-from remibench.reporting.panels import Curve, draw_curves
-
-COLUMNS = ["dataset", "architecture", "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample"]
+from remibench.reporting.panels import CURVE_COLUMNS, Curve, draw_curves
 
 
 def data(results: Results) -> pd.DataFrame:
     """MF rates after every epoch of every white-box-guided run; ``curve`` is the forget ratio."""
     rows = results.histories[results.histories["method"] == "remi_whitebox"]
-    return rows.assign(curve=rows["forget_ratio"]).reindex(columns=COLUMNS)
+    return rows.assign(curve=rows["forget_ratio"]).reindex(columns=CURVE_COLUMNS)
 
 
 def draw(results: Results) -> Figure:

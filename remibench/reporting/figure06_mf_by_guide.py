@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import COLORS, METHODS, Results, percent
-from remibench.reporting.figure05_mf_during_unlearning import COLUMNS
-from remibench.reporting.panels import Curve, draw_curves
+from remibench.reporting.panels import CURVE_COLUMNS, Curve, draw_curves
 
 STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; all others are dash-dotted
 
@@ -16,7 +15,8 @@ def data(results: Results, ratio: float = 0.25) -> pd.DataFrame:
     """Rates of each run's own guide after every epoch at one ratio; ``curve`` is the method."""
     rows = results.histories
     rows = rows[rows["method"].isin(results.guides) & (rows["forget_ratio"] == ratio)]
-    return rows.assign(curve=rows["method"]).reindex(columns=COLUMNS).dropna(subset=["mf_forget"])
+    rows = rows.assign(curve=rows["method"]).reindex(columns=CURVE_COLUMNS)
+    return rows.dropna(subset=["mf_forget"])
 
 
 def draw(results: Results, ratio: float = 0.25) -> Figure:

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.across_seeds import compare_across_seeds
+from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, percent
-from remibench.reporting.comparisons import REFERENCE
+from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.panels import PAGE, legend, say_not_run
-from remibench.reporting.table_across_seeds import NOT_MEASURABLE, build
 
 PANELS = {  # metric on the forget set → its label, and the level of no difference or the floor
     "ulira_auc": ("U-LiRA: AUC", 0.5),
@@ -29,7 +30,7 @@ def draw(results: Results) -> Figure:
     cut off at 0 and 1.
     A line from top to bottom is where retraining lies: .5 for attacks, else its noise floor.
     """
-    table = build(results)
+    table = compare_across_seeds(results)
     cells = list(dict.fromkeys(table[CELL[:2]].itertuples(index=False, name=None)))
     ratios = sorted(table["forget_ratio"].unique())
     run = set(table["method"])

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
-from remibench.reporting.comparisons import REFERENCE
+from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, judge_gaps, margin
 from remibench.reporting.panels import cell_title, labels_of, legend, page, say_not_run
-from remibench.reporting.table_gaps import NOT_MEASURABLE, build, margin
 
 ROWS = {  # metric, subset → label; all of them shares
     ("accuracy", "forget"): "accuracy $D_f$",
@@ -30,13 +30,13 @@ BAND = 0.8  # of a row's height, that its methods share
 
 
 def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
-    """The gaps that are drawn, of :func:`table_gaps.build`."""
+    """The gaps that are drawn, of :func:`remibench.analysis.verdicts.judge_gaps`."""
     at = results.evaluation[results.evaluation["forget_ratio"] == ratio]
     names = {metric for metric, _ in ROWS} | {"accuracy"}
     at = at[at["metric"].isin(names)]
     if at.empty:
         return pd.DataFrame(columns=[*CELL, "metric", "subset", "method", "gap", "low", "high"])
-    table = build(Results(**{**vars(results), "evaluation": at}))
+    table = judge_gaps(at)
     return table[[key in ROWS for key in zip(table["metric"], table["subset"], strict=True)]]
 
 
@@ -95,7 +95,7 @@ def _rows(axis: plt.Axes, cell: pd.DataFrame, run: list[str], limit: float) -> N
         mine = cell[(cell["metric"] == metric) & (cell["subset"] == subset)].set_index("method")
         if mine["gap"].isna().all():
             lost = len(mine) and (mine["remark"] == NOT_MEASURABLE).all()
-            word = NOT_MEASURABLE if lost else "not run"
+            word = NOT_MEASURABLE if lost else NOT_RUN
             style = {"ha": "right", "va": "center", "color": "0.35", "fontsize": "x-small"}
             axis.text(0.98 * limit, place, word, **style)
             continue

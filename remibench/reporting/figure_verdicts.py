@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
-from remibench.reporting.comparisons import REFERENCE
+from remibench.analysis.verdicts import JUDGED, NOT_DECIDED, judge_methods, margin
 from remibench.reporting.panels import labels_of, legend, page, say_not_run
-from remibench.reporting.table_gaps import margin
-from remibench.reporting.table_verdicts import QUANTITIES, UNDECIDED, build
 
-X, Y = "test", "mia"  # names of QUANTITIES
+X, Y = "test", "mia"  # names of JUDGED
 LEAST = {X: 0.1, Y: 0.15}  # of either half of a panel's width and height
 WORDS = {"va": "center", "color": "0.45", "fontsize": 6}
 
@@ -24,9 +23,9 @@ def draw(results: Results) -> Figure:
     Right of the grey square a method keeps more accuracy on test images than retraining, left of
     it less; above it leaks, below it over-forgets. Points are means over seeds of
     method − retraining, lines their 95 % t-intervals; open points have no verdict
-    (:mod:`table_verdicts`).
+    (:mod:`remibench.analysis.verdicts`).
     """
-    table = build(results)
+    table = judge_methods(results.evaluation)
     datasets, architectures, ratios = results.names, results.architectures, results.ratios
     cells = [(dataset, architecture) for dataset in datasets for architecture in architectures]
     shown = [method for method in displayed(results.methods) if method != REFERENCE]
@@ -61,7 +60,7 @@ def draw(results: Results) -> Figure:
     handles.append(plt.Line2D([], [], color="0.4", mfc="white", **style))
     handles.append(plt.Rectangle((0, 0), 1, 1, color="0.88"))
     labels = labels_of({method: METHODS[method] for method in shown}, run)
-    legend(figure, handles, [*labels, UNDECIDED, "margins"])
+    legend(figure, handles, [*labels, NOT_DECIDED, "margins"])
     return figure
 
 
@@ -76,7 +75,7 @@ def _limits(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
 
 
 def _panel(axis: plt.Axes, rows: pd.DataFrame) -> None:
-    width, height = (margin(QUANTITIES[name][0]) for name in (X, Y))
+    width, height = (margin(JUDGED[name].metric) for name in (X, Y))
     axis.axvspan(-100 * width, 100 * width, color="0.95", zorder=0, linewidth=0)
     axis.axhspan(-height, height, color="0.95", zorder=0, linewidth=0)
     box = plt.Rectangle((-100 * width, -height), 200 * width, 2 * height, color="0.85", zorder=0.5)
@@ -95,6 +94,6 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame) -> None:
             axis.hlines(y, 100 * row["test_low"], 100 * row["test_high"], **line)
         if pd.notna(row["mia_low"]):
             axis.vlines(x, row["mia_low"], row["mia_high"], **line)
-        decided = row["verdict"] != UNDECIDED
+        decided = row["verdict"] != NOT_DECIDED
         face = {"mfc": color if decided else "white", "mec": color, "mew": 1.0}
         axis.plot(x, y, "o", ms=4, zorder=3, **face)

@@ -6,16 +6,17 @@ on every page has all digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from remibench.analysis.gaps import REFERENCE, pair
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
-from remibench.reporting import figure01_target_accuracy as figure01
+from remibench.analysis.targets import target_accuracies
 from remibench.reporting.interactive import ABSENT
-from remibench.reporting.render import readable
+from remibench.reporting.render import listed, readable, settings
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
 MEASURED = {  # column of `runs`: metric, subset, factor
@@ -95,7 +96,7 @@ def datasets(results: Results, metadata: Mapping[str, Mapping]) -> pd.DataFrame:
             "left out": ", ".join(skipped) or "none",
             "pixels": f"{row['image_size']}×{row['image_size']}",
             "classes": f"{row['classes']}: {', '.join(map(str, record['class_names']))}",
-            "mean, std": f"{_listed(record['mean'])}; {_listed(record['std'])}",
+            "mean, std": f"{listed(record['mean'])}; {listed(record['std'])}",
             **{label: f"{row[role]:,} images" for role, label in ROLES.items()},
         }
     return pd.DataFrame(columns).rename_axis("property").reset_index()
@@ -119,7 +120,7 @@ def trainings(results: Results) -> pd.DataFrame:
 
     A retrained model's training images are the retain set. Of shadows no accuracy is measured.
     """
-    target = figure01.values(results).pivot(index=RUN[:3], columns="bar", values="value")  # noqa: PD010 - unique
+    target = target_accuracies(results).pivot(index=RUN[:3], columns="bar", values="value")  # noqa: PD010 - unique
     target = target.reset_index().assign(model="target")
     accuracy = results.metric("accuracy", scale=100)
     retrained = accuracy[(accuracy["method"] == "retrain") & (accuracy["subset"] != "forget")]
@@ -176,38 +177,15 @@ def runs(results: Results) -> pd.DataFrame:
 
 
 def evaluation(results: Results) -> pd.DataFrame:
-    """Every metric's mean over seeds, its 95 % t-interval, and how far it is from retraining's."""
+    """Every metric's mean over seeds, its 95 % t-interval, and its paired gap to retraining."""
     keys = [*BY_METHOD, "subset", "metric"]
     table = summarise(results.evaluation.fillna({"subset": ABSENT}), keys)
-    reference = table[table["method"] == "retrain"]
-    reference = reference.drop(columns="method").rename(columns={"mean": "reference"})
-    shared = [key for key in keys if key != "method"]
-    table = table.merge(reference[[*shared, "reference"]], how="left", on=shared)
-    table["gap"] = (table["mean"] - table["reference"]).where(table["method"] != "retrain")
-    return readable(
-        table.drop(columns="reference"), low="95 % from", high="to", gap="gap to retraining"
-    )
+    pairs = pair(results.evaluation.fillna({"subset": ABSENT}))
+    gaps = pairs[pairs["method"] != REFERENCE].groupby(keys)["difference"].mean()
+    table = table.join(gaps.rename("gap"), on=keys)
+    return readable(table, low="95 % from", high="to", gap="gap to retraining")
 
 
 def parameters(results: Results) -> pd.DataFrame:
     """Every parameter that a method was run with, by cell."""
     return readable(results.hyperparameters)
-
-
-def settings(record: Mapping) -> pd.DataFrame:
-    """Nested settings, one line per value: ``training.epochs``, 50."""
-    return pd.DataFrame(_flatten(record), columns=["key", "value"])
-
-
-def _flatten(record: Mapping, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in record.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", _listed(value)
-
-
-def _listed(value: object) -> str:
-    if value is None or value in ([], {}):
-        return "none"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

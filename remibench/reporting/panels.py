@@ -20,6 +20,7 @@ PAGE = 7.0  # both
 PAPER = "#d55e00"  # the paper's numbers; no method has this colour
 DIAMOND = {"marker": "D", "linestyle": "", "color": "none", "mec": PAPER, "mew": 1.1, "ms": 4.5}
 GROUP = ["dataset", "architecture"]
+CURVE_COLUMNS = [*GROUP, "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample"]
 FEW_SEEDS = 5  # up to which every seed is drawn
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from remibench.analysis.results import METHODS, count_seeds, displayed, percent
+from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
 from remibench.reporting.interactive import page
@@ -15,20 +17,51 @@ from remibench.reporting.interactive import page
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MINUS = "−"  # in every text; a hyphen is none
 LETTERS = 120  # in a line of a LaTeX table
 LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
 LATEX = str.maketrans({sign: f"\\{sign}" for sign in "%_&#$"})
 SYMBOLS = str.maketrans({"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "λ": r"$\lambda$"})
 
 
-def format_cell(mean: float, low: float, high: float, paper: float, decimals: int) -> str:
-    """``92.3 ± 0.4 [90.1]``: mean, half-width of the 95 % interval, the paper's number."""
-    text = f"{mean:.{decimals}f}"
+def format_cell(
+    mean: float,
+    low: float,
+    high: float,
+    paper: float,
+    decimals: int,
+    *,
+    scale: float = 1.0,
+    sign: str = "",
+) -> str:
+    """``92.3 ± 0.4 [90.1]``: mean, half-width of the 95 % interval, the paper's number.
+
+    Args:
+        mean, low, high: The mean, NaN for what was not run, and its interval, NaN for none.
+        paper: The paper's number, as it is shown; NaN for none.
+        decimals: Of all numbers.
+        scale: What mean and interval are multiplied by.
+        sign: ``+`` to show the sign of positive means, too.
+    """
+    if pd.isna(mean):
+        return NOT_RUN
+    text = f"{mean * scale:{sign}.{decimals}f}"
     if pd.notna(low):
-        text += f" ± {(high - low) / 2:.{decimals}f}"
+        text += f" ± {(high - low) / 2 * scale:.{decimals}f}"
     if pd.notna(paper):
         text += f" [{paper:.{decimals}f}]"
-    return text
+    return text.replace("-", MINUS).replace("inf", "∞")
+
+
+def format_gap(gap: float, low: float, high: float, quantity: Quantity) -> str:
+    """``+0.620 ± 0.050``: mean gap and half-width of its interval, as the quantity is shown."""
+    shown = {"scale": quantity.scale, "sign": "+"}
+    return format_cell(gap, low, high, float("nan"), quantity.decimals, **shown)
+
+
+def name_absence(row: tuple | None, remark: str = NOT_MEASURABLE) -> str:
+    """Say why a cell has no number: its row is missing, or was measured and its remark says so."""
+    return NOT_MEASURABLE if row is not None and remark == NOT_MEASURABLE else NOT_RUN
 
 
 def spread(table: pd.DataFrame, rows: list[str], by: str, columns: list[str]) -> pd.DataFrame:
@@ -46,7 +79,7 @@ def spread(table: pd.DataFrame, rows: list[str], by: str, columns: list[str]) ->
     wide = table.pivot(index=rows, columns=by, values="text")  # noqa: PD010 - strings, unique
     if len(rows) == 1:
         wide.index = pd.MultiIndex.from_arrays([wide.index], names=rows)
-    wide = wide.reindex(lines).reindex(columns=columns).astype(object).fillna("not run")
+    wide = wide.reindex(lines).reindex(columns=columns).astype(object).fillna(NOT_RUN)
     wide = wide.rename_axis(columns=None).reset_index()
     if "forget_ratio" in rows:
         wide["forget_ratio"] = [percent(ratio) for ratio in wide["forget_ratio"]]
@@ -71,6 +104,26 @@ def readable(table: pd.DataFrame, **labels: str) -> pd.DataFrame:
     if "method" in table:
         table = table.assign(method=table["method"].map(METHODS))
     return table.rename(columns={"forget_ratio": "forget ratio", **labels})
+
+
+def settings(record: Mapping) -> pd.DataFrame:
+    """Nested settings, one line per value: ``training.epochs``, 50."""
+    return pd.DataFrame(_flatten(record), columns=["key", "value"])
+
+
+def _flatten(record: Mapping, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", listed(value)
+
+
+def listed(value: object) -> str:
+    """A setting's value as text: the elements of a list with commas, "none" for nothing."""
+    if value is None or value in ([], {}):
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def means(table: pd.DataFrame) -> str:

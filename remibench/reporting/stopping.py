@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from remibench.analysis.gaps import pair
 from remibench.analysis.results import (
     BY_METHOD,
     CELL,
@@ -27,13 +28,11 @@ from remibench.analysis.results import (
     percent,
 )
 from remibench.analysis.statistics import holm, paired_differences, t_interval
+from remibench.analysis.verdicts import JUDGED, margin
 from remibench.errors import RemibenchError
-from remibench.reporting.comparisons import REFERENCE
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.panels import legend, page
-from remibench.reporting.render import readable, use_theme, write_figure, write_table
-from remibench.reporting.table_gaps import margin
-from remibench.reporting.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
+from remibench.reporting.render import format_gap, readable, use_theme, write_figure, write_table
 
 TITLE = "ReMI with and without its stopping rule"
 AXES = [*BY_METHOD, "seed"]
@@ -49,7 +48,7 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
 
     Returns:
         ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``quantity`` (a name of
-        ``table_verdicts.QUANTITIES``); ``ruled_gap`` and ``unruled_gap`` (mean of
+        ``verdicts.JUDGED``); ``ruled_gap`` and ``unruled_gap`` (mean of
         method − retraining, shares) with their 95 % t-intervals ``…_low``, ``…_high``;
         ``difference`` (without − with) with ``low``, ``high``; ``p_holm`` (paired t-test, over
         all rows); ``n`` seeds; ``ruled_epochs``, ``unruled_epochs`` (means), ``met`` (share of
@@ -114,30 +113,27 @@ def _check_parameters(ruled: Results, unruled: Results) -> None:
 
 def _gaps(results: Results) -> pd.DataFrame:
     """ReMI's gap to retraining of every quantity and seed, and retraining's own value."""
-    parts = []
-    for quantity, (metric, subset) in QUANTITIES.items():
-        rows = results.metric(metric)
-        rows = rows[rows["subset"] == subset].drop(columns="subset")
-        reference = rows[rows["method"] == REFERENCE].drop(columns="method")
-        remi = rows[rows["method"].str.startswith("remi_")]
-        pairs = remi.merge(
-            reference.rename(columns={"value": "reference"}),
-            on=[axis for axis in AXES if axis != "method"],
-        )
-        parts.append(pairs.assign(quantity=quantity, gap=pairs["value"] - pairs["reference"]))
-    return pd.concat(parts, ignore_index=True).drop(columns="value")
+    names = {(quantity.metric, quantity.subset): name for name, quantity in JUDGED.items()}
+    keys = pd.MultiIndex.from_frame(results.evaluation[["metric", "subset"]])
+    pairs = pair(results.evaluation[keys.isin(list(names))]).dropna(subset=["reference"])
+    pairs = pairs[pairs["method"].str.startswith("remi_")]
+    named = [names[key] for key in zip(pairs["metric"], pairs["subset"], strict=True)]
+    pairs = pairs.assign(quantity=named).rename(columns={"difference": "gap"})
+    place = list(JUDGED).index
+    pairs = pairs.sort_values("quantity", kind="stable", key=lambda names: names.map(place))
+    return pairs[[*AXES, "quantity", "reference", "gap"]]
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell, guide and quantity."""
     text = table[BY_METHOD].copy()
-    text["quantity"] = table["quantity"].map(LABELS)
+    text["quantity"] = [JUDGED[name].label for name in table["quantity"]]
     sides = {"with the rule": "ruled_gap ruled_low ruled_high"}
     sides["without"] = "unruled_gap unruled_low unruled_high"
     sides["without − with"] = "difference low high"
     for label, columns in sides.items():
         text[label] = [
-            gap_text(*row, *SCALES[quantity])
+            format_gap(*row, JUDGED[quantity])
             for quantity, row in zip(
                 table["quantity"], table[columns.split()].to_numpy(), strict=True
             )
@@ -169,8 +165,8 @@ def draw(table: pd.DataFrame) -> Figure:
     figure, axes = page(len(shown) * len(cells), len(guides), 1.9, sharex=True, sharey="row")
     lines = [(cell, quantity) for cell in cells for quantity in shown]
     for line, (cell, quantity) in enumerate(lines):
-        scale = SCALES[quantity][0]
-        width = scale * margin(QUANTITIES[quantity][0])
+        scale = JUDGED[quantity].scale
+        width = scale * margin(JUDGED[quantity].metric)
         axes[line, 0].set_ylabel(f"{shown[quantity]}\nReMI − retraining")
         for axis, method in zip(axes[line], guides, strict=True):
             mine = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]

@@ -2,16 +2,13 @@
 
 import pandas as pd
 
+from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import PAPER_RATIOS, Results, percent
+from remibench.analysis.verdicts import NOT_RUN
 from remibench.reporting.render import spread
 
 TITLE = "Data statistics (images)"
-QUARTERS = {  # role → its name in the paper's table
-    "target_train": "train",
-    "target_test": "test",
-    "shadow_train": None,
-    "shadow_test": None,
-}
+QUARTERS = ["target_train", "target_test", "shadow_train", "shadow_test"]
 
 
 def build(results: Results) -> pd.DataFrame:
@@ -39,23 +36,13 @@ def build(results: Results) -> pd.DataFrame:
     range_ = sizes.groupby(["dataset", "forget_ratio"])["value"].agg(images="min", largest="max")
     forget = range_.reindex(forget).reset_index().assign(part="forget")
     table = pd.concat([pd.DataFrame(rows), forget], ignore_index=True)
-    paper = results.published["table1_dataset_statistics"].set_index("dataset")
-    names = results.paper_names
-    table["paper"] = [
-        _published(paper, names.get(row.dataset), row.part, row.forget_ratio)
-        for row in table.itertuples()
-    ]
+    table = table.assign(subset=table["part"])
+    table = beside_paper(table, "Table I", results.published, results.paper_names)
     table = table.astype(dict.fromkeys(["images", "largest", "paper"], "Int64"))
     table["difference"] = table["images"] - table["paper"]
     return table[
         ["dataset", "part", "forget_ratio", "images", "largest", "paper", "difference"]
     ].sort_values("dataset", key=lambda d: d.map(results.names.index), kind="stable")
-
-
-def _published(paper: pd.DataFrame, name: str, part: str, ratio: float) -> float:
-    column = f"forget_{ratio:g}" if part == "forget" else QUARTERS[part]
-    known = name in paper.index and column in paper.columns
-    return float(paper.loc[name, column]) if known else float("nan")
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +58,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(row: tuple) -> str:
-    text = "not run" if pd.isna(row.images) else f"{row.images:,}"
+    text = NOT_RUN if pd.isna(row.images) else f"{row.images:,}"
     if pd.notna(row.images) and row.largest > row.images:
         text += f" to {row.largest:,}"
     return text if pd.isna(row.paper) else f"{text} [{row.paper:,}]"

@@ -2,12 +2,13 @@
 
 import pandas as pd
 
-from remibench.analysis.results import CELL, METHODS, PAPER_METHODS, Results, percent
+from remibench.analysis.paper import beside_paper
+from remibench.analysis.results import METHODS, PAPER_METHODS, Results, percent
+from remibench.analysis.verdicts import NOT_RUN
 from remibench.reporting.render import spread
 
 TITLE = "Hyper-parameters of unlearning"
 ROWS = ["method", "parameter", "dataset", "architecture"]
-PUBLISHED = ["learning_rate", "lambda2"]
 ALL = "all"
 
 
@@ -20,20 +21,12 @@ def build(results: Results) -> pd.DataFrame:
     missing = [m for m in PAPER_METHODS if m not in {"original", "retrain", *used["method"]}]
     absent = pd.DataFrame({"method": missing}, columns=used.columns)
     table = pd.concat([used, absent], ignore_index=True) if len(used) else absent
-    paper = results.published["table2_hyperparameters"].melt(
-        id_vars=CELL,
-        value_vars=PUBLISHED,
-        var_name="parameter",
-        value_name="paper",
+    # The paper does not say whose guide its values are for: they stand beside both guides' ours.
+    keyed = table.assign(
+        metric=table["parameter"], method=table["method"].replace("remi_blackbox", "remi_whitebox")
     )
-    keys = ["paper_dataset", "architecture", "forget_ratio", "parameter"]
-    keyed = table.assign(paper_dataset=table["dataset"].map(results.paper_names)).astype(
-        {"forget_ratio": float, "architecture": object, "parameter": object}
-    )
-    joined = keyed.merge(paper.rename(columns={"dataset": "paper_dataset"}), how="left", on=keys)
-    guided = joined["method"].isin(("remi_whitebox", "remi_blackbox"))
-    joined.loc[~guided, "paper"] = float("nan")
-    return joined.drop(columns="paper_dataset")
+    paper = beside_paper(keyed, "Table II", results.published, results.paper_names)["paper"]
+    return table.assign(paper=paper)
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +44,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
         wide = spread(same, ROWS, "forget_ratio", ratios)
         lines.append(wide.assign(method=METHODS[method], parameter=parameter.replace("_", " ")))
     for method in table.loc[table["parameter"].isna(), "method"]:
-        words = ["–", "–", "–", *["not run"] * max(len(ratios), 1)]
+        words = ["–", "–", "–", *[NOT_RUN] * max(len(ratios), 1)]
         columns = [*ROWS, *(ratios or ["all ratios"])]
         lines.append(pd.DataFrame([[METHODS[method], *words]], columns=columns))
     order = {label: place for place, label in enumerate(METHODS.values())}
@@ -72,6 +65,6 @@ def explain(_: pd.DataFrame, remarks: str) -> str:
     """How to read the formatted table."""
     return (
         "By share of the training set forgotten. In brackets the paper's values of ReMI, which are "
-        "for the full data at 64×64 pixels; λ1 is 1 - λ2 (lambda2). “all” stands for every "
+        "for the full data at 64×64 pixels; λ1 is 1 − λ2 (lambda2). “all” stands for every "
         f"dataset and architecture of this tree. {remarks}"
     )

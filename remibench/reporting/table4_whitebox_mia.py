@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import CELL, Results
 from remibench.reporting.render import note as explain
 from remibench.reporting.render import pivot
@@ -19,16 +20,8 @@ def build(results: Results) -> pd.DataFrame:
     Besides the forget set, the paper's only one: the retain set, and the unseen test images, whose
     rate is that of false positives.
     """
-    phases = {"before": "original", "after": "remi_whitebox"}
-    published = results.published["table4_whitebox_mia_accuracy"]
-    published = published.assign(
-        method=published["phase"].map(phases), paper=published["mia_accuracy"], subset="forget"
-    )
-    return results.with_published(
-        results.summary("mia_whitebox_rate"),
-        published,
-        on=["architecture", "forget_ratio", "method", "subset"],
-    )
+    table = results.summary("mia_whitebox_rate")
+    return beside_paper(table, "Table IV", results.published, results.paper_names)
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:

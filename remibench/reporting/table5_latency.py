@@ -3,12 +3,12 @@
 import pandas as pd
 
 from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, displayed, percent
+from remibench.analysis.verdicts import NOT_RUN
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import format_cell, means
 
 TITLE = "Latency of unlearning (seconds)"
 ALL = "all cells"
-PUBLISHED = {"retrain": "retraining_s", "remi_whitebox": "remi_total_s"}
 ACCESS = {"remi_whitebox": "white-box", "remi_blackbox": "black-box"}
 
 
@@ -25,21 +25,12 @@ def build(results: Results) -> pd.DataFrame:
     table = results.summary("seconds").drop(columns="subset")
     parts = results.summary("seconds_attack_loss")[[*BY_METHOD, "mean"]]
     table = table.merge(parts.rename(columns={"mean": "attack_loss"}), how="left", on=BY_METHOD)
-    published = results.published["table5_latency_seconds"]
-    paper = pd.concat(
-        [
-            published.assign(
-                method=method,
-                paper=published[column],
-                paper_attack_loss=published["remi_attack_loss_s"]
-                if method == "remi_whitebox"
-                else float("nan"),
-            )
-            for method, column in PUBLISHED.items()
-        ]
+    paper = results.published[results.published["table"] == "Table V"]
+    seconds, parts = (
+        paper[paper["metric"] == metric].rename(columns={"value": name})[[*BY_METHOD, name]]
+        for metric, name in (("seconds", "mean"), ("seconds_attack_loss", "attack_loss"))
     )
-    paper = paper.rename(columns={"paper": "mean", "paper_attack_loss": "attack_loss"})
-    paper = _with_speedup(paper[[*BY_METHOD, "mean", "attack_loss"]])
+    paper = _with_speedup(seconds.merge(parts, how="left", on=BY_METHOD))
     table = _with_speedup(table)
     table["paper_dataset"] = table["dataset"].map(results.paper_names).astype(object)
     numbers = ["mean", "attack_loss", "attack_loss_share", "speedup", "speedup_median"]
@@ -98,12 +89,12 @@ def _key(row: tuple) -> tuple[str, str, str]:
 
 
 def _seconds(row: tuple | None) -> str:
-    return "not run" if row is None else format_cell(row.mean, row.low, row.high, row.paper, 1)
+    return NOT_RUN if row is None else format_cell(row.mean, row.low, row.high, row.paper, 1)
 
 
 def _part(row: tuple | None) -> str:
     if row is None or pd.isna(row.attack_loss):
-        return "not run"
+        return NOT_RUN
     text = f"{row.attack_loss:.1f} s ({row.attack_loss_share:.0%})"
     if pd.notna(row.paper_attack_loss):
         text += f" [{row.paper_attack_loss:.1f} s, {row.paper_attack_loss_share:.0%}]"
@@ -112,7 +103,7 @@ def _part(row: tuple | None) -> str:
 
 def _speedup(row: tuple | None) -> str:
     if row is None or pd.isna(row.speedup):
-        return "not run"
+        return NOT_RUN
     if row.dataset != ALL:
         paper = "" if pd.isna(row.paper_speedup) else f" [{row.paper_speedup:.2f}×]"
         return f"{row.speedup:.2f}×{paper}"

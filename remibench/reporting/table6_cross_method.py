@@ -5,6 +5,7 @@ Beside them every other method, judged in the same way.
 
 import pandas as pd
 
+from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import CELL, METHODS, Results, displayed
 from remibench.reporting.render import format_cell, means, spread
 
@@ -33,27 +34,16 @@ def build(results: Results) -> pd.DataFrame:
     judged = pd.concat([rows.assign(judge=access) for access, rows in rates.items()])
     judged = judged[judged["subset"] == "forget"].drop(columns="subset")
     table = table.merge(judged, how="left", on=[*CELL, "judge", "method"])
-    keys = ["forget_ratio", "guide", "judge", "method"]
-    table = table.merge(_paper(results), how="left", on=keys, validate="m:1")
     table = table.fillna({"seeds": 0}).astype({"seeds": int})
-    table = table[[*CELL, "guide", "judge", "method", *NUMBERS, "paper"]]
-    return table.assign(difference=table["mean"] - table["paper"])
-
-
-def _paper(results: Results) -> pd.DataFrame:
-    table = results.published["table6_cross_method"].rename(
-        columns={"unlearning_source": "guide", "evaluation": "judge"}
-    )
-    before = table.assign(method="original", paper=table["attack_accuracy_before_pct"])
-    after = table.assign(method="remi_" + table["guide"], paper=table["attack_accuracy_after_pct"])
-    return pd.concat([before, after])[["forget_ratio", "guide", "judge", "method", "paper"]]
+    table = table.assign(metric="mf_" + table["judge"] + "_rate")
+    table = beside_paper(table, "Table VI", results.published, results.paper_names)
+    return table[[*CELL, "guide", "judge", "method", *NUMBERS, "paper", "difference"]]
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and direction; before, after ReMI, all others, and the paper's numbers."""
     texts = [
-        "not run" if pd.isna(row[0]) else format_cell(*row, float("nan"), 1)
-        for row in table[NUMBERS[:3]].itertuples(index=False)
+        format_cell(*row, float("nan"), 1) for row in table[NUMBERS[:3]].itertuples(index=False)
     ]
     column = table["method"].replace(dict.fromkeys(REMI, "remi"))
     ours = table.assign(column=column, text=texts)

@@ -2,111 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import pandas as pd
 
-from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, count_seeds
-from remibench.reporting.comparisons import REFERENCE
-from remibench.reporting.render import spread
-from remibench.reporting.table_gaps import NOT_MEASURABLE
+from remibench.analysis.across_seeds import compare_across_seeds
+from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds
+from remibench.analysis.verdicts import NOT_MEASURABLE, Quantity
+from remibench.reporting.render import format_cell, name_absence, spread
 
 TITLE = "Image by image, across seeds"
-ENDS = ("_low", "_high")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A quantity of the formatted table: all of them are in the CSV file.
-
-    Attributes:
-        metric, subset, label: What is shown.
-        of_retraining: The metric that retraining has in its place, its noise floor.
-    """
-
-    metric: str
-    subset: str
-    label: str
-    of_retraining: str = ""
-
-
+FLOORS = {  # metric → what retraining has in its place, its noise floor
+    "klom_halves": "klom_floor",
+    "forgetting_quality_halves": "forgetting_quality_floor",
+    "final_score_halves": "forgetting_quality_floor",
+}
 SHOWN = [
-    Shown("ulira_auc", "forget", "U-LiRA: AUC D_f"),
-    Shown("ulira_accuracy", "forget", "U-LiRA: accuracy D_f"),
-    Shown("ulira_tpr_at_1pct", "forget", "U-LiRA: TPR D_f at 1% FPR"),
-    Shown("ulira_tpr_at_0.1pct", "forget", "U-LiRA: TPR D_f at 0.1% FPR"),
-    Shown("ulira_auc", "test", "U-LiRA: AUC test"),
-    Shown("rmia_auc", "forget", "RMIA: AUC D_f"),
-    Shown("rmia_vs_test_auc", "forget", "RMIA: AUC D_f vs test"),
-    Shown("klom_halves", "forget", "KLOM D_f, halves", "klom_floor"),
-    Shown("klom_halves", "retain", "KLOM D_r, halves", "klom_floor"),
-    Shown("klom_halves", "test", "KLOM test, halves", "klom_floor"),
-    Shown("klom", "forget", "KLOM D_f"),
-    Shown(
-        "forgetting_quality_halves",
-        "forget",
-        "forgetting quality, halves",
-        "forgetting_quality_floor",
-    ),
-    Shown(
-        "final_score_halves",
-        "forget",
-        "forgetting quality × utility, halves",
-        "forgetting_quality_floor",
-    ),
-    Shown("forgetting_quality", "forget", "forgetting quality"),
-    Shown("final_score", "forget", "forgetting quality × utility"),
-    Shown("epsilon_separated", "forget", "share of D_f with ε = ∞"),
+    Quantity("ulira_auc", "forget", "U-LiRA: AUC D_f"),
+    Quantity("ulira_accuracy", "forget", "U-LiRA: accuracy D_f"),
+    Quantity("ulira_tpr_at_1pct", "forget", "U-LiRA: TPR D_f at 1% FPR"),
+    Quantity("ulira_tpr_at_0.1pct", "forget", "U-LiRA: TPR D_f at 0.1% FPR"),
+    Quantity("ulira_auc", "test", "U-LiRA: AUC test"),
+    Quantity("rmia_auc", "forget", "RMIA: AUC D_f"),
+    Quantity("rmia_vs_test_auc", "forget", "RMIA: AUC D_f vs test"),
+    Quantity("klom_halves", "forget", "KLOM D_f, halves"),
+    Quantity("klom_halves", "retain", "KLOM D_r, halves"),
+    Quantity("klom_halves", "test", "KLOM test, halves"),
+    Quantity("klom", "forget", "KLOM D_f"),
+    Quantity("forgetting_quality_halves", "forget", "forgetting quality, halves"),
+    Quantity("final_score_halves", "forget", "forgetting quality × utility, halves"),
+    Quantity("forgetting_quality", "forget", "forgetting quality"),
+    Quantity("final_score", "forget", "forgetting quality × utility"),
+    Quantity("epsilon_separated", "forget", "share of D_f with ε = ∞"),
 ]
 
 
 def build(results: Results) -> pd.DataFrame:
-    """One row per cell, method, subset and metric.
-
-    Returns:
-        ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``subset``, ``metric``,
-        ``value``, ``low``, ``high`` (95 % t-interval over held-out seeds, of attacks alone;
-        not cut off at 0 and 1) and
-        ``models`` (of each population). A value that is not measurable is NaN.
-    """
-    rows = results.across_seeds
-    key = [*BY_METHOD, "subset", "metric"]
-    ends = rows["metric"].str.endswith(ENDS)
-    table = rows[~ends].copy()
-    for end in ENDS:
-        own = rows[rows["metric"].str.endswith(end)]
-        own = own.assign(metric=own["metric"].str.removesuffix(end))
-        renamed = own[[*key, "value"]].rename(columns={"value": end.removeprefix("_")})
-        table = table.merge(renamed, how="left", on=key)
-    table = pd.concat([table, _final_scores(results, table)], ignore_index=True)
-    return table[[*key, "value", "low", "high", "models"]]
-
-
-def _final_scores(results: Results, table: pd.DataFrame) -> pd.DataFrame:
-    """Forgetting quality times the accuracies on D_r and on test images over retraining's.
-
-    As the NeurIPS 2023 unlearning competition combined them (Triantafillou et al. 2024):
-    F · RA_U / RA_R · TA_U / TA_R, with accuracies that are means over all seeds; the ratios may be
-    above 1. ``final_score`` is of ``forgetting_quality``, ``final_score_halves`` of its halves;
-    none without ``accuracy``.
-    """
-    accuracy = results.summary("accuracy")
-    accuracy = accuracy[accuracy["subset"].isin(["retain", "test"])]
-    axes = [*CELL, "subset"]
-    own = accuracy["method"] == REFERENCE
-    of_retraining = accuracy[own].set_index(axes)["mean"].rename("reference")
-    accuracy = accuracy.join(of_retraining, on=axes)
-    kept = accuracy["mean"] / accuracy["reference"]
-    utility = kept.groupby([accuracy[axis] for axis in BY_METHOD]).prod(min_count=2)
-    names = {
-        "forgetting_quality": "final_score",
-        "forgetting_quality_halves": "final_score_halves",
-    }
-    rows = table[table["metric"].isin(names) & (table["subset"] == "forget")]
-    rows = rows.join(utility.rename("utility"), on=BY_METHOD).dropna(subset=["utility"])
-    values = rows["value"] * rows["utility"]
-    return rows.assign(metric=rows["metric"].map(names), value=values).drop(columns="utility")
+    """One row per cell, method, subset and metric, see :func:`compare_across_seeds`."""
+    return compare_across_seeds(results)
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,8 +58,8 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
         for shown in quantities:
             for method in order:
                 metric = shown.metric
-                if method == REFERENCE and shown.of_retraining:
-                    metric = shown.of_retraining
+                if method == REFERENCE:
+                    metric = FLOORS.get(metric, metric)
                 row = cells.get((*cell, metric, shown.subset, method))
                 lines.append((*cell, shown.label, method, _text(row)))
     text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
@@ -135,14 +67,9 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(row: tuple | None) -> str:
-    if row is None:
-        return "not run"
-    if pd.isna(row.value):
-        return NOT_MEASURABLE
-    text = "∞" if np.isinf(row.value) else f"{row.value:.3f}"
-    if pd.notna(row.low):
-        text += f" ± {(row.high - row.low) / 2:.3f}"
-    return text
+    if row is None or pd.isna(row.value):
+        return name_absence(row)
+    return format_cell(row.value, row.low, row.high, float("nan"), 3)
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:

@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from remibench.analysis.gaps import take_logarithms
 from remibench.analysis.gather import AXES
 from remibench.analysis.results import BY_METHOD, CELL, count_seeds, percent
 from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
 from remibench.artifacts.io import atomic_path, load_json
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
-from remibench.reporting.comparisons import LOG_EFFICACY
 from remibench.reporting.interactive import ABSENT, page
-from remibench.reporting.overview import settings
+from remibench.reporting.render import settings
 from remibench.sharing.archive import Archive
 
 TITLE = "Two results trees"
@@ -311,10 +311,7 @@ def _read_evaluation(folder: Path) -> pd.DataFrame:
     if (twice := table.duplicated([*ROW, "seed"])).any():
         cell = " ".join(map(str, table.loc[twice.idxmax(), [*ROW, "seed"]]))
         raise RemibenchError(f"cannot read {name}: it has {cell} twice")
-    scores = table["metric"] == "efficacy"
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table["value"] = table["value"].mask(scores, np.log10(table["value"]))
-    return table.assign(metric=table["metric"].mask(scores, LOG_EFFICACY))
+    return take_logarithms(table)
 
 
 def _read_settings(folder: Path) -> Iterator[tuple[str, str, str]]:

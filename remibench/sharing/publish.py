@@ -17,7 +17,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from remibench.analysis.paper import compare_with_paper
 from remibench.analysis.results import METHODS, Results, percent
+from remibench.analysis.verdicts import NOT_RUN, judge_methods
 from remibench.artifacts.io import atomic_path, load_json
 from remibench.artifacts.tables import load_table, write_csv
 from remibench.errors import RemibenchError
@@ -255,7 +257,7 @@ def _hours(folder: Path) -> str:
 
 def _numbers(results: Results) -> str:
     """Every published number of the cells that this tree is about, table by table."""
-    table = scorecard.build(results)
+    table = compare_with_paper(results)
     mine = table[
         table["dataset"].isin(["", *results.paper_names])
         & table["architecture"].isin(["", *results.architectures])
@@ -278,14 +280,14 @@ def _numbers(results: Results) -> str:
         place = text.columns.get_loc("95 % from")
         text = text.drop(columns=["95 % from", "to"])
         text.insert(place, "95 % interval", interval)
-        text["ours"] = text["ours"].replace(ABSENT, "not run")
+        text["ours"] = text["ours"].replace(ABSENT, NOT_RUN)
         parts.append(f"### {name}\n\n{to_markdown(text)}")
     return "\n\n".join(parts)
 
 
 def _verdicts(results: Results) -> str:
     """What can be said of every method, against retraining."""
-    table = table_verdicts.build(results)
+    table = judge_methods(results.evaluation)
     text = table_verdicts.matrix(table)
     for axis in ("dataset", "architecture"):
         if len(set(text[axis])) == 1:

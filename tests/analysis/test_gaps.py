@@ -11,24 +11,21 @@ from scipy import stats
 from support.pages import note, shown
 from support.synthetic import synthetic_results
 
+from remibench.analysis.gaps import pair, quantities, summarise
 from remibench.analysis.results import METHODS, PAPER_METHODS
-from remibench.reporting import figure_gaps
-from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.table_gaps import (
+from remibench.analysis.statistics import holm
+from remibench.analysis.verdicts import (
     DIFFERENT,
     INDISTINGUISHABLE,
+    NOT_DECIDED,
     NOT_MEASURABLE,
-    SHOWN,
-    TITLE,
-    UNDECIDED,
     WITHIN,
-    build,
-    explain,
     judge,
-    layout,
     margin,
-    quantities,
 )
+from remibench.reporting import figure_gaps
+from remibench.reporting.render import use_theme, write_table
+from remibench.reporting.table_gaps import SHOWN, TITLE, build, explain, layout
 
 CELL = ("fmnist", "cnn")
 KEYS = ["metric", "subset", "method"]
@@ -88,6 +85,34 @@ def test_gaps_of_every_metric_but_counts_and_the_ends_of_intervals():
     assert measured - found == {"images", "efficacy", "relearn_capped"} | ends
 
 
+def test_every_methods_test_is_scipys_and_holms_family_is_the_methods_of_a_quantity():
+    rng = np.random.default_rng(1)
+    names = ("original", "fisher", "retrain", "ssd")
+    drawn = {name: rng.normal(size=20) for name in names}
+    drawn["original"] += 1
+    rows = [row for name in names for row in series(name, "forget", "loss", drawn[name])]
+    other = [row for name in names for row in series(name, "test", "loss", drawn[name])]
+    table = summarise(pair(results_of(rows + other).evaluation))
+    table = table[table["subset"] == "forget"].set_index("method")
+    assert table.index.tolist() == ["original", "fisher", "ssd"]  # in the order of display
+    expected = [stats.wilcoxon(drawn[name] - drawn["retrain"]).pvalue for name in table.index]
+    assert table["p"].tolist() == pytest.approx(expected)
+    assert table["p_holm"].tolist() == pytest.approx(holm(expected))
+    assert set(table["n"]) == {20}
+    assert table["p_equivalence"].isna().all()  # no margin was given
+
+
+def test_pairs_keep_their_order_and_retrainings_own_rows():
+    rows = series("fisher", "test", "accuracy", [0.5, 0.75]) + series(
+        "retrain", "test", "accuracy", [0.25]
+    )
+    paired = pair(results_of(rows).evaluation)
+    assert paired["method"].tolist() == ["fisher", "fisher", "retrain"]
+    assert paired["reference"].tolist() == pytest.approx([0.25, np.nan, 0.25], nan_ok=True)
+    assert paired["difference"].tolist() == pytest.approx([0.25, np.nan, 0], nan_ok=True)
+    assert summarise(paired.head(0)).empty
+
+
 def accuracies(method, forget, retain, test, rate=None):
     rows = []
     for subset, values in (("forget", forget), ("retain", retain), ("test", test)):
@@ -114,9 +139,10 @@ def test_tug_of_war_by_hand():
 def test_tug_of_war_needs_all_three_accuracies_and_retraining():
     rows = accuracies("retrain", [0.6], [0.9], [0.8]) + accuracies("fisher", [0.8], [0.8], [0.7])
     lacking = [row for row in rows if (row[1], row[2]) != ("fisher", "test")]
-    assert set(quantities(results_of(lacking)).query("metric == 'tow'")["method"]) == {"retrain"}
+    rest = quantities(results_of(lacking).evaluation)
+    assert set(rest.loc[rest["metric"] == "tow", "method"]) == {"retrain"}
     alone = [row for row in rows if row[1] == "fisher"]
-    assert "tow" not in set(quantities(results_of(alone))["metric"])
+    assert "tow" not in set(quantities(results_of(alone).evaluation)["metric"])
     row = gaps(results_of(alone)).loc[("accuracy", "forget", "fisher")]
     assert (row["n"], row["remark"]) == (0, "retrain was not run")
     assert (row["mean"], np.isnan(row["gap"])) == (0.8, True)
@@ -128,7 +154,7 @@ def test_tug_of_war_needs_all_three_accuracies_and_retraining():
         ([0.001, -0.001, 0.002, -0.002, 0.0, 0.001], INDISTINGUISHABLE),
         ([0.011, 0.009, 0.012, 0.008, 0.01, 0.011], WITHIN),
         ([0.3, 0.31, 0.29, 0.3, 0.32, 0.28], DIFFERENT),
-        ([0.3, -0.3, 0.2, -0.2, 0.1, -0.05], UNDECIDED),
+        ([0.3, -0.3, 0.2, -0.2, 0.1, -0.05], NOT_DECIDED),
         ([0.1], ""),  # no interval
         ([0.0, 0.0, 0.0], ""),  # counts of few images: no spread is no evidence
     ],
@@ -143,7 +169,7 @@ def test_verdicts(differences, verdict):
     assert row["verdict"] == verdict
     if verdict:
         inside = row["low"] <= 0 <= row["high"]
-        assert inside == (verdict in (INDISTINGUISHABLE, UNDECIDED))
+        assert inside == (verdict in (INDISTINGUISHABLE, NOT_DECIDED))
         low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
         assert (low > -0.05 and high < 0.05) == (verdict in (INDISTINGUISHABLE, WITHIN))
     elif len(differences) > 1:
@@ -153,7 +179,7 @@ def test_verdicts(differences, verdict):
 def test_without_a_margin_nothing_is_called_equal():
     assert np.isnan(margin("relearn_steps"))
     assert np.isnan(margin("seconds"))
-    assert judge(-1.0, 1.0, np.nan) == UNDECIDED
+    assert judge(-1.0, 1.0, np.nan) == NOT_DECIDED
     assert (margin("accuracy"), margin("mf_blackbox_rate"), margin("tow")) == (0.02, 0.05, 0.05)
     assert margin("log10_efficacy") == pytest.approx(np.log10(2))
     assert margin("mia_whitebox_tpr_at_0.1pct") == 0.01

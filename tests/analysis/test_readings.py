@@ -11,31 +11,26 @@ from remibench.analysis.readings import (
     choose_reading,
     format_readings,
     judge_readings,
-    paper_values,
 )
+from remibench.analysis.results import read_numbers
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.errors import RemibenchError
 from remibench.reporting.render import to_markdown
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = {
-    "table3_classification_accuracy": pd.DataFrame(
-        [
-            ("fmnist", "cnn", subset, phase, accuracy)
-            for phase, values in {"before": (100, 100, 90), "after": (100, 98, 89)}.items()
-            for subset, accuracy in zip(("forget", "retain", "test"), values, strict=True)
-        ],
-        columns=["dataset", "architecture", "subset", "phase", "accuracy_pct"],
-    ),
-    "table4_whitebox_mia_accuracy": pd.DataFrame(
-        [
-            ("fmnist", "cnn", ratio, phase, rate)
-            for ratio in (0.1, 0.5)
-            for phase, rate in (("before", 1.0), ("after", 0.4 if ratio == 0.1 else 0.6))
-        ],
-        columns=["dataset", "architecture", "forget_ratio", "phase", "mia_accuracy"],
-    ),
-}
+PUBLISHED = pd.DataFrame(
+    [
+        ("Table III", 0.1, subset, "accuracy", accuracy)
+        for subset, accuracy in {"forget": 100, "retain": 98, "test": 89}.items()
+    ]
+    + [
+        ("Table IV", ratio, "forget", "mia_whitebox_rate", rate)
+        for ratio, rate in {0.1: 0.4, 0.5: 0.6}.items()
+    ],
+    columns=["table", "forget_ratio", "subset", "metric", "value"],
+).assign(dataset="fmnist", architecture="cnn", method="remi_whitebox")
+BEFORE = PUBLISHED.assign(method="original", value=0.123)  # of another method: plays no part
+PUBLISHED = pd.concat([BEFORE, PUBLISHED], ignore_index=True)
 NAMES = pd.Series({"ours": "fmnist"})
 AS_PAPER = {0.1: (0.4, 1.0, 0.98, 0.89), 0.5: (0.6, 1.0, 0.98, 0.89)}
 RETRAINED = {0.1: (0.5, 0.9, 1.0, 0.89), 0.5: (0.5, 0.9, 1.0, 0.89)}
@@ -78,11 +73,11 @@ def judged(**readings):
 
 
 def test_the_papers_numbers_are_shares_and_table_three_stands_for_every_ratio():
-    values = paper_values(PUBLISHED, "after")
-    assert values.loc[("fmnist", "cnn", 0.5)].to_dict() == pytest.approx(
-        {"mia": 0.6, "forget": 1.0, "retain": 0.98, "test": 0.89}
+    line = (
+        format_readings(judged(best=AS_PAPER), PUBLISHED, NAMES).set_index("reading").loc["paper"]
     )
-    assert paper_values(PUBLISHED, "before").loc[("fmnist", "cnn", 0.1), "mia"] == 1
+    assert line["ours cnn 10%"] == "0.400; 100.0 / 98.0 / 89.0"
+    assert line["ours cnn 50%"] == "0.600; 100.0 / 98.0 / 89.0"
 
 
 def test_distance_is_half_the_rate_and_half_the_mean_accuracy():
@@ -136,7 +131,7 @@ def test_a_cell_that_the_paper_does_not_have_is_refused():
 def test_the_committed_table_and_choice_are_those_of_the_committed_numbers():
     folder = ROOT / "docs/results/study_remi"
     names = pd.Series({"fmnist": "fmnist"})
-    published = {path.stem: pd.read_csv(path) for path in (ROOT / "paper").glob("*.csv")}
+    published = read_numbers()
     # Committed under the names of an earlier version, which held the values.
     named = name_variants(load_table(folder / "evaluation.csv", TEXT))
     readings = judge_readings(*named, published, names)

@@ -9,6 +9,7 @@ from support.configs import ROOT, default, merge
 from support.synthetic import synthetic_results
 from support.variants import name_variants
 
+from remibench.analysis.results import read_numbers
 from remibench.analysis.search import (
     choose_candidates,
     complete_values,
@@ -103,7 +104,7 @@ def test_the_nearest_candidate_of_every_method_is_chosen(evaluation):
 
 def test_what_was_found_stands_beside_the_papers_value(evaluation, tmp_path):
     trials = judge(evaluation)
-    published = pd.read_csv(ROOT / "paper/table2_hyperparameters.csv")
+    published = read_numbers()
     chosen = choose(evaluation)
     table = describe_choice(trials, chosen, published, pd.Series({"fmnist": "fmnist"}))
     fisher, remi = (table[table["method"] == name].iloc[0] for name in ("fisher", "remi_whitebox"))

@@ -10,16 +10,14 @@ from scipy import stats
 from remibench.analysis.statistics import (
     LEVEL,
     binomial_interval,
+    compare_pairs,
     equivalence_p,
     holm,
     ks_efficacy,
-    low_power,
-    mcnemar_range,
     paired_differences,
     smallest_wilcoxon_p,
     summarise,
     t_interval,
-    wilcoxon_holm,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +27,65 @@ ROOT = Path(__file__).parents[2]
 def table6():
     names = {f"attack_accuracy_{phase}_pct": phase for phase in ("before", "after")}
     return pd.read_csv(ROOT / "paper/table6_cross_method.csv").rename(columns=names)
+
+
+def compare(wide):
+    sides = [wide[name].to_numpy(float) for name in ("remi", "retrain")]
+    return compare_pairs(*sides)._asdict()
+
+
+def mcnemar_range(before: int, after: int, n: int) -> tuple[float, float]:
+    """Least and greatest p of the exact McNemar test that two paired counts leave possible.
+
+    The test needs the numbers x and y of images that changed one way and the other; of two counts
+    only x − y = before − after is known. Every y that fits gives a two-sided binomial p of x among
+    x + y at ½.
+
+    Args:
+        before, after: Successes among the same n images.
+        n: Images.
+    """
+    possible = [
+        (before - after + y, y)
+        for y in range(min(after, n - before) + 1)
+        if 0 <= before - after + y <= before
+    ]
+    p = [stats.binomtest(x, x + y).pvalue if x + y else 1.0 for x, y in possible]
+    return min(p), max(p)
+
+
+def low_power(table: pd.DataFrame, n: int = 40) -> pd.DataFrame:
+    """What two rates of n images each can tell: Table VI, whose entries are multiples of 1/40.
+
+    Args:
+        table: ``before`` and ``after`` in percent, and columns that name the row.
+        n: Images that each rate is of.
+
+    Returns:
+        The other columns; ``before`` and ``after`` as counts of n, each with its exact 95 %
+        interval in percent (``before_low`` …); ``fisher_p``, two-sided, as if the images were
+        different ones before and after, with ``fisher_p_holm`` over the rows; and ``mcnemar_least``
+        and ``mcnemar_greatest``, if they are the same images (:func:`mcnemar_range`).
+
+    Raises:
+        ValueError: A rate is not a multiple of 1/n.
+    """
+    counts = table[["before", "after"]] * n / 100
+    if (counts != counts.round()).any(axis=None):
+        raise ValueError(f"a rate is not a multiple of 1/{n}")
+    result = table.assign(**counts.astype(int))
+    for phase in ("before", "after"):
+        low, high = binomial_interval(result[phase], n)
+        result[f"{phase}_low"], result[f"{phase}_high"] = 100 * low, 100 * high
+    pairs = result[["before", "after"]].to_numpy().tolist()
+    fisher = [stats.fisher_exact([[b, n - b], [a, n - a]]).pvalue for b, a in pairs]
+    least, greatest = zip(*(mcnemar_range(b, a, n) for b, a in pairs), strict=True)
+    return result.assign(
+        fisher_p=fisher,
+        fisher_p_holm=holm(fisher),
+        mcnemar_least=least,
+        mcnemar_greatest=greatest,
+    )
 
 
 def test_t_intervals_of_several_groups_are_scipys():
@@ -93,24 +150,11 @@ def test_wilcoxon_on_the_textbook_example():
     # Hollander & Wolfe 1973, page 29: depression scale at two visits; V = 40, two-sided p = .03906
     first = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
     second = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
-    table = wilcoxon_holm(pd.DataFrame({"retrain": first, "remi": second}), "retrain")
-    row = table.iloc[0]
+    row = compare(pd.DataFrame({"retrain": first, "remi": second}))
     assert row["p"] == pytest.approx(0.0390625)
-    assert row["difference"] == pytest.approx(np.mean(second) - np.mean(first))
+    assert row["gap"] == pytest.approx(np.mean(second) - np.mean(first))
     expected = stats.ttest_rel(second, first).confidence_interval(0.95)
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
-
-
-def test_wilcoxon_is_scipys_and_holms_for_several_methods():
-    rng = np.random.default_rng(1)
-    wide = pd.DataFrame(rng.normal(size=(20, 4)), columns=["a", "b", "retrain", "c"])
-    wide["a"] += 1
-    table = wilcoxon_holm(wide, "retrain").set_index("method")
-    assert list(table.index) == ["a", "b", "c"]
-    expected = [stats.wilcoxon(wide[name] - wide["retrain"]).pvalue for name in table.index]
-    assert table["p"].to_list() == pytest.approx(expected)
-    assert table["p_holm"].to_list() == pytest.approx(holm(expected))
-    assert set(table["n"]) == {20}
 
 
 @pytest.mark.parametrize("pairs", range(1, 12))
@@ -123,7 +167,7 @@ def test_the_least_possible_p(pairs):
 @pytest.mark.parametrize(("pairs", "tested"), [(2, False), (5, False), (6, True)])
 def test_fewer_than_six_pairs_are_too_few(pairs, tested):
     wide = pd.DataFrame({"retrain": np.zeros(pairs), "remi": np.arange(1.0, pairs + 1)})
-    row = wilcoxon_holm(wide, "retrain").iloc[0]
+    row = compare(wide)
     assert np.isfinite(row["p"]) == tested
     assert ("n too small" in row["remark"]) == (not tested)
     if tested:
@@ -132,18 +176,18 @@ def test_fewer_than_six_pairs_are_too_few(pairs, tested):
 
 def test_pairs_that_do_not_differ_do_not_count():
     wide = pd.DataFrame({"retrain": np.zeros(8), "remi": [0, 0, 0, 1.0, 2, 3, 4, 5]})
-    row = wilcoxon_holm(wide, "retrain").iloc[0]
+    row = compare(wide)
     assert np.isnan(row["p"])
     assert row["remark"] == "n too small: 5 of the 6 differing pairs that a test needs"
     assert row["n"] == 8
-    same = wilcoxon_holm(wide.assign(remi=0.0), "retrain").iloc[0]
-    assert (same["remark"], same["difference"]) == ("no pair differs", 0.0)
+    same = compare(wide.assign(remi=0.0))
+    assert (same["remark"], same["gap"]) == ("no pair differs", 0.0)
 
 
 def test_pairs_without_a_partner_are_left_out():
     wide = pd.DataFrame({"retrain": [1.0, np.nan, 3.0], "remi": [2.0, 3.0, np.nan]})
-    row = wilcoxon_holm(wide, "retrain").iloc[0]
-    assert (row["n"], row["difference"]) == (1, 1.0)
+    row = compare(wide)
+    assert (row["n"], row["gap"]) == (1, 1.0)
     assert row["remark"].startswith("n = 1: no interval")
 
 

@@ -14,28 +14,24 @@ from support.synthetic import synthetic_results
 from support.variants import name_variants
 
 from remibench.analysis.results import HYPERPARAMETERS, METHODS, Results
-from remibench.cli import main
-from remibench.errors import RemibenchError
-from remibench.reporting import figure_search, figure_verdicts, stopping
-from remibench.reporting.render import use_theme
-from remibench.reporting.table_verdicts import (
+from remibench.analysis.verdicts import (
     ABOVE,
-    ALIKE,
     BELOW,
-    COLUMNS,
     EQUIVALENT,
     KEEPS,
     LEAKS,
     LOSES,
+    NOT_DECIDED,
     OVER_FORGETS,
-    UNDECIDED,
-    build,
+    WITHIN,
     conclude,
-    explain,
-    layout,
     locate,
-    matrix,
 )
+from remibench.cli import main
+from remibench.errors import RemibenchError
+from remibench.reporting import figure_search, figure_verdicts, stopping
+from remibench.reporting.render import use_theme
+from remibench.reporting.table_verdicts import build, explain, layout, matrix
 
 CELL = ("fmnist", "cnn")
 DEFAULT = Path(__file__).parents[2] / "docs/results/default"
@@ -89,7 +85,7 @@ def test_within_the_margin_is_the_equivalence_test():
         stats.ttest_1samp(differences, bound, alternative=alternative).pvalue
         for bound, alternative in ((-0.05, "greater"), (0.05, "less"))
     ]
-    assert (where["place"], where["p"]) == (ALIKE, pytest.approx(max(tails)))
+    assert (where["place"], where["p"]) == (WITHIN, pytest.approx(max(tails)))
 
 
 def test_equal_differences_vary_by_an_image():
@@ -107,14 +103,14 @@ def test_equal_differences_vary_by_an_image():
 @pytest.mark.parametrize(
     ("places", "expected"),
     [
-        ((ABOVE, ALIKE, ALIKE, ALIKE), "leaks, keeps utility"),
-        ((BELOW, ALIKE, ALIKE, BELOW), "over-forgets, loses utility"),
-        ((ALIKE, ALIKE, ALIKE, ALIKE), EQUIVALENT),
-        ((ALIKE, ABOVE, ALIKE, ALIKE), "as retraining, keeps utility"),
-        ((UNDECIDED, ALIKE, ABOVE, ALIKE), KEEPS),
-        ((UNDECIDED, ALIKE, UNDECIDED, BELOW), LOSES),
-        ((ABOVE, ABOVE, UNDECIDED, ALIKE), LEAKS),
-        ((UNDECIDED, ABOVE, UNDECIDED, ALIKE), UNDECIDED),
+        ((ABOVE, WITHIN, WITHIN, WITHIN), "leaks, keeps utility"),
+        ((BELOW, WITHIN, WITHIN, BELOW), "over-forgets, loses utility"),
+        ((WITHIN, WITHIN, WITHIN, WITHIN), EQUIVALENT),
+        ((WITHIN, ABOVE, WITHIN, WITHIN), "as retraining, keeps utility"),
+        ((NOT_DECIDED, WITHIN, ABOVE, WITHIN), KEEPS),
+        ((NOT_DECIDED, WITHIN, NOT_DECIDED, BELOW), LOSES),
+        ((ABOVE, ABOVE, NOT_DECIDED, WITHIN), LEAKS),
+        ((NOT_DECIDED, ABOVE, NOT_DECIDED, WITHIN), NOT_DECIDED),
     ],
 )
 def test_what_the_four_places_say(places, expected):
@@ -131,13 +127,12 @@ def test_every_verdict_from_hand_made_numbers():
         "fine_tune": (0.049, 0.0, 0.0, 0.0),
     }
     table = build(results_of(gaps))
-    assert list(table.columns) == COLUMNS
     found = table.set_index("method")
     assert found.loc["original", "verdict"] == LEAKS
     assert found.loc["fisher", "verdict"] == f"{LEAKS}, {LOSES}"
     assert found.loc["remi_whitebox", "verdict"] == f"{OVER_FORGETS}, {KEEPS}"
     assert found.loc["remi_blackbox", "verdict"] == EQUIVALENT
-    assert found.loc["fine_tune", "membership"] == UNDECIDED
+    assert found.loc["fine_tune", "membership"] == NOT_DECIDED
     assert found.loc["fisher", "test_gap"] == pytest.approx(-0.2)
     assert set(found["n"]) == {6}
 
@@ -152,20 +147,20 @@ def test_holms_family_is_everything_said_of_a_cell():
     assert alone["mia_p_holm"].tolist() == pytest.approx([4 * p])
     assert alone["membership"].tolist() == [LEAKS]
     assert crowded["mia_p_holm"].tolist() == pytest.approx([44 * p] * 11)
-    assert set(crowded["membership"]) == {UNDECIDED}
+    assert set(crowded["membership"]) == {NOT_DECIDED}
 
 
 def test_one_seed_and_no_retraining_decide_nothing():
     gaps = {"fisher": (0.5, 0.5, -0.5, -0.5)}
     table = build(results_of(gaps, seeds=1))
-    assert table["verdict"].tolist() == [UNDECIDED]
+    assert table["verdict"].tolist() == [NOT_DECIDED]
     assert table["mia_low"].isna().all()
     assert "no interval" in explain(table, "")
     alone = results_of(gaps)
     rows = alone.evaluation[alone.evaluation["method"] != "retrain"]
     table = build(replace(alone, evaluation=rows))
-    assert (table["verdict"].tolist(), table["n"].tolist()) == ([UNDECIDED], [0])
-    assert set(layout(table).iloc[0]) >= {"not run", UNDECIDED}
+    assert (table["verdict"].tolist(), table["n"].tolist()) == ([NOT_DECIDED], [0])
+    assert set(layout(table).iloc[0]) >= {"not run", NOT_DECIDED}
 
 
 def test_the_tables_have_a_line_per_method():

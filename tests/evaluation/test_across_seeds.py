@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from support.pages import note, shown
 from support.synthetic import synthetic_results
 
-from remibench.analysis.results import ACROSS_SEEDS, COLORS, Results
+from remibench.analysis.results import ACROSS_SEEDS, COLORS, NUMBERS, Results
 from remibench.analysis.statistics import t_interval
 from remibench.artifacts.tables import write_csv
 from remibench.components.registry import components
@@ -555,9 +555,9 @@ def test_results_are_read_with_what_was_compared(tmp_path):
     folder = Path(__file__).parents[2] / "docs/results/default"
     names = ("evaluation", "histories", "datasets", "training")
     paths = {name: str(folder / f"{name}.csv") for name in names}
-    back = Results.read(**paths, published=[], across_seeds=str(tmp_path / "across_seeds.csv"))
+    back = Results.read(**paths, published=NUMBERS, across_seeds=str(tmp_path / "across_seeds.csv"))
     pd.testing.assert_frame_equal(back.across_seeds, given, check_exact=True)
-    assert Results.read(**paths, published=[]).across_seeds.empty
+    assert Results.read(**paths, published=NUMBERS).across_seeds.empty
 
 
 def test_the_figure_shows_the_tables_values():

@@ -17,7 +17,7 @@ from matplotlib.testing.compare import compare_images
 from matplotlib.text import Text
 from scipy import stats
 from support.pages import note, shown
-from support.synthetic import published, synthetic_results
+from support.synthetic import synthetic_results
 
 from remibench.analysis.effectiveness import proportional_effectiveness
 from remibench.analysis.gather import join_datasets, join_training
@@ -28,6 +28,7 @@ from remibench.analysis.results import (
     Results,
     count_seeds,
     percent,
+    read_numbers,
 )
 from remibench.analysis.statistics import summarise, t_interval
 from remibench.components.registry import controls, methods
@@ -128,7 +129,7 @@ def make_results(seeds=3, methods=PAPER_METHODS, ratios=(0.01, 0.1, 0.25, 0.5)):
             ],
             columns=TRAINING,
         ),
-        published=published(),
+        published=read_numbers(),
         attacks=pd.DataFrame(
             [
                 ("fmnist_embedded", "cnn", seed, attack, access, 0.6 + 0.02 * seed)
@@ -492,7 +493,7 @@ def default():
     return Results(
         **frames,
         training=make_results().training,
-        published=published(),
+        published=read_numbers(),
         hyperparameters=pd.DataFrame(cfg.hyperparameters()),
     )
 

@@ -1,5 +1,8 @@
 """The scorecard and the comparisons, on a grid whose verdicts are known and on a real small one."""
 
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +12,16 @@ import pytest
 from scipy import stats
 from support.pages import note, shown
 
-from remibench.analysis.paper import KEY
-from remibench.analysis.results import PAPER_METHODS, Results
+from remibench.analysis.paper import KEY, judge
+from remibench.analysis.results import PAPER_METHODS, Results, read_numbers
 from remibench.reporting import comparisons, scorecard
 from remibench.reporting.render import use_theme, write_figure
-from remibench.reporting.scorecard import VERDICTS, judge
+from remibench.reporting.scorecard import VERDICTS
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = {path.stem: pd.read_csv(path) for path in (ROOT / "paper").glob("*.csv")}
+PUBLISHED = {  # as transcribed, beside the same in our vocabulary
+    path.stem: pd.read_csv(path) for path in (ROOT / "paper").glob("[tf]*.csv")
+}
 AXES = {  # columns of paper/*.csv that are no published numbers
     "dataset",
     "architecture",
@@ -86,7 +91,7 @@ def make_grid(seeds=20, datasets=tuple(CLASSES)):
             classes=roles["dataset"].map(CLASSES),
         ),
         training=pd.DataFrame(columns=["dataset", "architecture", "model", "stalled"]),
-        published=PUBLISHED,
+        published=read_numbers(),
     )
 
 
@@ -110,7 +115,7 @@ def default():
             for name in ("evaluation", "histories", "datasets")
         },
         training=pd.DataFrame(columns=["dataset", "architecture", "model", "stalled"]),
-        published=PUBLISHED,
+        published=read_numbers(),
     )
 
 
@@ -142,18 +147,77 @@ def test_numbers_of_images_are_exact(ours, expected):
     assert judge(1755, ours, np.nan, np.nan, tolerance=10, exact=True) == expected
 
 
-@pytest.mark.parametrize(
-    ("published", "kind", "rounding"),
-    [
-        (100, "accuracy", 0.05),
-        (0.052, "rate", 0.0005),
-        (0.0005, "rate", 0.00005),  # one digit more than the rest of the table
-        (95.76, "effectiveness", 0.005),
-        (1755, "images", 0),
-    ],
-)
-def test_the_papers_rounding(published, kind, rounding):
-    assert scorecard._rounding(published, scorecard.KINDS[kind]) == pytest.approx(rounding)
+PHASES = {"before": "original", "after": "remi_whitebox"}
+
+
+def transcribed():
+    """Every number of the transcriptions: its name in numbers.csv, itself, its least decimals."""
+    for row in PUBLISHED["table1_dataset_statistics"].to_dict("records"):
+        dataset = row.pop("dataset")
+        for column, value in row.items():
+            ratio = float(column[7:]) if column.startswith("forget_") else None
+            subset, method = ("forget", "original") if ratio else (f"target_{column}", "")
+            yield ("Table I", dataset, "", ratio, method, subset, "images"), value, 0
+    for row in PUBLISHED["table2_hyperparameters"].to_dict("records"):
+        cell = (row["dataset"], row["architecture"], row["forget_ratio"])
+        for name in ("learning_rate", "lambda2"):
+            yield ("Table II", *cell, "remi_whitebox", "", name), row[name], 4
+    for row in PUBLISHED["table3_classification_accuracy"].to_dict("records"):
+        cell = (row["dataset"], row["architecture"], 0.1, PHASES[row["phase"]])
+        yield ("Table III", *cell, row["subset"], "accuracy"), row["accuracy_pct"], 1
+    for row in PUBLISHED["table4_whitebox_mia_accuracy"].to_dict("records"):
+        cell = (row["dataset"], row["architecture"], row["forget_ratio"], PHASES[row["phase"]])
+        yield ("Table IV", *cell, "forget", "mia_whitebox_rate"), row["mia_accuracy"], 3
+    for row in PUBLISHED["table5_latency_seconds"].to_dict("records"):
+        cell = ("Table V", row["dataset"], row["architecture"], row["forget_ratio"])
+        yield (*cell, "retrain", "", "seconds"), row["retraining_s"], 3
+        yield (*cell, "remi_whitebox", "", "seconds"), row["remi_total_s"], 3
+        yield (*cell, "remi_whitebox", "", "seconds_attack_loss"), row["remi_attack_loss_s"], 3
+    for row in PUBLISHED["table6_cross_method"].to_dict("records"):
+        metric, guide = f"mf_{row['evaluation']}_rate", row["unlearning_source"]
+        for phase, method in (("before", "original"), ("after", f"remi_{guide}")):
+            name = ("Table VI", "", "", row["forget_ratio"], method, "forget", metric)
+            yield name, row[f"attack_accuracy_{phase}_pct"], 1
+    for row in PUBLISHED["figure1_test_accuracy"].to_dict("records"):
+        cell = (row["dataset"], row["architecture"], None, "original", "test", "accuracy")
+        yield ("Figure 1", *cell), row["test_accuracy_pct"], 1
+    for row in PUBLISHED["figure3_proportional_effectiveness"].to_dict("records"):
+        cell = (row["dataset"], "", row["forget_ratio"], "remi_whitebox", "forget")
+        value = row["proportional_effectiveness_pct"]
+        yield ("Figure 3", *cell, "proportional_effectiveness"), value, 2
+
+
+def test_the_papers_numbers_are_the_transcribed_ones_and_no_others():
+    table = read_numbers()
+    ratios = [None if pd.isna(ratio) else ratio for ratio in table["forget_ratio"]]
+    names = ["table", "dataset", "architecture", "forget_ratio", "method", "subset", "metric"]
+    keys = list(table.assign(forget_ratio=pd.Series(ratios, dtype=object))[names].itertuples(
+        index=False, name=None
+    ))  # fmt: skip
+    found = dict(zip(keys, zip(table["value"], table["decimals"], strict=True), strict=True))
+    assert len(found) == len(table) == NUMBERS == 452
+    for key, value, decimals in transcribed():
+        number, digits = found.pop(key)
+        assert number == value, key
+        assert digits == max(decimals, len(f"{value:.9f}".rstrip("0").partition(".")[2])), key
+    assert not found, "numbers.csv says what no transcription says"
+
+
+def test_the_papers_numbers_are_in_our_vocabulary_and_in_units_of_the_scorecard():
+    table = read_numbers()
+    assert set(table["method"]) <= {"", *PAPER_METHODS}
+    units = set(table[["table", "unit"]].itertuples(index=False, name=None))
+    percent = {(name, "%") for name in ("Table III", "Table VI", "Figure 1", "Figure 3")}
+    others = {("Table I", "images"), ("Table II", ""), ("Table IV", "share"), ("Table V", "s")}
+    assert units == percent | others
+
+
+def test_the_papers_numbers_are_made_from_the_transcriptions(tmp_path):
+    folder = shutil.copytree(ROOT / "paper", tmp_path / "paper")
+    written = (folder / "numbers.csv").read_bytes()
+    (folder / "numbers.csv").unlink()
+    subprocess.run([sys.executable, folder / "build.py"], check=True)
+    assert (folder / "numbers.csv").read_bytes() == written
 
 
 @pytest.mark.parametrize("name", ["grid", "default"])

@@ -9,10 +9,15 @@ from io import StringIO
 import pandas as pd
 import pytest
 from support.smoke import ROOT
+from support.variants import name_variants
 
-from remibench.analysis.results import Results
+from remibench.analysis.readings import judge_readings
+from remibench.analysis.results import Results, read_numbers
+from remibench.analysis.search import choose_candidates, describe_choice
+from remibench.artifacts.tables import TEXT, load_table
 from remibench.cli import main
 from remibench.errors import RemibenchError
+from remibench.reporting import comparisons, scorecard, stopping
 from remibench.sharing.publish import (
     BEGIN,
     END,
@@ -60,14 +65,60 @@ def test_every_committed_page_is_made_from_the_files_beside_it(folder, tmp_path)
     assert (copy / PAGE).read_bytes() == (folder / PAGE).read_bytes()
 
 
-@pytest.mark.parametrize("folder", MADE, ids=lambda path: path.name)
-def test_every_committed_table_is_what_the_code_makes_of_the_files_beside_it(folder):
-    """If it fails after a change that is meant: docs/sharing.md has the commands."""
+def products(folder):
+    """Every CSV file that is made of a published folder's, by its path, and how."""
     results = Results.of_tree(folder)
     for path in sorted((folder / "tables").glob("*.csv")):
-        table = import_module(f"remibench.reporting.{path.stem}").build(results)
-        made = pd.read_csv(StringIO(table.to_csv(index=False)))
-        pd.testing.assert_frame_equal(made, pd.read_csv(path), obj=path.name)
+        yield path, import_module(f"remibench.reporting.{path.stem}").build(results)
+    card = scorecard.build(results)
+    yield folder / "scorecard/scorecard.csv", card
+    yield folder / "scorecard/counts.csv", scorecard.count(card)
+    yield folder / "statistics/comparisons.csv", comparisons.build(results)
+    yield folder / "statistics/rates.csv", comparisons.build_rates(results)
+
+
+def assert_same(table, path):
+    made = pd.read_csv(StringIO(table.to_csv(index=False)))
+    pd.testing.assert_frame_equal(made, pd.read_csv(path), obj=str(path), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("folder", MADE, ids=lambda path: path.name)
+def test_every_committed_product_is_what_the_code_makes_of_the_files_beside_it(folder):
+    """If it fails after a change that is meant: docs/sharing.md has the commands."""
+    for path, table in products(folder):
+        assert_same(table, path)
+
+
+def test_the_committed_comparison_of_the_stopping_rule_is_that_of_its_two_trees():
+    trees = [Results.of_tree(PUBLISHED / name) for name in ("all_methods", "remi_never_stops")]
+    assert_same(stopping.build(*trees), PUBLISHED / "all_methods/stopping/stopping.csv")
+
+
+@pytest.mark.parametrize("name", ["study_remi", "study_resnet18"])
+def test_the_committed_judgement_of_readings_is_that_of_the_committed_numbers(name):
+    folder = PUBLISHED / name
+    names = load_table(folder / "datasets.csv", TEXT).set_index("dataset")["paper_dataset"]
+    # Committed under the names of an earlier version, which held the values.
+    rows, candidates = name_variants(load_table(folder / "evaluation.csv", TEXT))
+    readings = judge_readings(rows, candidates, read_numbers(), names)
+    assert_same(readings, folder / "readings.csv")
+
+
+def test_the_committed_choice_of_parameters_is_that_of_the_committed_trials():
+    folder = PUBLISHED / "tune"
+    names = load_table(folder / "datasets.csv", TEXT).set_index("dataset")["paper_dataset"]
+    trials = load_table(folder / "trials.csv", TEXT | {"candidate"}).fillna({"candidate": ""})
+    texts = trials["method"] + ("," + trials["candidate"]).where(trials["candidate"] != "", "")
+    named, candidates = name_variants(pd.DataFrame({"method": texts}))
+    trials = trials.assign(variant=named["method"])
+    chosen = choose_candidates(trials, candidates)
+    table = describe_choice(trials, chosen, read_numbers(), names)
+    assert_same(table, folder / "table2_hyperparameters.csv")
+
+
+def test_every_committed_tree_with_an_evaluation_is_among_those_that_are_compared():
+    trees = {path.parent for path in PUBLISHED.glob("*/evaluation.csv")}
+    assert trees - set(MADE) == {PUBLISHED / "study_remi", PUBLISHED / "study_resnet18"}
 
 
 def test_the_default_grids_page_is_among_those_that_are_made():

@@ -1,14 +1,12 @@
 """A made-up evaluation of any part of the paper's grid, in memory."""
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from remibench.analysis.results import METHODS, PAPER_METHODS, Results
+from remibench.analysis.results import METHODS, PAPER_METHODS, Results, read_numbers
 
-PAPER = Path(__file__).parents[2] / "paper"
 DATASETS = ("fmnist", "utkface", "stl10", "cifar10")
 ARCHITECTURES = ("cnn", "resnet18", "xception", "vgg19")
 RATIOS = (0.01, 0.1, 0.25, 0.5)
@@ -34,10 +32,6 @@ EFFICACY = dict.fromkeys(METHODS, 1.5) | {
     "remi_blackbox": 1,
 }
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-
-
-def published():
-    return {path.stem: pd.read_csv(path) for path in PAPER.glob("*.csv")}
 
 
 def beyond_paper(rng, rate):
@@ -155,7 +149,7 @@ def synthetic_results(
                 "stalled",
             ],
         ),
-        published=published(),
+        published=read_numbers(),
         attacks=pd.DataFrame(
             attacks,
             columns=[

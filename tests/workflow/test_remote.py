@@ -53,5 +53,5 @@ def test_the_plan_for_kubernetes_sends_every_result_to_the_bucket(bucket, tmp_pa
     prefix = ["--default-storage-prefix", "s3://remibench"]
     plan = snakemake(copy_repository(tmp_path), "--dry-run", *profile, *prefix, *options).stdout
     assert "output: s3://remibench/results-smoke/evaluation.csv (send to storage)" in plan
-    assert "paper/table4_whitebox_mia_accuracy.csv" in plan
+    assert "paper/numbers.csv" in plan
     assert "s3://remibench/paper/" not in plan, "the published numbers come with the workflow"

@@ -25,8 +25,7 @@ with job(snakemake):
     base = load_table(given.pop("hyperparameters"), TEXT | {"value"})
     results = Results.read(**given)
     chosen = choose_candidates(trials, candidates)
-    published = results.published["table2_hyperparameters"]
-    table = describe_choice(trials, chosen, published, results.paper_names)
+    table = describe_choice(trials, chosen, results.published, results.paper_names)
     write_csv(output.trials, trials)
     write_csv(output.csv, table)
     paths = dict(zip(snakemake.params.searched, output.values, strict=True))

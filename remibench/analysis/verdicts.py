@@ -1,0 +1,248 @@
+"""What counts as like retraining: margins, rules, and the words for what they say.
+
+Two rules, both of gaps to retraining (:mod:`remibench.analysis.gaps`) and both in
+docs/statistics.md. :func:`judge_gaps` says of a single metric whether a method is
+*indistinguishable* from retraining. :func:`judge_methods` says which methods leak, over-forget,
+lose utility, or are like retraining.
+
+The second rule, stated before the run of all methods (``docs/results/all_methods``). Four
+quantities of every method are compared with retraining's, paired over seeds: white-box MIA rate on
+the forget set, and accuracy on forget set, retain set and test images. With a margin m the mean
+difference lies above +m, below −m, or within ±m. Only the one of these statements that the sample
+mean lies in is tested:
+
+- above, below: one-sided t-test against the margin, p doubled, so that p < .05 exactly where the
+  whole 95 % t-interval lies beyond it;
+- within the margin: two one-sided t-tests (TOST), p < .05 exactly where the 90 % t-interval lies
+  inside.
+
+Holm's correction is over everything said of a cell (dataset × architecture × forget ratio): all
+methods and all four quantities. What is not below .05 after it is *not decided*, and so is all with
+fewer than two seeds. A share of n images is taken to vary by no less than 1/n between seeds.
+
+Membership, from the MIA rate: above *leaks*, below *over-forgets* (the Streisand effect: forgotten
+images stand out by looking less like members than they should), within the margin *as retraining*.
+Utility, from retain and test images: any below *loses utility*, none of them *not decided*
+otherwise *keeps utility*. *Equivalent*: all four within the margin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from remibench.analysis.gaps import (
+    LOG_EFFICACY,
+    NO_REFERENCE,
+    QUANTITY,
+    REFERENCE,
+    pair,
+    quantities,
+    summarise,
+)
+from remibench.analysis.results import BY_METHOD, CELL, METHODS
+from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
+
+NOT_RUN, NOT_MEASURABLE = "not run", "not measurable"
+NOT_DECIDED, WITHIN = "not decided", "within the margin"
+INDISTINGUISHABLE, DIFFERENT = "indistinguishable", "different"
+ABOVE, BELOW = "above", "below"
+LEAKS, OVER_FORGETS, AS_RETRAINING = "leaks", "over-forgets", "as retraining"
+LOSES, KEEPS = "loses utility", "keeps utility"
+EQUIVALENT = "equivalent"
+MEMBERSHIP = {
+    ABOVE: LEAKS,
+    BELOW: OVER_FORGETS,
+    WITHIN: AS_RETRAINING,
+    NOT_DECIDED: NOT_DECIDED,
+}
+NO_SPREAD = "all differences are equal: an interval of no width, no verdict"
+MARGINS = {  # how a metric's name ends → greatest difference that counts as none
+    "accuracy": 0.02,
+    "_rate": 0.05,
+    "_auc": 0.05,
+    "_advantage": 0.05,
+    "_worst_decile": 0.05,
+    "_tpr_at_1pct": 0.01,
+    "_tpr_at_0.1pct": 0.01,
+    LOG_EFFICACY: np.log10(2),
+    "tow": 0.05,
+    "tow_mia_whitebox": 0.05,
+    "tow_mia_blackbox": 0.05,
+}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric on a subset, and how its numbers are shown.
+
+    Attributes:
+        metric, subset: As in ``evaluation.csv``.
+        label: The name in tables.
+        scale: What a value is multiplied by before it is shown.
+        decimals: That are shown.
+    """
+
+    metric: str
+    subset: str
+    label: str
+    scale: float = 1.0
+    decimals: int = 3
+
+
+JUDGED = {  # name in columns → quantity
+    "mia": Quantity("mia_whitebox_rate", "forget", "MIA rate D_f"),
+    "forget": Quantity("accuracy", "forget", "accuracy D_f", 100, 1),
+    "retain": Quantity("accuracy", "retain", "accuracy D_r", 100, 1),
+    "test": Quantity("accuracy", "test", "accuracy test", 100, 1),
+}
+PLACED = ("gap", "low", "high", "p_holm", "place")  # what is said of each of JUDGED
+
+
+def margin(metric: str) -> float:
+    """Look up the greatest difference that counts as none; NaN for a metric without a margin."""
+    return next((width for end, width in MARGINS.items() if metric.endswith(end)), np.nan)
+
+
+def judge(low: float, high: float, p_equivalence: float) -> str:
+    """Decide on a gap from its 95 % interval and the p of its equivalence test.
+
+    ``indistinguishable``: 0 lies in the interval, and the gap is shown to be within the margin;
+    ``within the margin``: the latter alone; ``different``: 0 does not lie in the interval, and
+    nothing shows that the gap is small; ``not decided``: neither; "" without an interval, or with
+    one of no width.
+    """
+    if not low < high:
+        return ""
+    if p_equivalence < LEVEL:
+        return INDISTINGUISHABLE if low <= 0 <= high else WITHIN
+    return NOT_DECIDED if low <= 0 <= high else DIFFERENT
+
+
+def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Judge every method's gap to retraining in every metric.
+
+    Args:
+        evaluation: The rows of ``evaluation.csv``.
+
+    Returns:
+        The columns of :func:`remibench.analysis.gaps.summarise`, with ``verdict``
+        (:func:`judge`) before ``remark``; a cell's quantities together, subset by subset.
+    """
+    table = summarise(pair(quantities(evaluation)), margin=margin)
+    places = {axis: pd.factorize(table[axis])[0] for axis in QUANTITY}  # by first appearance
+    order = pd.DataFrame(places).sort_values(QUANTITY, kind="stable").index
+    table = table.loc[order].reset_index(drop=True)
+    ends = table[["low", "high", "p_equivalence"]].itertuples(index=False)
+    unpaired = table["remark"] == NO_REFERENCE
+    unmeasured = table["mean"].isna() | (table["retraining"].isna() & ~unpaired)
+    remarks = [
+        "; ".join(filter(None, (NO_SPREAD if row.low == row.high else "", row.remark)))
+        for row in table.itertuples()
+    ]
+    remark = pd.Series(remarks, index=table.index, dtype=object)
+    table["remark"] = remark.mask(unmeasured, NOT_MEASURABLE)
+    place = table.columns.get_loc("remark")
+    table.insert(place, "verdict", pd.Series([judge(*row) for row in ends], dtype=object))
+    return table
+
+
+def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str, float | str]:
+    """Locate a mean difference: above +width, below −width or within; one statement and its p.
+
+    Args:
+        differences: Of pairs, shares.
+        width: The margin, > 0.
+        resolution: Least standard deviation that is believed, one image of the share's.
+
+    Returns:
+        ``gap`` (mean), ``low`` and ``high`` (95 % t-interval), ``place`` (the statement that the
+        mean makes), ``p`` of its test (NaN without spread), ``n``; NaN for fewer than two pairs.
+    """
+    differences = np.asarray(differences, float)
+    n, mean = len(differences), float(differences.mean()) if len(differences) else np.nan
+    place = ABOVE if mean > width else BELOW if mean < -width else WITHIN
+    low, high = t_interval(differences, least=resolution)
+    error = standard_error(differences, resolution)
+    tail = float(stats.t.sf(abs(abs(mean) - width) / error, n - 1)) if error > 0 else np.nan
+    p = tail if place == WITHIN else float(np.minimum(1, 2 * tail))
+    return {"n": n, "gap": mean, "low": low, "high": high, "place": place, "p": p}
+
+
+def conclude(places: dict[str, str]) -> tuple[str, str, str]:
+    """Conclude on membership, on utility, and on both, from where the four quantities lie.
+
+    Args:
+        places: ``above``, ``below``, ``within the margin`` or ``not decided``, by the names of
+            JUDGED.
+    """
+    membership = MEMBERSHIP[places["mia"]]
+    kept = [places["retain"], places["test"]]
+    utility = LOSES if BELOW in kept else NOT_DECIDED if NOT_DECIDED in kept else KEEPS
+    if set(places.values()) == {WITHIN}:
+        return membership, utility, EQUIVALENT
+    said = [word for word in (membership, utility) if word != NOT_DECIDED]
+    return membership, utility, ", ".join(said) or NOT_DECIDED
+
+
+def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Judge every method other than retraining, cell by cell, in the order of display.
+
+    Args:
+        evaluation: The rows of ``evaluation.csv``.
+
+    Returns:
+        ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``n`` (least number of pairs);
+        of every quantity (``mia``, ``forget``, ``retain``, ``test``) ``…_gap`` (mean of
+        method − retraining, shares) with its 95 % t-interval ``…_low``, ``…_high``, ``…_p_holm``
+        and ``…_place``; ``membership``, ``utility``, ``verdict``. NaN and *not decided* where
+        a quantity was not measured.
+    """
+    keys = [(quantity.metric, quantity.subset) for quantity in JUDGED.values()]
+    images = [("images", quantity.subset) for quantity in JUDGED.values()]
+    rows = evaluation.set_index(["metric", "subset"])
+    rows = rows[rows.index.isin([*keys, *images])].reset_index()
+    run = set(rows["method"])
+    methods = [method for method in METHODS if method in run and method != REFERENCE]
+    sizes = rows[rows["metric"] == "images"].groupby([*CELL, "subset"])["value"].min()
+    pairs = pair(rows).dropna(subset=["difference"])
+    differences = dict(
+        list(pairs.groupby([*CELL, "method", "metric", "subset"], sort=False)["difference"])
+    )
+    records = []
+    for cell in rows[CELL].drop_duplicates().itertuples(index=False, name=None):
+        found = {
+            (method, name): locate(
+                differences.get((*cell, method, quantity.metric, quantity.subset), ()),
+                margin(quantity.metric),
+                1 / sizes.get((*cell, quantity.subset), np.nan),
+            )
+            for name, quantity in JUDGED.items()
+            for method in methods
+        }
+        records += _judge_cell(found, dict(zip(CELL, cell, strict=True)), methods)
+    columns = [f"{name}_{said}" for name in JUDGED for said in PLACED]
+    return pd.DataFrame(
+        records, columns=[*BY_METHOD, "n", *columns, "membership", "utility", "verdict"]
+    )
+
+
+def _judge_cell(found: dict[tuple[str, str], dict], cell: dict, methods: list[str]) -> list[dict]:
+    """Correct everything said of a cell, and conclude on each of its methods."""
+    adjusted = holm(np.array([where["p"] for where in found.values()]))
+    for where, p in zip(found.values(), adjusted, strict=True):
+        where["p_holm"] = p
+        if not p < LEVEL:
+            where["place"] = NOT_DECIDED
+    records = []
+    for method in methods:
+        own = {name: found[method, name] for name in JUDGED}
+        said = conclude({name: where["place"] for name, where in own.items()})
+        record = {f"{name}_{key}": where[key] for name, where in own.items() for key in PLACED}
+        record |= dict(zip(("membership", "utility", "verdict"), said, strict=True))
+        n = min(where["n"] for where in own.values())
+        records.append({**cell, "method": method, "n": n, **record})
+    return records
