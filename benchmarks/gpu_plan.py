@@ -77,7 +77,7 @@ def at_once(rows: Sequence[dict[str, str]]) -> str:
         return "Several jobs at once: not measured."
     best = max(rates, key=rates.__getitem__)
     return (
-        f"CNN, {best} at once: {rates[best] / alone:.2f} times the images/s of one. The hours above "
+        f"CNN, {best} at once: {rates[best] / alone:.2f} times the images/s of one. Hours above "
         "are of jobs one after the other; where a job does not fill the GPU, so many times fewer."
     )
 
