@@ -395,6 +395,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the stages, and write the folder whatever becomes of them."""
     check = Check(parse(arguments))
+    # The folder is written all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("gpu-check: stopped by SIGTERM"))
     if check.options.wheels:
         install(check, check.options.wheels)
     actions = {
