@@ -50,6 +50,8 @@ class Check:
         self.started = time.monotonic()
         self.total = 60 * options.minutes
         self.until = self.started + self.total - min(PACKING, 0.1 * self.total)
+        # What the plan is left of the time: Snakemake lists all jobs of the full grid.
+        self.planning = min(60.0, 0.25 * self.total) if "plan" in options.stages else 0.0
         self.out = Path(options.out).resolve()
         self.out.mkdir(parents=True, exist_ok=True)
         self.logs = Path(tempfile.mkdtemp(prefix="gpu-check-"))
@@ -140,10 +142,12 @@ def run_tests(check: Check) -> None:
 
 def run_benchmarks(check: Check) -> None:
     """Rates of training on the device, and hot paths against the reference."""
-    seconds = min(220, 0.37 * check.total, check.left())
+    seconds = check.left() - check.planning
+    if "column" in check.options.stages:
+        seconds = min(seconds, 0.37 * check.total)
     path = check.out / "benchmarks.csv"
     command = [sys.executable, "-m", "benchmarks.gpu", str(path)]
-    command += ["--device", check.options.device, "--seconds", str(0.75 * seconds)]
+    command += ["--device", check.options.device, "--seconds", str(0.8 * seconds)]
     status = check.run("benchmarks", command, seconds)
     rows = read_rows(path)
     measured = sum(bool(row["value"]) for row in rows)
@@ -391,13 +395,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the stages, and write the folder whatever becomes of them."""
     check = Check(parse(arguments))
+    # The folder is written all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("gpu-check: stopped by SIGTERM"))
     if check.options.wheels:
         install(check, check.options.wheels)
-    planning = min(60.0, 0.25 * check.total) if "plan" in check.options.stages else 0.0
     actions = {
         "tests": run_tests,
         "benchmarks": run_benchmarks,
-        "column": lambda check: run_column(check, check.until - planning),
+        "column": lambda check: run_column(check, check.until - check.planning),
         "plan": run_plan,
     }
     try:

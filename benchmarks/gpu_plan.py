@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.gpu_plan CONFIG... --benchmarks GPU.csv [--measured RESULTS]``. Jobs of a
 finished or interrupted results tree count as in ``make plan``; trainings and retrainings that were
-not run there are taken to go at the images/s of the benchmarks, for every architecture.
+not run there are taken to go at the images/s of the benchmarks, for every architecture. One of the
+configs has to say ``device: cuda``. It needs no GPU: what a machine with one has measured will do.
 """
 
 from __future__ import annotations

@@ -151,12 +151,16 @@ def wrong_labels(task: UnlearningTask) -> torch.Tensor:
 
 def shuffled(positions: torch.Tensor) -> torch.Tensor:
     """The positions in random order."""
-    return positions[torch.randperm(len(positions)).to(positions.device)]
+    order = torch.randperm(len(positions))
+    return positions[order.to(positions.device, non_blocking=True)]
 
 
 def draw(positions: torch.Tensor, count: int) -> torch.Tensor:
     """That many of the positions, at random with replacement."""
-    return positions[torch.randint(len(positions), (count,)).to(positions.device)]
+    # Not blocking: a copy from ordinary memory is staged before the call returns, and waiting for
+    # it would keep Python from launching ahead of a GPU.
+    drawn = torch.randint(len(positions), (count,))
+    return positions[drawn.to(positions.device, non_blocking=True)]
 
 
 def run_method(

@@ -35,10 +35,13 @@ RATES = {"cnn": 1e-2, "resnet18": 1e-4, "xception": 1e-4, "vgg19": 1e-3}
 RESOURCES = {name: constant(file, "RESOURCES") for name, file in components("models").items()}
 CONTEXT_MB = 600  # of the GPU's memory, what CUDA and its libraries take of it in every process
 HOLD = """
+import tempfile
+from pathlib import Path
 from remibench.jobs.devices import assign_gpu
 assign_gpu(1000)
 import torch
-print(torch.cuda.device_count(), torch.zeros(1, device="cuda").item())
+places = list(Path(tempfile.gettempdir()).glob("remibench-gpus-*/*/1000.*"))
+print(torch.cuda.device_count(), torch.zeros(1, device="cuda").item(), len(places))
 """
 
 
@@ -114,8 +117,9 @@ def train(model, images, labels, **changes):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_training_on_the_gpu_is_that_on_the_cpu_to_rounding(gpu, architecture):
-    initial = build_model(wide_spec(architecture, 32), seed=0)
-    images, labels = random_data(24, 32)
+    size = 32 if architecture == "vgg19" else 64  # batch-norm of few positions amplifies rounding
+    initial = build_model(wide_spec(architecture, size), seed=0)
+    images, labels = random_data(24, size)
     ends, losses = [], []
     for device in (torch.device("cpu"), gpu):
         model = copy.deepcopy(initial).to(device)
@@ -280,8 +284,7 @@ def test_a_job_takes_a_place_on_a_gpu_that_nvidia_smi_lists(cuda, tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.stdout.split() == ["1", "0.0"], done.stderr
-    assert list(tmp_path.glob("remibench-gpus-*/*/1000.*"))
+    assert done.stdout.split() == ["1", "0.0", "1"], done.stderr
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
