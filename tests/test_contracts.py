@@ -20,7 +20,7 @@ from tasks import default_parameters, make_task, weights
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import membership_features, model_features
 from remibench.components import plugins
-from remibench.components.registry import constant, methods, modules, plugin_modules
+from remibench.components.registry import constant, methods, module_name, modules, plugin_modules
 from remibench.config.model import config_model
 from remibench.data import LoadOptions, dataset_info, load_dataset
 from remibench.evaluation.metrics import Evaluation, measure
@@ -262,7 +262,7 @@ def test_a_figure_or_table_shows_any_part_of_the_grid_twice_the_same(name, grid,
     small = {"datasets": ("fmnist",), "architectures": ("cnn",), "ratios": (0.1, 0.5)}
     results = synthetic_results(**{**small, **GRIDS[grid]})
     results = replace(results, evaluation=with_metrics_of_plugins(results.evaluation))
-    module = import_module(f"remibench.reporting.{name}")
+    module = import_module(module_name("reporting", name))
     use_theme()
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()

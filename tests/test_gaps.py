@@ -12,9 +12,8 @@ from scipy import stats
 from synthetic import synthetic_results
 
 from remibench.analysis.results import METHODS, PAPER_METHODS
-from remibench.reporting import figure_gaps
-from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.table_gaps import (
+from remibench.reporting.beyond import figure_gaps
+from remibench.reporting.beyond.table_gaps import (
     DIFFERENT,
     INDISTINGUISHABLE,
     NOT_MEASURABLE,
@@ -29,6 +28,7 @@ from remibench.reporting.table_gaps import (
     margin,
     quantities,
 )
+from remibench.reporting.render import use_theme, write_table
 
 CELL = ("fmnist", "cnn")
 KEYS = ["metric", "subset", "method"]

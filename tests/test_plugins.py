@@ -38,8 +38,8 @@ from remibench.planning.plan import (
     planned_task,
     render_plan,
 )
-from remibench.reporting import figure06_mf_by_guide as figure06
-from remibench.reporting import table6_cross_method
+from remibench.reporting.paper import figure06_mf_by_guide as figure06
+from remibench.reporting.paper import table6_cross_method
 from remibench.unlearning import run_method
 
 GOOD = """

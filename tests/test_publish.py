@@ -11,6 +11,7 @@ import pytest
 from smoke import ROOT
 
 from remibench.analysis.results import Results
+from remibench.components.registry import module_name
 from remibench.errors import RemibenchError
 from remibench.sharing import __main__ as command
 from remibench.sharing.publish import (
@@ -65,7 +66,7 @@ def test_every_committed_table_is_what_the_code_makes_of_the_files_beside_it(fol
     """If it fails after a change that is meant: docs/sharing.md has the commands."""
     results = Results.of_tree(folder)
     for path in sorted((folder / "tables").glob("*.csv")):
-        table = import_module(f"remibench.reporting.{path.stem}").build(results)
+        table = import_module(module_name("reporting", path.stem)).build(results)
         made = pd.read_csv(StringIO(table.to_csv(index=False)))
         pd.testing.assert_frame_equal(made, pd.read_csv(path), obj=path.name)
 

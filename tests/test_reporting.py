@@ -30,16 +30,17 @@ from remibench.analysis.results import (
     percent,
 )
 from remibench.analysis.statistics import summarise, t_interval
-from remibench.components.registry import methods
+from remibench.components.registry import methods, module_name
 from remibench.config.model import load_config
-from remibench.reporting import figure01_target_accuracy as figure01
-from remibench.reporting import figure02_attack_accuracy as figure02
-from remibench.reporting import figure03_mia_before_after as figure03
-from remibench.reporting import figure04_efficacy as figure04
-from remibench.reporting import figure05_mf_during_unlearning as figure05
-from remibench.reporting import figure06_mf_by_guide as figure06
-from remibench.reporting import (
-    scorecard,
+from remibench.reporting import scorecard
+from remibench.reporting.panels import PAPER, carry_forward
+from remibench.reporting.paper import figure01_target_accuracy as figure01
+from remibench.reporting.paper import figure02_attack_accuracy as figure02
+from remibench.reporting.paper import figure03_mia_before_after as figure03
+from remibench.reporting.paper import figure04_efficacy as figure04
+from remibench.reporting.paper import figure05_mf_during_unlearning as figure05
+from remibench.reporting.paper import figure06_mf_by_guide as figure06
+from remibench.reporting.paper import (
     table1_dataset_statistics,
     table2_hyperparameters,
     table3_classification_accuracy,
@@ -47,10 +48,9 @@ from remibench.reporting import (
     table5_latency,
     table6_cross_method,
 )
-from remibench.reporting.panels import PAPER, carry_forward
 from remibench.reporting.render import format_cell, use_theme, write_figure, write_table
 from remibench.reporting.render import note as explain
-from remibench.reporting.summary import summarise_results
+from remibench.reporting.run.summary import summarise_results
 
 ROOT = Path(__file__).parents[1]
 BASELINE = Path(__file__).parent / "baseline"
@@ -223,7 +223,7 @@ def compile_latex(path):
 
 def make_table(name, results, folder):
     """Build and write one table; its tidy rows, its page and its LaTeX."""
-    module = import_module(f"remibench.reporting.{name}")
+    module = import_module(module_name("reporting", name))
     table = module.build(results)
     texts = (module.layout(table), module.TITLE, module.explain(table, results.remarks))
     paths = {kind: folder / f"{name}.{kind}" for kind in ("csv", "tex", "html")}
@@ -518,8 +518,8 @@ def check_layout(figure):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, tmp_path):
     use_theme()
-    module_name, options, _ = FIGURES[name]
-    module = import_module(f"remibench.reporting.{module_name}")
+    module, options, _ = FIGURES[name]
+    module = import_module(module_name("reporting", module))
     figure = module.draw(full, **options)
     check_layout(figure)
     assert "not run" not in words(figure)
@@ -580,10 +580,10 @@ def test_any_subset_of_the_grid_says_what_was_not_run(subset, tmp_path):
         **{"datasets": ("fmnist", "stl10"), "architectures": ("cnn", "vgg19"), "seeds": 3} | subset
     )
     missing = set(PAPER_METHODS) - set(results.methods)
-    for name, (module_name, options, _) in FIGURES.items():
+    for name, (own, options, _) in FIGURES.items():
         if name[6:8] not in ("02", "03", "04", "05", "06", "07", "10"):
             continue  # others are one of these at another ratio
-        module = import_module(f"remibench.reporting.{module_name}")
+        module = import_module(module_name("reporting", own))
         figure = module.draw(results, **options)
         check_layout(figure)
         lacks = {
@@ -591,7 +591,7 @@ def test_any_subset_of_the_grid_says_what_was_not_run(subset, tmp_path):
             "figure04_efficacy": missing,
             "figure05_mf_during_unlearning": missing & {"remi_whitebox"},
             "figure06_mf_by_guide": missing & {"remi_whitebox", "remi_blackbox"},
-        }.get(module_name, set())
+        }.get(own, set())
         lacks = lacks or options.get("ratio", results.ratios[0]) not in results.ratios
         assert ("not run" in words(figure)) == bool(lacks), name
         plt.close(figure)

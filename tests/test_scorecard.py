@@ -11,7 +11,8 @@ from scipy import stats
 
 from remibench.analysis.paper import KEY
 from remibench.analysis.results import PAPER_METHODS, Results
-from remibench.reporting import comparisons, scorecard
+from remibench.reporting import scorecard
+from remibench.reporting.beyond import comparisons
 from remibench.reporting.render import use_theme, write_figure
 from remibench.reporting.scorecard import VERDICTS, judge
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from remibench.components.plugins import PACKAGES, ROOT, plugin_files
+from remibench.components.plugins import PACKAGES, ROOT, own_files, plugin_files
 from remibench.errors import RemibenchError
 
 ORIGINAL = "original"
@@ -40,13 +40,27 @@ def modules(package: str) -> dict[str, Path]:
     A module of the package is a component if it defines what the kind's contract asks for; others
     beside it (``attacks/features.py``, ``data/splits.py``) are ordinary modules.
     """
-    folder = ROOT.joinpath(*PACKAGES[package].split("."))
-    own = {
+    return _own_modules(package) | plugin_modules(package)
+
+
+def _own_modules(package: str) -> dict[str, Path]:
+    return {
         file.stem: file
-        for file in sorted(folder.glob("*.py"))
+        for file in own_files(package)
         if file.stem != "__init__" and _is_component(package, file)
     }
-    return own | plugin_modules(package)
+
+
+def module_name(package: str, name: str) -> str:
+    """The full name under which a component is imported: ``remibench.reporting.paper.table5_…``.
+
+    Components of plug-ins are modules of the package itself, those of the package may lie in one
+    of its rooms.
+    """
+    if name in plugin_modules(package):
+        return f"{ROOT.name}.{PACKAGES[package]}.{name}"
+    file = _own_modules(package)[name]
+    return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts)
 
 
 def _is_component(package: str, file: Path) -> bool:

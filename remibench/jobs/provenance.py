@@ -42,9 +42,10 @@ def code_digest(script: Path, *dynamic: str) -> str:
 
     Args:
         script: The rule's script.
-        dynamic: Modules found by name at run time, relative to the package (``models.cnn``).
+        dynamic: Modules found by name at run time, in full or without the package's name
+            (``models.cnn``).
     """
-    roots = _imports(script) | {f"{PACKAGE}.{name}" for name in dynamic}
+    roots = _imports(script) | {f"{PACKAGE}.{name.removeprefix(f'{PACKAGE}.')}" for name in dynamic}
     digest = hashlib.sha256()
     for module in sorted(_closure(frozenset(roots))):
         digest.update(f"{module}\0{_file_digest(_source(module))}\n".encode())

@@ -20,9 +20,9 @@ from remibench.analysis.results import BY_METHOD, CELL, count_seeds, percent
 from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
 from remibench.artifacts.io import atomic_path, load_json, load_table
 from remibench.errors import RemibenchError
-from remibench.reporting.comparisons import LOG_EFFICACY
+from remibench.reporting.beyond.comparisons import LOG_EFFICACY
 from remibench.reporting.interactive import ABSENT, page
-from remibench.reporting.overview import settings
+from remibench.reporting.run.overview import settings
 from remibench.sharing.archive import Archive
 
 TITLE = "Two results trees"

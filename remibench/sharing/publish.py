@@ -21,7 +21,8 @@ from remibench.analysis.gather import write_csv
 from remibench.analysis.results import METHODS, Results, percent
 from remibench.artifacts.io import atomic_path, load_json, load_table
 from remibench.errors import RemibenchError
-from remibench.reporting import scorecard, table_verdicts
+from remibench.reporting import scorecard
+from remibench.reporting.beyond import table_verdicts
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import to_markdown
 from remibench.sharing.crate import DESCRIPTIONS

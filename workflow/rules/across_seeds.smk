@@ -73,8 +73,8 @@ rule table_across_seeds:
     resources:
         **needs("table_across_seeds"),
     params:
-        module="table_across_seeds",
-        code=code("table.py", "reporting.table_across_seeds"),
+        module=module_name("reporting", "table_across_seeds"),
+        code=code("table.py", module_name("reporting", "table_across_seeds")),
     script:
         "../scripts/table.py"
 
@@ -99,8 +99,8 @@ rule figure_across_seeds:
     resources:
         **needs("figure_across_seeds"),
     params:
-        module="figure_across_seeds",
+        module=module_name("reporting", "figure_across_seeds"),
         options={},
-        code=code("figure.py", "reporting.figure_across_seeds"),
+        code=code("figure.py", module_name("reporting", "figure_across_seeds")),
     script:
         "../scripts/figure.py"

@@ -9,6 +9,7 @@ from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.components.registry import (
     methods,
+    module_name,
     modules,
     plugin_modules,
     title_and_caption,

@@ -67,17 +67,19 @@ FIGURES = {  # name: module and caption, its options, title
         "beyond the paper: leak against utility",
     ),
 }
-PAGES = {  # name in remibench/reporting/overview.py and of the caption: category, title
-    "datasets": ("Datasets", "images and splits"),
-    "files": ("Datasets", "files and checksums"),
-    "trainings": ("Models", "trainings from scratch"),
-    "attacks": ("Attacks", "membership models on the targets"),
-    "runs": ("Unlearning", "every model"),
-    "evaluation": ("Unlearning", "all metrics, over seeds"),
-    "configuration": ("Run", "configuration"),
-    "hyperparameters": ("Run", "parameters of every cell"),
-    "provenance": ("Run", "provenance"),
-}
+PAGES = (
+    {  # name in remibench/reporting/run/overview.py and of the caption: category, title
+        "datasets": ("Datasets", "images and splits"),
+        "files": ("Datasets", "files and checksums"),
+        "trainings": ("Models", "trainings from scratch"),
+        "attacks": ("Attacks", "membership models on the targets"),
+        "runs": ("Unlearning", "every model"),
+        "evaluation": ("Unlearning", "all metrics, over seeds"),
+        "configuration": ("Run", "configuration"),
+        "hyperparameters": ("Run", "parameters of every cell"),
+        "provenance": ("Run", "provenance"),
+    }
+)
 CAPTIONS = {}  # of plug-ins: shown by workflow/report/plugin.rst
 for name, file in plugin_modules("reporting").items():
     if name in TABLES or name in FIGURES:
@@ -114,9 +116,9 @@ for table, title in TABLES.items():
         resources:
             **needs(table),
         params:
-            module=table,
+            module=module_name("reporting", table),
             caption=verbatim(CAPTIONS.get(table, "")),
-            code=code("table.py", f"reporting.{table}"),
+            code=code("table.py", module_name("reporting", table)),
         script:
             "../scripts/table.py"
 
@@ -144,10 +146,10 @@ for figure, (module, options, title) in FIGURES.items():
         resources:
             **needs(figure),
         params:
-            module=module,
+            module=module_name("reporting", module),
             options=options,
             caption=verbatim(CAPTIONS.get(module, "")),
-            code=code("figure.py", f"reporting.{module}"),
+            code=code("figure.py", module_name("reporting", module)),
         script:
             "../scripts/figure.py"
 

@@ -11,7 +11,7 @@ from remibench.reporting.render import use_theme, write_figure
 
 with job(snakemake):
     use_theme()
-    module = import_module(f"remibench.reporting.{snakemake.params.module}")
+    module = import_module(snakemake.params.module)
     results = Results.read(**dict(snakemake.input.items()))
     figure = call(module, "draw", Figure, results, **snakemake.params.options)
     write_figure(figure, **dict(snakemake.output.items()))

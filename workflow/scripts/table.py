@@ -10,7 +10,7 @@ from remibench.jobs.script import job
 from remibench.reporting.render import write_table
 
 with job(snakemake):
-    module = import_module(f"remibench.reporting.{snakemake.params.module}")
+    module = import_module(snakemake.params.module)
     results = Results.read(**dict(snakemake.input.items()))
     table = call(module, "build", DataFrame, results)
     texts = (

@@ -6,7 +6,12 @@ from remibench.analysis.gather import write_csv
 from remibench.artifacts.io import load_table
 from remibench.evaluation.predictions import load_scores
 from remibench.jobs.script import job
-from remibench.reporting.mechanism import draw_distributions, draw_rates, stopping_epoch, trace
+from remibench.reporting.beyond.mechanism import (
+    draw_distributions,
+    draw_rates,
+    stopping_epoch,
+    trace,
+)
 from remibench.reporting.render import use_theme, write_figure
 
 with job(snakemake):

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.beyond.comparisons import REFERENCE
+from remibench.reporting.beyond.table_gaps import margin
+from remibench.reporting.beyond.table_verdicts import QUANTITIES, UNDECIDED, build
 from remibench.reporting.panels import labels_of, legend, page, say_not_run
-from remibench.reporting.table_gaps import margin
-from remibench.reporting.table_verdicts import QUANTITIES, UNDECIDED, build
 
 X, Y = "test", "mia"  # names of QUANTITIES
 LEAST = {X: 0.1, Y: 0.15}  # of either half of a panel's width and height

@@ -13,8 +13,8 @@ import pandas as pd
 
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
-from remibench.reporting import figure01_target_accuracy as figure01
 from remibench.reporting.interactive import ABSENT
+from remibench.reporting.paper import figure01_target_accuracy as figure01
 from remibench.reporting.render import readable
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]

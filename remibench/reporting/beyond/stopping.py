@@ -1,7 +1,8 @@
 """What ReMI's stopping rule changes: two trees, with and without it, paired over seeds.
 
-``python -m remibench.reporting.stopping WITH WITHOUT OUTPUT``, on results trees or published ones
-that share targets and retraining (``config/all_methods.yaml``, ``config/remi_never_stops.yaml``).
+``python -m remibench.reporting.beyond.stopping WITH WITHOUT OUTPUT``, on results trees or published
+ones that share targets and retraining (``config/all_methods.yaml``,
+``config/remi_never_stops.yaml``).
 
 A run with the rule ends at the first epoch after which MF calls no larger a share of D_f members
 than of out-of-sample images. Without it the same run goes on to ``max_epochs``: equal up to there.
@@ -31,12 +32,12 @@ from remibench.analysis.results import (
 )
 from remibench.analysis.statistics import holm, paired_differences, t_interval
 from remibench.errors import RemibenchError
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.beyond.comparisons import REFERENCE
+from remibench.reporting.beyond.table_gaps import margin
+from remibench.reporting.beyond.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.panels import legend, page
 from remibench.reporting.render import readable, use_theme, write_figure, write_table
-from remibench.reporting.table_gaps import margin
-from remibench.reporting.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
 
 TITLE = "ReMI with and without its stopping rule"
 AXES = [*BY_METHOD, "seed"]
@@ -210,7 +211,7 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, ratios: list[float], scale: float
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write table and figure of two trees."""
-    parser = argparse.ArgumentParser(prog="python -m remibench.reporting.stopping")
+    parser = argparse.ArgumentParser(prog="python -m remibench.reporting.beyond.stopping")
     for name in ("ruled", "unruled", "output"):
         parser.add_argument(name, type=Path)
     options = parser.parse_args(arguments)

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import COLORS, METHODS, Results, percent
-from remibench.reporting.figure05_mf_during_unlearning import COLUMNS
 from remibench.reporting.panels import Curve, draw_curves
+from remibench.reporting.paper.figure05_mf_during_unlearning import COLUMNS
 
 STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; all others are dash-dotted
 

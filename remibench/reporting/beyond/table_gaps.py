@@ -15,7 +15,7 @@ from remibench.analysis.statistics import (
     LEVEL,
     wilcoxon_holm,
 )
-from remibench.reporting.comparisons import LOG_EFFICACY, REFERENCE
+from remibench.reporting.beyond.comparisons import LOG_EFFICACY, REFERENCE
 from remibench.reporting.render import spread
 
 TITLE = "Gaps to retraining"

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.beyond.comparisons import REFERENCE
+from remibench.reporting.beyond.table_gaps import NOT_MEASURABLE, build, margin
 from remibench.reporting.panels import cell_title, labels_of, legend, page, say_not_run
-from remibench.reporting.table_gaps import NOT_MEASURABLE, build, margin
 
 ROWS = {  # metric, subset → label; all of them shares
     ("accuracy", "forget"): "accuracy $D_f$",

@@ -28,9 +28,9 @@ from scipy import stats
 
 from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, count_seeds, percent
 from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.beyond.comparisons import REFERENCE
+from remibench.reporting.beyond.table_gaps import margin
 from remibench.reporting.render import readable, spread
-from remibench.reporting.table_gaps import margin
 
 TITLE = "Verdicts on every method"
 QUANTITIES = {  # name in columns → metric, subset

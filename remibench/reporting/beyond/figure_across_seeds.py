@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, percent
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.beyond.comparisons import REFERENCE
+from remibench.reporting.beyond.table_across_seeds import NOT_MEASURABLE, build
 from remibench.reporting.panels import PAGE, legend, say_not_run
-from remibench.reporting.table_across_seeds import NOT_MEASURABLE, build
 
 PANELS = {  # metric on the forget set → its label, and the level of no difference or the floor
     "ulira_auc": ("U-LiRA: AUC", 0.5),

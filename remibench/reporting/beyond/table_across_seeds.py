@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, count_seeds
-from remibench.reporting.comparisons import REFERENCE
+from remibench.reporting.beyond.comparisons import REFERENCE
+from remibench.reporting.beyond.table_gaps import NOT_MEASURABLE
 from remibench.reporting.render import spread
-from remibench.reporting.table_gaps import NOT_MEASURABLE
 
 TITLE = "Image by image, across seeds"
 ENDS = ("_low", "_high")
