@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import hot_paths, scaling, seeds_together, training, workflow
-from remibench.jobs.script import exempt_optimizers_from_compiler, keep_freed_pages
+from remibench.jobs.torch_setup import exempt_optimizers_from_compiler, keep_freed_pages
 
 
 def processor() -> str:

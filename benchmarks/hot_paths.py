@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch.nn import functional
 
+from benchmarks import reference
 from benchmarks.timing import compare, ratio_row, table
 from remibench.attacks.features import membership_features, model_features
 from remibench.attacks.whitebox import WhiteBoxAttack
@@ -16,7 +17,6 @@ from remibench.models import Classifier, ModelSpec, build_model
 from remibench.per_sample import second_moments, squared_norms
 from remibench.training import fit
 from remibench.unlearning import UnlearningTask, remi
-from tests import reference
 
 SPEC = ModelSpec("cnn", 1, 64, 10, (0.13,), (0.31,))
 REMI = {
@@ -24,6 +24,7 @@ REMI = {
     "std_floor": 0.2,
     "learning_rate": 0.0,  # every call finds the same model
     "lambda2": 0.98,
+    "through": "all",
     "max_epochs": 1,
     "batch_size": 64,
     "classification_batch_size": 256,
@@ -112,7 +113,7 @@ def attack_rows() -> Iterator[list[str]]:
         random_images(count, 1)[1],
     )
     membership = torch.arange(count) % 2
-    attack = WhiteBoxAttack(10, 512)
+    attack = WhiteBoxAttack(10, 512, "logits")
     plain = reference.MaterialisedNetwork(attack.network).train()
     optimizers = [torch.optim.Adam(m.parameters(), lr=1e-5, fused=True) for m in (attack, plain)]
 
@@ -133,7 +134,7 @@ def remi_rows(model: Classifier) -> Iterator[list[str]]:
     """Steps of ReMI: 64 forget, 64 out-of-sample and 256 classification images."""
     images, labels = random_images(1024)
     forget, outside, rest = torch.arange(256), torch.arange(960, 1024), torch.arange(256, 960)
-    guide = WhiteBoxAttack(10, 512).eval().requires_grad_(requires_grad=False)
+    guide = WhiteBoxAttack(10, 512, "logits").eval().requires_grad_(requires_grad=False)
     task = Unwatched(
         model=model,
         spec=SPEC,

@@ -35,7 +35,7 @@ def image_rows() -> Iterator[list[str]]:
     """Seconds by number of images, 32×32, one call each."""
     spec = replace(SPEC, image_size=32)
     model = build_model(spec, seed=0).eval()
-    guide = WhiteBoxAttack(10, 512).eval().requires_grad_(requires_grad=False)
+    guide = WhiteBoxAttack(10, 512, "logits").eval().requires_grad_(requires_grad=False)
     times = {"white-box features": [], "Fisher diagonal": [], "efficacy": [], "ReMI, one pass": []}
     for count in IMAGES:
         images, labels = random_images(count, 32)

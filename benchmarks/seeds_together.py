@@ -1,7 +1,7 @@
 """Several seeds of one cell trained in one process, against one after the other.
 
 Not used by the workflow: it is to pay on a GPU, whose kernels a single small model does not fill,
-and none has measured it. ``tests/test_benchmarks.py`` holds it to the sequential training.
+and none has measured it. ``tests/workflow/test_benchmarks.py`` holds it to the sequential training.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from benchmarks import reference
 from benchmarks.hot_paths import SPEC, random_images
 from benchmarks.timing import seconds, spread, table
-from remibench.jobs.script import exempt_optimizers_from_compiler, keep_freed_pages
+from remibench.jobs.torch_setup import exempt_optimizers_from_compiler, keep_freed_pages
 from remibench.models import build_model, forward_flops
 from remibench.training import fit_classifier
-from tests import reference
 
 CORES, REPEATS = 2, 3
 IMAGES = {"cnn": 2560, "resnet18": 512, "xception": 256, "vgg19": 128}  # a job and an epoch

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from remibench.artifacts.io import EpochCheckpoint
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.errors import DivergedError
-from remibench.jobs.script import autocast
+from remibench.jobs.torch_setup import autocast
 from remibench.seeding import derive_seed
 
 logger = logging.getLogger("remibench")

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 import torch
-from smoke import ROOT, copy_repository, snakemake
-from tasks import make_task
+from support.smoke import ROOT, copy_repository, snakemake
+from support.tasks import make_task
 
 from remibench.components import plugins, registry
 from remibench.errors import RemibenchError
@@ -16,7 +16,7 @@ torch.set_num_threads(1)  # as in a job; small tensors gain nothing from more
 
 
 def pytest_addoption(parser):
-    """``--plugins FOLDER``: what tests/test_contracts.py tests in place of the package."""
+    """``--plugins FOLDER``: what test_contracts.py tests in place of the package."""
     parser.addoption(
         "--plugins", dest="plugin_folders", action="append", default=[], metavar="FOLDER"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from smoke import copy_repository, planned, snakemake
+from support.smoke import copy_repository, planned, snakemake
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,7 +34,7 @@ CONFIGS = ("config/smoke.yaml", "../grid.yaml")
 
 def test_the_templates_pass_the_contract_tests_and_their_own():
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    tests = ["tests/test_contracts.py", TEMPLATES / "tests", "--plugins", TEMPLATES]
+    tests = ["tests/components/test_contracts.py", TEMPLATES / "tests", "--plugins", TEMPLATES]
     done = subprocess.run([*command, *tests], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout  # a template of every kind

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 from snakemake.utils import update_config
-from test_config import default
+from support.configs import default
 
 from remibench.analysis.statistics import binomial_interval, holm, t_interval
 from remibench.config.model import load_config

@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from benchmarks import reference
 from remibench.attacks.features import MembershipFeatures, model_features
 from remibench.attacks.whitebox import WhiteBoxAttack
 from remibench.per_sample import second_moments, squared_norms
 from remibench.seeding import derive_seed
 from remibench.training import fit, fit_classifier
 from remibench.unlearning import UnlearningTask, remi
-from tests import reference
 
 
 def assert_weights_close(ours, theirs):
@@ -75,7 +75,7 @@ def test_an_attack_epoch_equals_one_on_images_of_gradients(model, data):
     features = model_features(model, *data, "fp32")
     features = MembershipFeatures(*(tensor.repeat(3, 1) for tensor in features))
     membership = torch.arange(len(features.loss)) % 2
-    attack = WhiteBoxAttack(4, 512)
+    attack = WhiteBoxAttack(4, 512, "logits")
     for module in attack.modules():  # ours drops factors, the published network entries
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -108,7 +108,7 @@ def test_an_attack_epoch_equals_one_on_images_of_gradients(model, data):
 def test_a_remi_step_equals_a_double_backward_pass(model, spec, data):
     images, labels = data
     torch.manual_seed(0)
-    guide = WhiteBoxAttack(4, 512).eval().requires_grad_(requires_grad=False)
+    guide = WhiteBoxAttack(4, 512, "logits").eval().requires_grad_(requires_grad=False)
     plain = reference.MaterialisedNetwork(guide.network).eval()
     forget, outside = slice(0, 8), slice(16, 24)
     expected = reference.remi_gradient(
@@ -138,7 +138,9 @@ def test_a_remi_step_equals_a_double_backward_pass(model, spec, data):
     drawn = iter([torch.arange(16, 24), torch.arange(16)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remi, "draw", lambda *_: next(drawn))
-        patch.setattr(UnlearningTask, "snapshot", lambda _: {"mf_forget": 1, "mf_out_of_sample": 0})
+        patch.setattr(
+            UnlearningTask, "snapshot", lambda *_: {"mf_forget": 1, "mf_out_of_sample": 0}
+        )
         history = remi.unlearn(
             task,
             loss="gaussian_kl",
@@ -146,6 +148,7 @@ def test_a_remi_step_equals_a_double_backward_pass(model, spec, data):
             learning_rate=1.0,
             lambda2=0.9,
             momentum=0.0,
+            through="all",
             max_epochs=1,
             batch_size=8,
             classification_batch_size=16,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from remibench.artifacts.io import EpochCheckpoint
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.errors import RemibenchError, TerminatedError
 from remibench.models import build_model
 from remibench.seeding import derive_seed

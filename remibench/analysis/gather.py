@@ -3,79 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from remibench.artifacts.io import atomic_path, load_arrays, load_json, load_table
+from remibench.artifacts.io import load_arrays, load_json
+from remibench.artifacts.tables import TEXT, load_table
 
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-TEXT = {  # columns that hold no numbers
-    "dataset",
-    "architecture",
-    "method",
-    "subset",
-    "metric",
-    "attack",
-    "access",
-    "model",
-    "parameter",
-    "paper_dataset",
-    "provenance",
-}
 
 
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV: no index, shortest decimals that read back to the same floats."""
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+def join(paths: Sequence[str]) -> pd.DataFrame:
+    """Join the tables of single jobs, whose columns name their cell (evaluations, histories).
 
-
-def join_evaluations(paths: Sequence[str]) -> pd.DataFrame:
-    """Join evaluation CSVs; the cell's axes are columns already."""
+    Returns:
+        All rows in the order of the paths; NaN where a job's table lacks a column.
+    """
     return pd.concat([load_table(path, TEXT) for path in paths], ignore_index=True)
 
 
-def join_attacks(paths: Sequence[str]) -> pd.DataFrame:
-    """Join the attacks' quality; axes from ``…/dataset/architecture/seed/attack_access.csv``."""
-    tables = []
-    for path in paths:
-        *_, dataset, architecture, seed, name = Path(path).parts
-        attack, access = name.removesuffix(".csv").split("_")
-        axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed)}
-        tables.append(load_table(path).assign(**axes, attack=attack, access=access))
-    columns = ["dataset", "architecture", "seed", "attack", "access"]
-    return _first(pd.concat(tables, ignore_index=True), columns)
-
-
 def join_histories(paths: Sequence[str]) -> pd.DataFrame:
-    """Join histories; axes from ``…/dataset/architecture/seed/method/ratio.history.csv``."""
-    tables = []
-    for path in paths:
-        *_, dataset, architecture, seed, method, name = Path(path).parts
-        axes = {
-            "dataset": dataset,
-            "architecture": architecture,
-            "seed": int(seed),
-            "method": method,
-        }
-        ratio = float(name.removesuffix(".history.csv"))
-        tables.append(load_table(path).assign(**axes, forget_ratio=ratio))
-    return _first(pd.concat(tables, ignore_index=True), [*AXES, "epoch"])
+    """Join the histories of unlearning, the axes and the epoch first."""
+    table = join(paths)
+    first = [*AXES, "epoch"]
+    return table[first + [column for column in table if column not in first]]
 
 
 def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame:
     """One row per training from scratch, with its last epoch's loss.
 
     Args:
-        paths: Histories of targets and shadows, of :func:`join_curves`.
+        paths: Histories of targets and shadows.
         histories: Of :func:`join_histories`; the retrained models are among them.
 
     Returns:
         ``dataset``, ``architecture``, ``seed``, ``model`` (``target``, ``shadow`` or ``retrain``),
         ``forget_ratio`` (of retraining), ``epochs``, ``loss``, ``stalled`` (0 or 1).
     """
-    runs = join_curves(paths).groupby([*AXES[:3], "model"], sort=False)
+    runs = join(paths).groupby([*AXES[:3], "model"], sort=False)
     rows = runs.tail(1).to_dict("records")
     if "stalled" in histories:
         retrained = histories[histories["stalled"].notna()]
@@ -86,22 +50,6 @@ def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame
     return table.rename(columns={"epoch": "epochs"}).astype({"epochs": int, "stalled": int})
 
 
-def join_curves(paths: Sequence[str]) -> pd.DataFrame:
-    """Join training histories; axes from ``…/dataset/architecture/seed/role.history.csv``.
-
-    Returns:
-        ``dataset``, ``architecture``, ``seed``, ``model`` (``target`` or ``shadow``) and what
-        training recorded, one row per epoch: ``epoch``, ``loss``, ``stalled``, ….
-    """
-    tables = []
-    for path in paths:
-        *_, dataset, architecture, seed, name = Path(path).parts
-        axes = {"dataset": dataset, "architecture": architecture, "seed": int(seed)}
-        axes["model"] = name.removesuffix(".history.csv")
-        tables.append(load_table(path).assign(**axes))
-    return _first(pd.concat(tables, ignore_index=True), [*AXES[:3], "model"])
-
-
 def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFrame:
     """One row per dataset: what it is, and how many images each role has."""
     rows = []
@@ -109,7 +57,7 @@ def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFram
         record = load_json(metadata_path)
         rows.append(
             {
-                "dataset": Path(metadata_path).parent.name,
+                "dataset": record["dataset"],
                 "paper_dataset": record["paper_dataset"],
                 "provenance": record["provenance"],
                 "image_size": record["image_size"],
@@ -118,7 +66,3 @@ def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFram
             }
         )
     return pd.DataFrame(rows)
-
-
-def _first(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    return table[columns + [column for column in table if column not in columns]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.results import BY_METHOD, CELL
-from remibench.analysis.search import WEIGHTS, judge_candidates
+from remibench.analysis.search import WEIGHTS, judge_candidates, value_text
 from remibench.errors import RemibenchError
 
 TIE = 0.01
@@ -49,12 +49,16 @@ def paper_values(published: dict[str, pd.DataFrame], phase: str) -> pd.DataFrame
 
 
 def judge_readings(
-    evaluation: pd.DataFrame, published: dict[str, pd.DataFrame], names: pd.Series
+    evaluation: pd.DataFrame,
+    candidates: pd.DataFrame,
+    published: dict[str, pd.DataFrame],
+    names: pd.Series,
 ) -> pd.DataFrame:
     """Every reading's numbers, distance to the paper and gap to retraining, by cell.
 
     Args:
         evaluation: See :func:`remibench.analysis.search.judge_candidates`; with ``cost`` beside.
+        candidates: See :func:`remibench.analysis.search.value_text`.
         published: The paper's tables.
         names: The paper's name of each dataset, by ours.
 
@@ -66,15 +70,14 @@ def judge_readings(
     Raises:
         RemibenchError: The paper has no number for a cell, or a measurement is missing.
     """
-    trials = judge_candidates(evaluation)
+    trials = judge_candidates(evaluation, candidates)
     trials["reading"] = trials["candidate"].where(trials["candidate"] != "", trials["method"])
     values = evaluation.fillna({"subset": ""}).pivot_table(
         index=BY_METHOD, columns=["metric", "subset"], values="value"
     )
     values = values.reindex(columns=pd.MultiIndex.from_tuples(QUANTITIES)).set_axis(NAMES, axis=1)
     table = values.reset_index()
-    parts = table["method"].str.partition(",")
-    table["reading"] = parts[2].where(parts[2] != "", parts[0])
+    table["reading"] = table["method"].map(value_text(candidates)).fillna(table["method"])
     keys = [*CELL, "reading"]
     table = table.merge(trials[[*keys, "gap", "seeds"]], how="left", on=keys)
     theirs = paper_values(published, "after").reset_index()

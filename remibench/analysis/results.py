@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from remibench.analysis.gather import TEXT
 from remibench.analysis.statistics import summarise
-from remibench.artifacts.io import load_table
+from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
 from remibench.errors import RemibenchError
 
@@ -40,7 +39,8 @@ class Display(Mapping[str, str]):
         if method in self._listed:
             return self._listed[method]
         entry = self._others()[method]
-        return self._found(method, entry, registry.modules("unlearning")[entry.module])
+        files = registry.modules("unlearning") | registry.controls()
+        return self._found(method, entry, files[entry.module])
 
     def __iter__(self) -> Iterator[str]:
         yield from self._listed
@@ -50,8 +50,9 @@ class Display(Mapping[str, str]):
         return len(self._listed) + len(self._others())
 
     def _others(self) -> dict[str, registry.MethodEntry]:
-        every = registry.methods().items()
-        return {name: entry for name, entry in every if name not in self._listed}
+        every = registry.methods()
+        every |= {name: registry.MethodEntry(name, None) for name in registry.controls()}
+        return {name: entry for name, entry in every.items() if name not in self._listed}
 
 
 def _label(method: str, entry: registry.MethodEntry, file: Path) -> str:

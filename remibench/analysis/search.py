@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from remibench.analysis.results import BY_METHOD, CELL, percent
+from remibench.components.registry import method_of
 from remibench.errors import RemibenchError
 
 WEIGHTS = {  # (metric, subset) → weight of the absolute gap
@@ -23,16 +24,27 @@ WEIGHTS = {  # (metric, subset) → weight of the absolute gap
 }
 
 
-def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
+def value_text(candidates: pd.DataFrame) -> pd.Series:
+    """The values of every variant as text, ``alpha=1e-06,max_std=0.01``, by the variant's name.
+
+    Args:
+        candidates: The table of variants: ``variant``, ``method``, ``parameter``, ``value``.
+    """
+    text = candidates["parameter"] + "=" + candidates["value"].astype(str)
+    return text.groupby(candidates["variant"], sort=False).agg(",".join)
+
+
+def judge_candidates(evaluation: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
     """Compute every candidate's gap to retraining.
 
     Args:
         evaluation: Evaluation rows (dataset, architecture, seed, method, forget_ratio, subset,
-            metric, value) of ``retrain``, ``original`` and all candidates, whose ``method`` is
-            ``name,parameter=value,…``.
+            metric, value) of ``retrain``, ``original`` and all variants, whose ``method`` is the
+            variant's name.
+        candidates: See :func:`value_text`.
 
     Returns:
-        One row per cell and candidate, nearest to retraining first: ``method`` (its name alone),
+        One row per cell and candidate, nearest to retraining first: ``method``, ``variant``,
         ``candidate`` (its values; empty for ``original``, the gap of doing nothing), ``gap`` (mean
         over seeds), ``seeds``, and the mean signed gap of each metric.
 
@@ -65,13 +77,14 @@ def judge_candidates(evaluation: pd.DataFrame) -> pd.DataFrame:
         index=BY_METHOD, columns="name", values="difference"
     )
     trials = trials.join(signed).reset_index()
-    names = trials["method"].str.partition(",")
-    trials["method"] = names[0]
-    trials.insert(trials.columns.get_loc("method") + 1, "candidate", names[2])
+    names, place = trials["method"], trials.columns.get_loc("method") + 1
+    trials.insert(place, "variant", names)
+    trials.insert(place + 1, "candidate", names.map(value_text(candidates)).fillna(""))
+    trials["method"] = names.map(method_of)
     return trials.sort_values([*BY_METHOD, "gap"], kind="stable", ignore_index=True)
 
 
-def choose_candidates(trials: pd.DataFrame) -> pd.DataFrame:
+def choose_candidates(trials: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
     """Take every cell's nearest candidate of each method; of equals, the first in the search.
 
     Returns:
@@ -81,8 +94,8 @@ def choose_candidates(trials: pd.DataFrame) -> pd.DataFrame:
     tried = trials[trials["candidate"] != ""]
     groups = tried.groupby(BY_METHOD, sort=False)
     best = groups.head(1).assign(candidates=groups["gap"].transform("size"))
-    settings = best.assign(setting=best["candidate"].str.split(",")).explode("setting")
-    settings[["parameter", "value"]] = settings["setting"].str.split("=", n=1, expand=True)
+    settings = best.merge(candidates[["variant", "parameter", "value"]], on="variant")
+    settings["value"] = settings["value"].astype(str)
     columns = [*BY_METHOD, "parameter", "value", "gap", "candidates", "seeds"]
     return settings[columns].reset_index(drop=True)
 

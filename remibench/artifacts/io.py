@@ -9,27 +9,23 @@ own. Text files, which are small, are only checked for being whole and well-form
 from __future__ import annotations
 
 import contextlib
-import csv
 import glob
 import hashlib
-import io
 import json
 import logging
 import os
 import shlex
 import tempfile
-import time
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from remibench.errors import DivergedError, RemibenchError, TerminatedError
+from remibench.errors import DivergedError, RemibenchError
 
 if TYPE_CHECKING:  # many jobs never import these
-    import pandas as pd
     import torch
 
 logger = logging.getLogger("remibench")
@@ -40,7 +36,8 @@ _NPY_END_SIZE = len(_NPY_END) + 8
 _CHUNK = 2**24  # bytes that a checksum reads at once
 
 
-def _unreadable(path: str | Path, reason: object) -> RemibenchError:
+def unreadable(path: str | Path, reason: object) -> RemibenchError:
+    """The error of an artifact that cannot be read: its file, the reason, and how to remake it."""
     return RemibenchError(
         f"cannot read {path}: {reason}; `rm {shlex.quote(str(path))}` and run the same snakemake "
         "command again, which makes it anew"
@@ -152,19 +149,19 @@ def load_tensors(
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except FileNotFoundError as error:
-        raise _unreadable(path, "no such file") from error
+        raise unreadable(path, "no such file") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise _unreadable(path, f"not a whole safetensors file ({error})") from error
+        raise unreadable(path, f"not a whole safetensors file ({error})") from error
     try:
         header = json.loads(metadata[_HEADER])
         stated = header.pop("crc32")
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise _unreadable(path, f"not written by remibench (no `{_HEADER}` header)") from error
+        raise unreadable(path, f"not written by remibench (no `{_HEADER}` header)") from error
     if stated != (found := _tensors_crc32(tensors, header)):
-        raise _unreadable(path, f"damaged (CRC-32 {found}, expected {stated})")
+        raise unreadable(path, f"damaged (CRC-32 {found}, expected {stated})")
     for key, value in expected.items():
         if header.get(key) != value:
-            raise _unreadable(path, f"it holds {key}={header.get(key)!r}, expected {value!r}")
+            raise unreadable(path, f"it holds {key}={header.get(key)!r}, expected {value!r}")
     return tensors, header
 
 
@@ -184,7 +181,7 @@ def fill_module(
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
-            raise _unreadable(
+            raise unreadable(
                 path,
                 f"tensor {name!r} has shape {found.get(name, 'missing')}, expected "
                 f"{wanted.get(name, 'no such tensor')}: another architecture, image size or number "
@@ -232,9 +229,9 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
             raise ValueError(f"damaged, or not written by remibench; CRC-32 {found.decode()}")
         return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except FileNotFoundError as error:
-        raise _unreadable(path, "no such file") from error
+        raise unreadable(path, "no such file") from error
     except (OSError, ValueError) as error:
-        raise _unreadable(path, f"not a whole npy file ({error})") from error
+        raise unreadable(path, f"not a whole npy file ({error})") from error
 
 
 def load_images(
@@ -264,9 +261,9 @@ def load_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise _unreadable(path, "no such file") from error
+        raise unreadable(path, "no such file") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, f"not a whole JSON file ({error})") from error
+        raise unreadable(path, f"not a whole JSON file ({error})") from error
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -288,150 +285,12 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
             raise ValueError("it holds something else than arrays")
         return arrays
     except FileNotFoundError as error:
-        raise _unreadable(path, "no such file") from error
+        raise unreadable(path, "no such file") from error
     except Exception as error:  # zipfile believes lengths and methods that a damaged file states
-        raise _unreadable(path, f"not a whole npz file ({error})") from error
-
-
-def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write records as CSV; floats with the fewest digits that read back to the same number.
-
-    The columns are those of the first record that has the most. (Not pandas: its import takes
-    longer than many jobs.)
-    """
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, max(rows, key=len).keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def load_table(path: str | Path, text: Collection[str] = ()) -> pd.DataFrame:
-    """Read a CSV of which every column holds numbers or nothing, but those named in ``text``.
-
-    Raises:
-        RemibenchError: The file is missing, cut off, or holds something else.
-    """
-    import pandas as pd
-
-    try:
-        content = Path(path).read_text(encoding="utf-8")
-        if not content.endswith("\n"):
-            raise ValueError("its last line is cut off")
-        lengths = {len(row) for row in csv.reader(io.StringIO(content, newline=""), strict=True)}
-        if len(lengths) > 1:
-            raise ValueError(f"its lines have {min(lengths)} to {max(lengths)} values")
-        table = pd.read_csv(io.StringIO(content))
-        for column in table.columns.difference(list(text)):
-            try:
-                table[column] = pd.to_numeric(table[column])
-            except ValueError as error:
-                raise ValueError(f"column {column!r}: {error}") from error
-    except FileNotFoundError as error:
-        raise _unreadable(path, "no such file") from error
-    except (OSError, ValueError, csv.Error) as error:
-        raise _unreadable(path, f"not a whole table ({error})") from error
-    return table
+        raise unreadable(path, f"not a whole npz file ({error})") from error
 
 
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class EpochCheckpoint:
-    """Where a long job keeps its progress, so that an interrupted job resumes.
-
-    The file lies outside the declared outputs (Snakemake removes those of a failed job) under a
-    name made from the job's parameters: a job with other parameters never picks it up. Every
-    epoch's randomness is derived from the seed and the epoch number, so model, optimiser and
-    history are the whole state.
-
-    Args:
-        directory: Directory for progress files.
-        key: Whatever determines the job's result; JSON-serialisable.
-        every_seconds: Save at most this often; a run shorter than this never writes.
-    """
-
-    def __init__(self, directory: str | Path, key: Any, every_seconds: float) -> None:
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        self.path = Path(directory) / f"{digest[:32]}.safetensors"
-        self._expected = {"kind": "epoch checkpoint", "key": digest}
-        self._every_seconds = every_seconds
-        self._last = time.monotonic()
-        self._epochs_began = self._terminating = False
-
-    def terminate(self) -> None:
-        """End the job: at the end of the epoch, once it is saved, or now if there is none.
-
-        Raises:
-            TerminatedError: There are no epochs, or none yet.
-        """
-        if not self._epochs_began:
-            raise TerminatedError("stopped by SIGTERM; run the same command again")
-        self._terminating = True
-
-    def save(
-        self,
-        model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
-        history: list[dict[str, float]],
-    ) -> None:
-        """Save the state after an epoch, unless the last save was moments ago.
-
-        Raises:
-            TerminatedError: :meth:`terminate` was called; the state is saved.
-        """
-        if time.monotonic() - self._last < self._every_seconds and not self._terminating:
-            return
-        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        state = optimizer.state_dict()["state"]
-        for parameter, values in state.items():
-            tensors |= {f"optimizer.{parameter}.{name}": value for name, value in values.items()}
-        save_tensors(self.path, tensors, {**self._expected, "history": history})
-        self._last = time.monotonic()
-        if self._terminating:
-            raise TerminatedError(
-                f"stopped by SIGTERM after epoch {history[-1]['epoch']}, which is saved; run the "
-                "same command again to go on from there"
-            )
-
-    def restore(
-        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-    ) -> list[dict[str, float]]:
-        """Load the saved state, if there is one, and return the history of the finished epochs.
-
-        Called before the first epoch.
-        """
-        import torch
-
-        self._epochs_began = True
-        remove_leftovers(self.path)
-        if not self.path.exists():
-            return []
-        try:
-            tensors, header = load_tensors(self.path, self._expected)
-        except RemibenchError:  # an unreadable progress file costs time, not correctness
-            logger.warning("progress file %s is damaged: starting anew", self.path)
-            self.path.unlink()
-            return []
-        model.load_state_dict(
-            {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
-        )
-        states: dict[int, dict[str, torch.Tensor]] = {}
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, field = name.split(".", 2)
-                parameter = parameters[int(index)]
-                if value.shape == parameter.shape:  # fused optimizers need the same memory layout
-                    value = torch.empty_like(parameter).copy_(value)
-                states.setdefault(int(index), {})[field] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": states, "param_groups": groups})
-        logger.info("resumed after epoch %d", header["history"][-1]["epoch"])
-        return header["history"]
-
-    def delete(self) -> None:
-        """Remove the saved state; called once the job's outputs are complete."""
-        self.path.unlink(missing_ok=True)

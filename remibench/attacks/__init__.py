@@ -5,6 +5,11 @@ and ``load_attack(path)``; an attack has ``save(path)`` and maps
 :class:`~remibench.attacks.features.MembershipFeatures` to membership probabilities. Membership
 fingerprinting (the defender's) and membership inference (the attacker's) are the same model on
 different data.
+
+P(member) depends on the classifier's predictions alone. A module whose attack also varies with what
+changes no prediction says so: ``VARIES_WITH``, see
+:func:`remibench.components.registry.varies_with`; the changes and the test are in
+``tests/attacks/test_invariance.py``.
 """
 
 from __future__ import annotations

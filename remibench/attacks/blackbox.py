@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
+from remibench.artifacts.io import fill_module, load_tensors, save_tensors
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.features import MembershipFeatures
 from remibench.errors import RemibenchError
 from remibench.seeding import derive_seed

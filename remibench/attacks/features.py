@@ -4,6 +4,12 @@ The gradient of the cross-entropy with respect to the last linear layer's weight
 (p − e_y) ⊗ h with softmax output p, one-hot label e_y and penultimate features h. It therefore
 needs no backward pass, and only its two factors are stored. Everything is differentiable in the
 classifier's weights with ordinary first-order autograd, which is what ReMI's loss needs.
+
+The penultimate features h are no part of a prediction: a network whose hidden units are permuted,
+or scaled while their outgoing weights are divided by the same factors, predicts the same. What a
+unit contributes to the differences between logits does not change: its activation times the norm of
+its outgoing weights, from which their mean over the classes is subtracted. An attack that is to
+depend on predictions alone sees a sample's contributions in descending order.
 """
 
 from __future__ import annotations
@@ -27,6 +33,8 @@ class MembershipFeatures(NamedTuple):
         error: (N, C) p − e_y, the row factor of the last layer's gradient.
         hidden: (N, H) penultimate features, its column factor.
         label: (N, C) one-hot label.
+        contributions: (N, H) hidden features times the norms of their centred outgoing weights,
+            each sample's in descending order. The norms are constants of the gradient.
     """
 
     logits: torch.Tensor
@@ -34,6 +42,12 @@ class MembershipFeatures(NamedTuple):
     error: torch.Tensor
     hidden: torch.Tensor
     label: torch.Tensor
+    contributions: torch.Tensor
+
+    def scaled(self, factor: float) -> MembershipFeatures:
+        """The same samples under a classifier whose last layer is ``factor`` > 0 times as large."""
+        scaled = membership_features(self.logits * factor, self.hidden, self.label.argmax(dim=1))
+        return scaled._replace(contributions=self.contributions * factor)
 
     def take(self, samples: torch.Tensor | slice) -> MembershipFeatures:
         """Select samples by position."""
@@ -51,7 +65,10 @@ class MembershipFeatures(NamedTuple):
 
 
 def membership_features(
-    logits: torch.Tensor, hidden: torch.Tensor, labels: torch.Tensor
+    logits: torch.Tensor,
+    hidden: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor | None = None,
 ) -> MembershipFeatures:
     """Compute the attack features from one forward pass.
 
@@ -59,11 +76,26 @@ def membership_features(
         logits: (N, C) outputs of the last linear layer.
         hidden: (N, H) its inputs.
         labels: (N,) int64 true labels.
+        weight: (C, H) its weight; None stands for outgoing weights of norm 1.
     """
     logits, hidden = logits.float(), hidden.float()
     label = functional.one_hot(labels, logits.shape[1]).float()
     loss = functional.cross_entropy(logits, labels, reduction="none")
-    return MembershipFeatures(logits, loss[:, None], logits.softmax(dim=1) - label, hidden, label)
+    contributions = hidden if weight is None else hidden * outgoing_norms(weight)
+    return MembershipFeatures(
+        logits,
+        loss[:, None],
+        logits.softmax(dim=1) - label,
+        hidden,
+        label,
+        contributions.sort(dim=1, descending=True).values,
+    )
+
+
+@torch.no_grad()
+def outgoing_norms(weight: torch.Tensor) -> torch.Tensor:
+    """Norms (H,) over classes of a last layer's weight (C, H), its mean over classes subtracted."""
+    return (weight - weight.mean(dim=0)).norm(dim=0)
 
 
 def model_features(
@@ -73,4 +105,4 @@ def model_features(
 
     For ``precision`` see :func:`remibench.training.predict`.
     """
-    return membership_features(*predict(model, images, precision), labels)
+    return membership_features(*predict(model, images, precision), labels, model.head.weight)

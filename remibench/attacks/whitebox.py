@@ -1,15 +1,22 @@
-"""White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX 2022)."""
+"""White-box membership model: the attack network of ML-Doctor (Liu et al., USENIX 2022).
+
+By default the network sees what depends on the classifier's predictions alone: sorted
+log-posteriors, and in place of hidden features their sorted contributions to the logits
+(:mod:`remibench.attacks.features`). With ``outputs: logits`` it is the published attack: sorted
+logits, and hidden features as they are.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
+from remibench.artifacts.io import fill_module, load_tensors, save_tensors
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.features import MembershipFeatures
 from remibench.seeding import derive_seed
 from remibench.training import History, fit
@@ -18,6 +25,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 ACCESS = "whitebox"
+# What P(member) varies with although no prediction does (remibench.symmetries), by parameter.
+VARIES_WITH = {"outputs": {"logits": ("shift", "rescale_hidden", "permute_hidden")}}
 
 
 class RankOneConvolution(nn.Conv2d):
@@ -44,15 +53,25 @@ class RankOneConvolution(nn.Conv2d):
 class WhiteBoxNetwork(nn.Module):
     """Four branches (outputs, loss, gradient, label) of 64 features each, and an encoder.
 
-    ML-Doctor's network. As in its code, the first branch sees sorted logits and not posteriors:
-    those of an overfitted model are all 1 and 0, and no gradient of the attack would reach its
-    weights. There is one difference: its dropout of single gradient entries does not
+    ML-Doctor's network. In its code the first branch sees sorted logits and not posteriors: those
+    of an overfitted model are all 1 and 0, and no gradient of the attack would reach its weights.
+    Log-posteriors do not saturate either, and a constant added to all logits leaves them alone.
+    There is one difference in the network: its dropout of single gradient entries does not
     factorise over a rank-one gradient, so the same drop rate is applied by dropping entries of the
     two factors, each with probability 1 − √(1 − .2).
+
+    Args:
+        classes, width: C and H of :class:`~remibench.attacks.features.MembershipFeatures`.
+        outputs: ``log_posteriors``, with sorted contributions, or ``logits``, with hidden
+            features as they are.
+        dropout: Rate at which inputs are dropped in training.
     """
 
-    def __init__(self, classes: int, width: int, dropout: float = 0.2) -> None:
+    def __init__(
+        self, classes: int, width: int, outputs: str = "log_posteriors", dropout: float = 0.2
+    ) -> None:
         super().__init__()
+        self.published = outputs == "logits"
 
         def branch(inputs: int) -> nn.Sequential:
             return nn.Sequential(
@@ -97,11 +116,12 @@ class WhiteBoxNetwork(nn.Module):
 
     def forward(self, features: MembershipFeatures) -> torch.Tensor:
         """Attack features of N samples → (N, 2) logits of (non-member, member)."""
-        image = self.convolution(
-            self.factor_dropout(features.error), self.factor_dropout(features.hidden)
-        )
+        outputs, hidden = features.logits, features.hidden
+        if not self.published:
+            outputs, hidden = outputs.log_softmax(dim=1), features.contributions
+        image = self.convolution(self.factor_dropout(features.error), self.factor_dropout(hidden))
         branches = (
-            self.outputs(features.logits.sort(dim=1, descending=True).values),
+            self.outputs(outputs.sort(dim=1, descending=True).values),
             self.loss(features.loss),
             self.gradient(image),
             self.label(features.label),
@@ -112,10 +132,10 @@ class WhiteBoxNetwork(nn.Module):
 class WhiteBoxAttack(nn.Module):
     """A fitted white-box membership model: attack features → probability of membership."""
 
-    def __init__(self, classes: int, width: int) -> None:
+    def __init__(self, classes: int, width: int, outputs: str = "log_posteriors") -> None:
         super().__init__()
-        self.shape = {"classes": classes, "width": width}
-        self.network = WhiteBoxNetwork(classes, width)
+        self.settings = {"classes": classes, "width": width, "outputs": outputs}
+        self.network = WhiteBoxNetwork(classes, width, outputs)
 
     def forward(self, features: MembershipFeatures) -> torch.Tensor:
         """Probability of membership (N,), differentiable in the features."""
@@ -123,13 +143,13 @@ class WhiteBoxAttack(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write the attack's checkpoint."""
-        save_tensors(path, self.state_dict(), {"kind": "attack", "access": ACCESS, **self.shape})
+        save_tensors(path, self.state_dict(), {"kind": "attack", "access": ACCESS, **self.settings})
 
     @classmethod
     def load(cls, path: str | Path) -> WhiteBoxAttack:
         """Read a checkpoint in evaluation mode; errors as in :mod:`remibench.artifacts.io`."""
         tensors, header = load_tensors(path, {"kind": "attack", "access": ACCESS})
-        attack = cls(header["classes"], header["width"])
+        attack = cls(header["classes"], header["width"], header["outputs"])
         fill_module(attack, tensors, path)
         return attack.eval().requires_grad_(requires_grad=False)
 
@@ -140,6 +160,7 @@ def fit_attack(
     *,
     what: str,
     seed: int,
+    outputs: Literal["log_posteriors", "logits"] = "log_posteriors",
     epochs: Positive = 50,
     learning_rate: PositiveFloat = 1e-5,
     batch_size: Positive = 64,
@@ -150,6 +171,8 @@ def fit_attack(
     Args:
         members, nonmembers: Features of the two training populations.
         what, seed, progress: See :func:`remibench.training.fit`.
+        outputs: log_posteriors, with sorted contributions of the hidden units: P(member) depends on
+            predictions alone; logits, with hidden features as they are: the published attack.
         epochs: Passes over the attack's training features.
         learning_rate: Of Adam.
         batch_size: Samples per step.
@@ -160,7 +183,8 @@ def fit_attack(
     membership[: len(members.loss)] = 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initialisation"))
-        attack = WhiteBoxAttack(features.label.shape[1], features.hidden.shape[1]).to(device)
+        shape = features.label.shape[1], features.hidden.shape[1]
+        attack = WhiteBoxAttack(*shape, outputs).to(device)
 
     def batch_loss(batch: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(attack.network(features.take(batch)), membership[batch])

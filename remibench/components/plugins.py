@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {  # kind of component, the name of its plug-in folder → sub-package
     "across_seeds": "evaluation.across_seeds",
     "attacks": "attacks",
+    "controls": "controls",
     "data": "data",
     "metrics": "evaluation.metrics",
     "models": "models",

@@ -7,7 +7,7 @@ since that takes seconds, and some jobs need no torch otherwise.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +19,14 @@ ORIGINAL = "original"
 CONTRACTS = {  # kind of component → what a module of it defines at its top level
     "across_seeds": ("measure",),
     "attacks": ("ACCESS", "fit_attack", "load_attack"),
+    "controls": ("alter",),
     "data": ("INFO", "load"),
     "metrics": ("measure",),
     "models": ("build_backbone",),
     "reporting": (),  # see _required
     "unlearning": ("unlearn",),
 }
+CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 
 
 class MethodEntry(NamedTuple):
@@ -104,6 +106,45 @@ def methods() -> dict[str, MethodEntry]:
     return entries
 
 
+def method_of(name: str) -> str:
+    """The method of a variant's name (``fisher~03``), or the name itself, that of a method."""
+    return name.partition("~")[0]
+
+
+def controls() -> dict[str, Path]:
+    """The controls by the names that a config lists, with their files.
+
+    Raises:
+        RemibenchError: An unlearning method has the same name.
+    """
+    found, taken = modules("controls"), {ORIGINAL, *methods()}
+    for name, file in found.items():
+        if name in taken:
+            raise RemibenchError(
+                f"{file}: the control {name!r} has the name of a method; rename the file"
+            )
+    return found
+
+
+def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Changes under which an attack's P(member) varies although no prediction does.
+
+    Args:
+        access: The attack.
+        parameters: Those that it is fitted with, its section of the config.
+
+    Returns:
+        Names out of ``shift``, ``rescale_hidden``, ``permute_hidden``, ``permute_channels``, as the
+        attack's module declares them: ``VARIES_WITH``, a tuple, or by the value of a parameter
+        ``{"outputs": {"logits": ("shift",)}}``. Nothing where it declares nothing.
+    """
+    declared = constant(modules("attacks")[access], "VARIES_WITH", ())
+    if not isinstance(declared, dict):
+        return tuple(declared)
+    found = (by.get(parameters.get(name), ()) for name, by in declared.items())
+    return tuple(dict.fromkeys(change for changes in found for change in changes))
+
+
 def parse(file: Path) -> ast.Module:
     """The syntax tree of a module.
 
@@ -156,6 +197,7 @@ def check_plugins() -> None:
         for name, file in plugin_modules(package).items():
             _check(package, name, file)
     methods()
+    controls()
 
 
 def _check(package: str, name: str, file: Path) -> None:
@@ -174,6 +216,12 @@ def _check(package: str, name: str, file: Path) -> None:
         if not isinstance(guides, tuple | list) or not guides or not set(guides) <= set(attacks):
             raise RemibenchError(
                 f"{file}: `GUIDES` lists attacks ({', '.join(attacks)}); got {guides!r}"
+            )
+    if "USES" in bound and package == "controls":
+        uses = known.get("USES")
+        if not isinstance(uses, tuple | list) or not set(uses) <= set(CONTROL_USES):
+            raise RemibenchError(
+                f"{file}: `USES` lists some of {', '.join(CONTROL_USES)}; got {uses!r}"
             )
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),

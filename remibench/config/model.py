@@ -9,7 +9,6 @@ import csv
 import difflib
 import itertools
 import json
-import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
@@ -29,8 +28,17 @@ from pydantic import (
 
 from remibench.components.bounds import Positive, PositiveFloat, Share
 from remibench.components.plugins import activate, plugin_files
-from remibench.components.registry import ORIGINAL, check_plugins, constant, methods, modules
+from remibench.components.registry import (
+    ORIGINAL,
+    check_plugins,
+    constant,
+    controls,
+    method_of,
+    methods,
+    modules,
+)
 from remibench.components.sections import read_section
+from remibench.config.variants import combinations, named_variants, variant_rows
 from remibench.errors import RemibenchError
 
 REQUIRED_ACCESSES = ("whitebox", "blackbox")  # of the paper's tables and figures
@@ -126,29 +134,22 @@ class Unlearning(Closed):
     ) -> dict[str, Any]:
         """The parameters of a method in one cell of the grid.
 
-        Args:
-            method: Its name, or that of a candidate (:meth:`Config.candidates`): the method's and
-                its own values, ``fisher,alpha=1e-06,max_std=0.01``.
-            dataset, architecture, forget_ratio: The cell.
-
         Raises:
             ValueError: Its ``values_from`` cannot be read, or has no row for the cell.
         """
-        name, *settings = method.split(",")
-        section = getattr(self, name)
+        section = getattr(self, method)
         parameters = section.model_dump(exclude={"values_from"})
         path = getattr(section, "values_from", None)
-        if path is not None:
-            cell = (dataset, architecture, forget_ratio)
-            values = _read_cells(path, type(section))
-            if cell not in values:
-                raise ValueError(
-                    f"{path} has no row for {', '.join(map(str, cell))}; "
-                    "add one (`snakemake tune` finds values), or set `values_from: null`"
-                )
-            parameters |= values[cell]
-        given = dict(setting.split("=", 1) for setting in settings)
-        return parameters | type(section).model_validate(given).model_dump(include=set(given))
+        if path is None:
+            return parameters
+        cell = (dataset, architecture, forget_ratio)
+        values = _read_cells(path, type(section))
+        if cell not in values:
+            raise ValueError(
+                f"{path} has no row for {', '.join(map(str, cell))}; "
+                "add one (`snakemake tune` finds values), or set `values_from: null`"
+            )
+        return parameters | values[cell]
 
 
 @cache
@@ -202,8 +203,8 @@ class Config(Closed):
 
     plugins: list[Annotated[str, Field(min_length=1)]] = Field(
         [],
-        description="Folders of plug-ins: datasets, architectures, attacks, methods, metrics, "
-        "figures and tables of your own, found like those of the package (docs/extend).",
+        description="Folders of plug-ins: datasets, architectures, attacks, methods, controls, "
+        "metrics, figures and tables of your own, found like those of the package (docs/extend).",
     )
     results: str = Field(
         "results",
@@ -221,6 +222,11 @@ class Config(Closed):
     )
     methods: list[str] = Field(
         min_length=1, description="original (the target model, required) and unlearning methods."
+    )
+    controls: list[str] = Field(
+        [],
+        description="Modules of remibench/controls: changes to the target model that forget "
+        "nothing, evaluated like methods.",
     )
     accesses: list[str] = Field(
         list(REQUIRED_ACCESSES),
@@ -258,11 +264,12 @@ class Config(Closed):
     attacks: Attacks = Attacks()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
-    tune: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
+    variants: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
         {},
-        description="Candidates of `snakemake tune` and `study`, by method, as many for each: all "
-        "combinations of the values listed by parameter (see config/tune.yaml), or a list of "
-        "candidates, each with its values (see config/study_remi.yaml).",
+        description="Variants of methods, for `snakemake tune`, `study` and `mechanism`, as many "
+        "for each method: all combinations of the values listed by parameter (see "
+        "config/tune.yaml), or a list of variants, each with its values (see "
+        "config/study_remi.yaml).",
     )
 
     @field_validator("datasets", "architectures", "accesses", "metrics", "across_seeds")
@@ -288,9 +295,21 @@ class Config(Closed):
             raise ValueError("'original' is missing; every table compares with the target model")
         return names
 
+    @field_validator("controls")
+    @classmethod
+    def _controls(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        known = controls()
+        for name in names:
+            uses = constant(known[_known(name, known)], "USES", ())
+            if "retrained" in uses and "retrain" not in info.data.get("methods", ["retrain"]):
+                raise ValueError(
+                    f"{name!r} is made from the retrained model; list retrain in `methods`"
+                )
+        return names
+
     @field_validator(
         *("datasets", "architectures", "seeds", "forget_ratios"),
-        *("methods", "accesses", "metrics", "across_seeds"),
+        *("methods", "controls", "accesses", "metrics", "across_seeds"),
     )
     @classmethod
     def _unique(cls, values: list) -> list:
@@ -299,9 +318,9 @@ class Config(Closed):
                 raise ValueError(f"{value!r} is listed twice; list it once")
         return values
 
-    @field_validator("tune")
+    @field_validator("variants")
     @classmethod
-    def _tune(cls, searches: dict[str, Any]) -> dict[str, Any]:
+    def _variants(cls, searches: dict[str, Any]) -> dict[str, Any]:
         tunable = {
             name: field.annotation
             for name, field in cls.model_fields["unlearning"].annotation.model_fields.items()
@@ -321,23 +340,23 @@ class Config(Closed):
                     [{name: valid(name, value) for name, value in each.items()} for each in search]
                 )
                 if not all(checked[method]):
-                    raise ValueError(f"{method}: a candidate without a value; give it at least one")
-        budgets = {m: len(_combinations(each)) if each else 0 for m, each in checked.items()}
+                    raise ValueError(f"{method}: a variant without a value; give it at least one")
+        budgets = {m: len(combinations(each)) if each else 0 for m, each in checked.items()}
         if len(set(budgets.values())) > 1 or 0 in budgets.values():
-            raise ValueError(f"every method needs as many candidates as the others; got {budgets}")
+            raise ValueError(f"every method needs as many variants as the others; got {budgets}")
         return checked
 
     @model_validator(mode="after")
     def _tuning_halves(self) -> Config:
-        if bool(self.tune) != (self.data.halves == "tuning"):
+        if bool(self.variants) != (self.data.halves == "tuning"):
             raise ValueError(
-                "`tune` and `data.halves: tuning` belong together: what is tuned is never reported "
-                "(see config/tune.yaml)"
+                "`variants` and `data.halves: tuning` belong together: what is searched is never "
+                "reported (see config/tune.yaml)"
             )
-        if self.tune and not {"accuracy", "membership"} <= set(self.metrics):
-            raise ValueError("`metrics`: `tune` judges by accuracy and membership; list both")
-        if self.tune and "retrain" not in self.methods:
-            raise ValueError("`methods`: `tune` compares with retraining; list retrain")
+        if self.variants and not {"accuracy", "membership"} <= set(self.metrics):
+            raise ValueError("`metrics`: `variants` are judged by accuracy and membership")
+        if self.variants and "retrain" not in self.methods:
+            raise ValueError("`methods`: `variants` are compared with retraining; list retrain")
         return self
 
     @model_validator(mode="after")
@@ -369,12 +388,25 @@ class Config(Closed):
                 )
         return self
 
-    def candidates(self, method: str) -> list[str]:
-        """The candidates of a method's search, by name: ``fisher,alpha=1e-06,max_std=0.01``."""
-        return [
-            ",".join([method, *(f"{name}={value}" for name, value in candidate.items())])
-            for candidate in _combinations(self.tune[method])
-        ]
+    def variants_of(self, method: str) -> dict[str, dict[str, Any]]:
+        """The values of every variant of a method, by the variant's name (``fisher~03``)."""
+        return named_variants(method, self.variants[method])
+
+    def variant_rows(self) -> list[dict[str, Any]]:
+        """What every variant stands for: ``variant``, ``method``, ``parameter`` and ``value``."""
+        return list(variant_rows(self.variants))
+
+    def parameters(
+        self, method: str, dataset: str, architecture: str, forget_ratio: float
+    ) -> dict[str, Any]:
+        """The parameters of a method, or of a variant of one, in one cell of the grid.
+
+        Raises:
+            ValueError: The method's ``values_from`` cannot be read, or has no row for the cell.
+        """
+        name = method_of(method)
+        parameters = self.unlearning.parameters(name, dataset, architecture, forget_ratio)
+        return parameters if name == method else parameters | self.variants_of(name)[method]
 
     def searched(self) -> dict[str, list[str]]:
         """What a search decides by cell: every method's parameters, and those of `values_from`.
@@ -382,10 +414,10 @@ class Config(Closed):
         The others stay where they are, in the config.
         """
         searched = {}
-        for method, search in self.tune.items():
+        for method, search in self.variants.items():
             section = getattr(self.unlearning, method)
             cells = _read_cells(section.values_from, type(section)) if section.values_from else {}
-            names = itertools.chain(*_combinations(search), *cells.values())
+            names = itertools.chain(*combinations(search), *cells.values())
             searched[method] = list(dict.fromkeys(names))
         return searched
 
@@ -398,9 +430,9 @@ class Config(Closed):
     def hyperparameters(self) -> Iterator[dict[str, Any]]:
         """Yield every method's parameters in every cell: one record per parameter.
 
-        Of a method that is searched, those that its candidates start from.
+        For a method that has variants, those that the variants start from.
         """
-        methods = dict.fromkeys([*self.methods, *self.tune])
+        methods = dict.fromkeys([*self.methods, *self.variants])
         methods.pop(ORIGINAL, None)
         axes = (methods, self.datasets, self.architectures, self.forget_ratios)
         for method, *cell in itertools.product(*axes):
@@ -414,32 +446,14 @@ class Config(Closed):
 
 
 def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:
-    """A candidate's value of one parameter, as the section takes it and as a file's name can."""
+    """A variant's value of one parameter, as the section takes it."""
     _known(name, [key for key in section.model_fields if key != "values_from"])
     try:
-        valid = getattr(section.model_validate({name: value}), name)
+        return getattr(section.model_validate({name: value}), name)
     except ValidationError as error:
         problem = error.errors()[0]
         message = f"{method}.{name}: {problem['msg'].lower()}; got {problem['input']!r}"
         raise ValueError(message) from error
-    try:
-        again = getattr(section.model_validate({name: str(valid)}), name)
-    except ValidationError:
-        again = None
-    if valid is None or again != valid or not re.fullmatch(r"[^,/{}<>\n]+", str(valid)):
-        raise ValueError(
-            f"{method}.{name}: a candidate is part of file names, as {name}=value; "
-            f"got {valid!r}; give a number, true, false or a word"
-        )
-    return valid
-
-
-def _combinations(search: Mapping[str, list[Any]] | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if isinstance(search, list):
-        return search
-    return [
-        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
-    ]
 
 
 def config_model() -> type[Config]:

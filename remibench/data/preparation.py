@@ -15,6 +15,7 @@ from remibench.errors import RemibenchError
 
 
 def prepare_dataset(
+    name: str,
     raw: RawDataset,
     image_size: int,
     limit: int | None,
@@ -30,6 +31,7 @@ def prepare_dataset(
     published number is ever put beside theirs.
 
     Args:
+        name: The dataset's name in the config, which the metadata states.
         raw: The dataset.
         image_size: Side S in pixels; Pillow's antialiased bilinear filter, as in torchvision.
         limit: Keep only the first so many images, or all if None.
@@ -70,6 +72,7 @@ def prepare_dataset(
         metadata_path,
         {
             "class_names": list(raw.info.class_names),
+            "dataset": name,
             "image_size": image_size,
             "images": len(labels),
             "images_sha256": sha256(images_path),

@@ -13,6 +13,7 @@ FITTED_ON = {"mf": ("mf_members", "out_of_sample"), "mia": ("shadow_train", "sha
 JUDGED_ON = {"mf": ("mf_holdout", "test"), "mia": ("target_train", "test")}
 DEFENDER = ("target_train", "out_of_sample")  # all that an unlearning method may use
 EVALUATED_ON = ("target_train", "test")
+CALIBRATED_ON = "shadow_test"  # non-members of target and shadow model, held by the attacker
 
 QUARTERS = ("target_train", "target_test", "shadow_train", "shadow_test")
 # Quarters in the order of the permutation.

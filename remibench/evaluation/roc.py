@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -17,11 +18,14 @@ def area_under_roc(positives: np.ndarray, negatives: np.ndarray) -> float:
     return float((below + not_above).mean() / (2 * len(negatives)))
 
 
-def operating_points(positives: np.ndarray, negatives: np.ndarray) -> list[tuple[str, float]]:
-    """True-positive rates at the false-positive rates of ``RATES``, with exact intervals.
+def operating_points(
+    positives: np.ndarray, negatives: np.ndarray, rates: Mapping[str, Fraction] = RATES
+) -> list[tuple[str, float]]:
+    """True-positive rates at false-positive rates, with exact intervals.
 
     Args:
         positives, negatives: Scores; a sample is called positive above the threshold.
+        rates: False-positive rates by the name that rows have.
 
     Returns:
         ``tpr_at_1pct``, ``tpr_at_1pct_low``, ``tpr_at_1pct_high`` and the same of .1 %. The
@@ -31,7 +35,7 @@ def operating_points(positives: np.ndarray, negatives: np.ndarray) -> list[tuple
     from scipy.stats import binomtest
 
     rows = []
-    for name, rate in RATES.items():
+    for name, rate in rates.items():
         found = true_positives(positives, negatives, rate)
         values = [math.nan] * 3
         if found is not None:

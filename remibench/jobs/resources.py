@@ -52,6 +52,12 @@ NEEDS = {
         "xception": Need(2_500, 15),
         "vgg19": Need(3_500, 30),
     },
+    "make_control": {
+        "cnn": Need(2_000, 15),
+        "resnet18": Need(2_000, 15),
+        "xception": Need(2_500, 15),
+        "vgg19": Need(3_500, 30),
+    },
     "unlearn": {
         "cnn": Need(2_500, 40),
         "resnet18": Need(3_000, 240),

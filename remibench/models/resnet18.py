@@ -1,5 +1,6 @@
 """ResNet-18 (He et al. 2016), torchvision's."""
 
+import torch
 from torch import nn
 from torchvision.models import resnet18
 
@@ -18,3 +19,17 @@ def build_backbone(channels: int, image_size: int) -> tuple[nn.Module, int]:
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.fc = nn.Identity()
     return network, 512
+
+
+def scale_features(backbone: nn.Module, factors: torch.Tensor) -> None:
+    """Multiply the features (512,) by positive factors (512,), in place.
+
+    The features are the mean of the last stage's second block, to which the first is added: both
+    blocks' outputs are scaled, and the input of the second block's first convolution is scaled
+    back.
+    """
+    first, second = backbone.layer4
+    for layer in (first.bn2, first.downsample[1], second.bn2):
+        layer.weight.data *= factors
+        layer.bias.data *= factors
+    second.conv1.weight.data /= factors[:, None, None]

@@ -37,10 +37,16 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from remibench.attacks.blackbox import BlackBoxAttack
 from remibench.attacks.whitebox import WhiteBoxAttack
-from remibench.components.registry import methods, modules, plugin_modules
+from remibench.components.registry import method_of, methods, modules, plugin_modules
 from remibench.config.model import ORIGINAL, Config, load_config
 from remibench.data import dataset_info
-from remibench.data.splits import EVALUATED_ON, FITTED_ON, JUDGED_ON, split_dataset
+from remibench.data.splits import (
+    CALIBRATED_ON,
+    EVALUATED_ON,
+    FITTED_ON,
+    JUDGED_ON,
+    split_dataset,
+)
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, count_parameters, forward_flops
 
@@ -54,6 +60,7 @@ OUTPUTS = {  # below the results folder, of every rule that has wildcards
     "measure_losses": rf"forget/{_CELL}/losses\.npy",
     "select_forget_set": rf"forget/{_CELL}/(?P<ratio>0\.\d+)\.npy",
     "unlearn": rf"unlearned/{_CELL}/(?P<method>[^/]+)/(?P<ratio>0\.\d+)\.",
+    "make_control": rf"unlearned/{_CELL}/(?P<method>[^/]+)/(?P<ratio>0\.\d+)\.",
     "evaluate": rf"evaluation/{_CELL}/(?P<method>[^/]+)\.(?:csv|npz)",
     "evaluate_across_seeds": (
         r"across_seeds/(?P<dataset>[^/]+)/(?P<architecture>[^/]+)/(?P<method>[^/]+)\.csv"
@@ -243,7 +250,8 @@ def count_work(
     - unlearn, remi: per epoch 4F·f (forget and out-of-sample branch), 3F per image of L_cls, and
       F per image of the defender for the stopping rule, which is asked once more at the start
     - unlearn, a plug-in: 3F · (n − f) · its parameter ``epochs``, else the target's: a guess
-    - evaluate: for every ratio F · (n + test + out of sample), and 3F·f for efficacy
+    - evaluate: for every ratio F · (n + test + out of sample + shadow_test), and 3F·f for
+      efficacy; once more F · shadow_test, under the shadow model
 
     Args:
         rule, wildcards, params: Of the job, as Snakemake records them.
@@ -266,9 +274,10 @@ def count_work(
         return flops * (fitted + judged) + steps
     if rule == "evaluate":
         backward = 3 * train if "efficacy" in params["metrics"] else 0
-        images = train + roles["test"] + roles["out_of_sample"]
-        return sum(flops * (images + ratio * backward) for ratio in params["ratios"])
-    module = methods()[wildcards["method"].partition(",")[0]].module
+        held = roles[CALIBRATED_ON]
+        images = train + roles["test"] + roles["out_of_sample"] + held
+        return flops * (held + sum(images + ratio * backward for ratio in params["ratios"]))
+    module = methods()[method_of(wildcards["method"])].module
     if module == "retrain":
         return 3 * flops * (train - forget) * params["training"]["epochs"]
     if module == "fisher":
@@ -281,6 +290,8 @@ def count_work(
             steps = math.ceil((train - forget) / others)
             images = steps * batch
         out_of_sample = 3 if given["out_of_sample_gradient"] else 1
+        if given.get("reference") == "target":  # scored once
+            out_of_sample = 0
         snapshot = forget + roles["out_of_sample"]
         epoch = (3 + out_of_sample) * images + 3 * steps * others + snapshot
         return flops * (snapshot + epoch * (given["max_epochs"] if epochs is None else epochs))
@@ -307,7 +318,7 @@ def count_work(
 def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
     """The rule, with the access or method where it has one: jobs that take alike."""
     detail = {"fit_attack": "access", "unlearn": "method"}.get(rule)
-    return f"{rule} {wildcards[detail].partition(',')[0]}" if detail else rule
+    return f"{rule} {method_of(wildcards[detail])}" if detail else rule
 
 
 def describe_task(
@@ -372,7 +383,7 @@ def planned_task(cfg: Config, job: Job) -> Task:
     else:
         params["training"] = cfg.training.model_dump()
     if job.rule == "unlearn":
-        params["parameters"] = cfg.unlearning.parameters(
+        params["parameters"] = cfg.parameters(
             cell["method"], cell["dataset"], cell["architecture"], float(cell["ratio"])
         )
     images = count_images(cell["dataset"], cfg.data.limit)
@@ -533,14 +544,14 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
         for architecture in cfg.architectures:
             spec = model_spec(dataset, architecture, cfg.data.image_size)
             model, cells = 4 * count_parameters(spec), len(cfg.seeds)
-            candidates = sum(len(cfg.candidates(method)) for method in cfg.tune)
-            methods = len(set(cfg.methods) - {ORIGINAL}) + candidates
+            candidates = sum(len(cfg.variants_of(method)) for method in cfg.variants)
+            methods = len({*cfg.methods, *cfg.controls} - {ORIGINAL}) + candidates
             unlearned = methods * len(cfg.forget_ratios)
             sizes["target and shadow models"] += cells * 2 * model
             sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in cfg.accesses)
             sizes["unlearned models"] += cells * unlearned * model
             # The margin, P(member) of every attack, 4 bytes each, and 1 for the subset.
-            outputs = 4 * (1 + 2 * len(cfg.accesses)) + 1
+            outputs = 4 * (1 + 3 * len(cfg.accesses)) + 1
             sizes["scores of images"] += cells * (1 + unlearned) * scored * outputs
             sizes["small files (about)"] += round(
                 cells * train * (4 + 8 * sum(cfg.forget_ratios))  # scores and forget sets
@@ -707,7 +718,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             records += found
             for warning in warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-        target = "tune" if cfg.tune else "all"
+        target = "tune" if cfg.variants else "all"
         jobs = list_jobs(summarise_workflow(options.config, target), cfg.results)
         print(f"Plan of {' + '.join(options.config) or 'config.yaml'} into {cfg.results}/\n")
         print(render_plan(cfg, jobs, records, available_cpu_count()))

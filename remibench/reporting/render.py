@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from remibench.analysis.gather import write_csv
 from remibench.analysis.results import METHODS, count_seeds, displayed, percent
 from remibench.artifacts.io import atomic_path
+from remibench.artifacts.tables import write_csv
 from remibench.reporting.interactive import page
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from remibench.analysis.gather import write_csv
 from remibench.analysis.paper import COMPARED, KEY, WHOLE
 from remibench.analysis.results import Results, percent
 from remibench.analysis.statistics import summarise
+from remibench.artifacts.tables import write_csv
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import write_formatted, write_page
 

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from remibench.analysis.gather import AXES, TEXT, write_csv
+from remibench.analysis.gather import AXES
 from remibench.analysis.results import BY_METHOD, CELL, count_seeds, percent
 from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
-from remibench.artifacts.io import atomic_path, load_json, load_table
+from remibench.artifacts.io import atomic_path, load_json
+from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
 from remibench.reporting.beyond.comparisons import LOG_EFFICACY
 from remibench.reporting.interactive import ABSENT, page

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from remibench.analysis.gather import TEXT
 from remibench.analysis.results import count_seeds
-from remibench.artifacts.io import load_json, load_table
+from remibench.artifacts.io import load_json
+from remibench.artifacts.tables import TEXT, load_table
 
 if TYPE_CHECKING:
     from rocrate.model import Entity

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from remibench.analysis.gather import TEXT
-from remibench.artifacts.io import atomic_path, load_table, sha256
+from remibench.artifacts.io import atomic_path, sha256
+from remibench.artifacts.tables import TEXT, load_table
 from remibench.errors import RemibenchError
 from remibench.sharing import crate
 from remibench.sharing.archive import CHUNK, MANIFEST, Archive, is_plain, manifest

@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from remibench.analysis.gather import write_csv
 from remibench.analysis.results import METHODS, Results, percent
-from remibench.artifacts.io import atomic_path, load_json, load_table
+from remibench.artifacts.io import atomic_path, load_json
+from remibench.artifacts.tables import load_table, write_csv
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard
 from remibench.reporting.beyond import table_verdicts

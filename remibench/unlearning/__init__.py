@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from remibench.artifacts.io import EpochCheckpoint
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.features import (
     MembershipFeatures,
     membership_features,
@@ -25,7 +25,7 @@ from remibench.attacks.features import (
 )
 from remibench.components.plugins import broken
 from remibench.errors import DivergedError
-from remibench.jobs.script import autocast
+from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier, ModelSpec
 from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features
@@ -72,7 +72,8 @@ class UnlearningTask:
         """
         images, precision = self.images[positions], self.training["precision"]
         hidden = penultimate_features(self.model, images, precision)
-        return membership_features(self.model.head(hidden), hidden, self.labels[positions])
+        head, labels = self.model.head, self.labels[positions]
+        return membership_features(head(hidden), hidden, labels, head.weight)
 
     def logits(self, positions: torch.Tensor) -> torch.Tensor:
         """Float32 logits (B, classes) of the current model, in the target's mixed precision."""

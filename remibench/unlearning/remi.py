@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 
-from remibench.errors import DivergedError
-from remibench.jobs.script import Stopwatch
+from remibench.attacks.features import MembershipFeatures, model_features
+from remibench.errors import DivergedError, RemibenchError
+from remibench.jobs.torch_setup import Stopwatch
 from remibench.training import History, epoch_randomness
 from remibench.unlearning import UnlearningTask, draw, shuffled
 
@@ -82,6 +83,18 @@ def gaussian_bound(first: torch.Tensor, second: torch.Tensor, std: float) -> tor
     return (spread + (first.mean() - second.mean()) ** 2) / (2 * std**2)
 
 
+def let_through(features: MembershipFeatures, through: str) -> MembershipFeatures:
+    """The features, constant but for those that gradients flow through; see :func:`unlearn`."""
+    if through == "all":
+        return features
+    fixed = {
+        name: getattr(features, name).detach() for name in ("error", "hidden", "contributions")
+    }
+    if through == "outputs":
+        fixed["loss"] = features.loss.detach()
+    return features._replace(**fixed)
+
+
 def unlearn(
     task: UnlearningTask,
     *,
@@ -90,6 +103,8 @@ def unlearn(
     std_floor: PositiveFloat = 0.2,
     direction: Literal["from_forget", "from_out_of_sample"] = "from_out_of_sample",
     out_of_sample_gradient: bool = False,
+    through: Literal["outputs", "outputs_and_loss", "all"] = "outputs",
+    reference: Literal["current", "target"] = "current",
     learning_rate: PositiveFloat = 1e-2,
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
     lambda2: Annotated[float, Field(gt=0, le=1)] = 0.98,
@@ -98,7 +113,7 @@ def unlearn(
     stop: Literal["matched", "never"] = "matched",
     batch_size: Positive = 64,
     classification_batch_size: Positive = 256,
-    classification_data: Literal["train", "retain", "forget"] = "train",
+    classification_data: Literal["train", "retain", "forget"] = "forget",
 ) -> History:
     """Unlearn until the MF model calls no larger share of D_f members than of out-of-sample images.
 
@@ -113,6 +128,10 @@ def unlearn(
         direction: First argument of the divergence: forget set or out-of-sample images.
         out_of_sample_gradient: Let gradients flow through the out-of-sample branch, too; otherwise
             its scores are the fixed point to reach.
+        through: Inputs of the guide that gradients flow through: the classifier's outputs; these
+            and the loss; all, with the gradient of the last layer. The others are constants.
+        reference: Model that the out-of-sample scores come from: the current model, so that the
+            point to reach moves with it, or the target model, so that it stays.
         learning_rate: η of SGD, with the target's weight decay.
         momentum: Of SGD.
         lambda2: Weight of L_G; L_cls has 1 − λ2.
@@ -131,7 +150,14 @@ def unlearn(
 
     Raises:
         DivergedError: A loss is not finite.
+        RemibenchError: Gradients are asked for of scores that are fixed, or the guide does not see
+            what gradients flow through.
     """
+    if reference == "target" and out_of_sample_gradient:
+        raise RemibenchError(
+            "remi: `reference: target` fixes the out-of-sample scores: they have no gradient; "
+            "set `out_of_sample_gradient: false` or `reference: current`"
+        )
     device = task.images.device
     optimizer = torch.optim.SGD(
         task.model.parameters(),
@@ -147,10 +173,16 @@ def unlearn(
     }
     pool = pools[classification_data]
 
+    def score(positions: torch.Tensor) -> torch.Tensor:
+        return task.guide(let_through(task.features(positions), through))
+
     def membership_loss(forget: torch.Tensor, out_of_sample: torch.Tensor) -> torch.Tensor:
-        with torch.set_grad_enabled(out_of_sample_gradient):
-            other = task.guide(task.features(out_of_sample))
-        pair = (task.guide(task.features(forget)), other)
+        if reference == "target":
+            other = fixed[out_of_sample]
+        else:
+            with torch.set_grad_enabled(out_of_sample_gradient):
+                other = score(out_of_sample)
+        pair = (score(forget), other)
         if direction == "from_out_of_sample":
             pair = pair[::-1]
         if loss == "bernoulli_kl":
@@ -167,6 +199,11 @@ def unlearn(
         steps = math.ceil(len(task.retain) / classification_batch_size)
         return [draw(task.forget, batch_size) for _ in range(steps)]
 
+    if reference == "target":  # before a resumed run takes the place of the target model
+        outside = task.images[task.out_of_sample], task.labels[task.out_of_sample]
+        scored = task.guide(model_features(task.model, *outside, task.training["precision"]))
+        fixed = torch.full((len(task.labels),), torch.nan, device=device)
+        fixed[task.out_of_sample] = scored
     history = task.progress.restore(task.model, optimizer) if task.progress else []
     if not history:
         started = time.perf_counter()
@@ -184,6 +221,11 @@ def unlearn(
                 optimizer.zero_grad(set_to_none=True)
                 with attack_loss:
                     membership = membership_loss(forget, draw(task.out_of_sample, len(forget)))
+                    if not membership.requires_grad:
+                        raise RemibenchError(
+                            f"remi: the guide sees nothing of what gradients flow `through`, "
+                            f"{through}; set `through: all`"
+                        )
                     (lambda2 * membership).backward()
                 classification = task.loss(draw(pool, classification_batch_size))
                 ((1 - lambda2) * classification).backward()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from smoke import compare_results, copy_repository
+from support.smoke import compare_results, copy_repository
 
 pytestmark = pytest.mark.slurm
 HERE = Path(__file__).parent

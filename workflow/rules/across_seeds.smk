@@ -1,7 +1,7 @@
 """Every image compared over all seeds: part of a run if `across_seeds` lists what to measure."""
 
 ACROSS_SEEDS = [
-    "<results>/across_seeds.csv",
+    at("across_seeds"),
     "<results>/tables/table_across_seeds.csv",
     "<results>/figures/figure_across_seeds.svg",
 ]
@@ -12,13 +12,13 @@ rule evaluate_across_seeds:
         unlearned=all_seeds("{method}"),
         retrained=all_seeds("retrain"),
     output:
-        "<results>/across_seeds/{dataset}/{architecture}/{method}.csv",
+        at("compared"),
     log:
-        "<results>/logs/evaluate_across_seeds/{dataset}/{architecture}/{method}.log",
+        log_of("evaluate_across_seeds"),
     benchmark:
-        "<results>/benchmarks/evaluate_across_seeds/{dataset}/{architecture}/{method}.tsv"
+        benchmark_of("evaluate_across_seeds")
     wildcard_constraints:
-        method=f"{ORIGINAL}|{METHOD}",
+        method=EVALUABLE,
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -38,9 +38,9 @@ rule gather_across_seeds:
     input:
         compared_across_seeds,
     output:
-        "<results>/across_seeds.csv",
+        at("across_seeds"),
     log:
-        "<results>/logs/gather_across_seeds.log",
+        log_of("gather_across_seeds"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -55,7 +55,7 @@ rule gather_across_seeds:
 rule table_across_seeds:
     input:
         **GATHERED,
-        across_seeds="<results>/across_seeds.csv",
+        across_seeds=at("across_seeds"),
     output:
         csv="<results>/tables/table_across_seeds.csv",
         tex="<results>/tables/table_across_seeds.tex",
@@ -82,7 +82,7 @@ rule table_across_seeds:
 rule figure_across_seeds:
     input:
         **GATHERED,
-        across_seeds="<results>/across_seeds.csv",
+        across_seeds=at("across_seeds"),
     output:
         svg=report(
             "<results>/figures/figure_across_seeds.svg",

@@ -1,19 +1,19 @@
 rule fit_attack:
     input:
         **DATA,
-        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
+        target=at("model", role="target"),
         fitted_on=branch(
             lambda w: w.attack == "mf",
-            then="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
-            otherwise="<results>/models/{dataset}/{architecture}/{seed}/shadow.safetensors",
+            then=at("model", role="target"),
+            otherwise=at("model", role="shadow"),
         ),
     output:
-        attack="<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.safetensors",
-        metrics="<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
+        attack=at("attack"),
+        metrics=at("attack_quality"),
     log:
-        "<results>/logs/fit_attack/{dataset}/{architecture}/{seed}/{attack}_{access}.log",
+        log_of("fit_attack"),
     benchmark:
-        "<results>/benchmarks/fit_attack/{dataset}/{architecture}/{seed}/{attack}_{access}.tsv"
+        benchmark_of("fit_attack")
     conda:
         ENVIRONMENT
     threads: THREADS

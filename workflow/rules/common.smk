@@ -7,7 +7,11 @@ from pathlib import Path
 
 from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
+from remibench.artifacts import paths
 from remibench.components.registry import (
+    constant,
+    controls,
+    method_of,
     methods,
     module_name,
     modules,
@@ -34,8 +38,9 @@ pathvars:
 
 
 METHODS = methods()
-# A method, or a candidate of `tune`: its method and the values that are its own.
-METHOD = rf"(?:{'|'.join(METHODS)})(?:,\w+=[^,/]+)*"
+CONTROLS = controls()
+METHOD = rf"(?:{'|'.join(METHODS)})(?:~\d+)?"  # or a variant of one
+EVALUABLE = "|".join([ORIGINAL, METHOD, *CONTROLS])
 
 
 wildcard_constraints:
@@ -49,48 +54,51 @@ wildcard_constraints:
     ratio=r"0\.\d+",
 
 
-UNLEARNED = {
-    name: f"<results>/unlearned/{{dataset}}/{{architecture}}/{{seed}}/{{method}}/{{ratio}}.{suffix}"
-    for name, suffix in {
-        "model": "safetensors",
-        "history": "history.csv",
-        "cost": "json",
-    }.items()
-}
-EVALUATED = {
-    name: f"<results>/evaluation/{{dataset}}/{{architecture}}/{{seed}}/{{method}}.{suffix}"
-    for name, suffix in {"table": "csv", "scores": "npz"}.items()
-}
-DATA = {
-    name: f"<results>/data/{{dataset}}/{name}.{suffix}"
-    for name, suffix in {
-        "images": "npy",
-        "labels": "npy",
-        "metadata": "json",
-        "splits": "npz",
-    }.items()
-}
+def at(name, suffix=None, **fixed):
+    """The pattern of an artifact below the results folder, some of its wildcards filled in.
+
+    Another suffix is that of the same artifact in another format.
+    """
+    pattern = f"<results>/{paths.ARTIFACTS[name]}"
+    for wildcard, value in fixed.items():
+        pattern = pattern.replace(f"{{{wildcard}}}", value)
+    return pattern.rpartition(".")[0] + suffix if suffix else pattern
+
+
+def log_of(rule):
+    """The log of the jobs of a rule with wildcards."""
+    return f"<results>/{paths.log_path(rule)}"
+
+
+def benchmark_of(rule):
+    """The benchmark file of the jobs of a rule with wildcards."""
+    return f"<results>/{paths.benchmark_path(rule)}"
+
+
+DATA = {name: at(name) for name in ("images", "labels", "metadata", "splits")}
 GATHERED = {  # what tables and figures are made of
-    "evaluation": "<results>/evaluation.csv",
-    "histories": "<results>/histories.csv",
-    "datasets": "<results>/datasets.csv",
-    "training": "<results>/training.csv",
-    "attacks": "<results>/attacks.csv",
+    **{name: at(name) for name in paths.GATHERED},
     "published": local(
         sorted(glob("paper/*.csv", root_dir=workflow.basedir))
     ),  # wherever results are stored
 }
+TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
-PROGRESS = f"{cfg.results}/progress"  # pathvars are not expanded in params
+PROGRESS = f"{cfg.results}/{paths.PROGRESS}"  # pathvars are not expanded in params
 ENVIRONMENT = "../../envs/remibench.yaml"
 needs = partial(job_resources, device=cfg.device)
 
 
 def entry(wildcards):
-    """The method's entry in METHODS, for a candidate that of its method."""
-    return METHODS[wildcards.method.partition(",")[0]]
+    """The method's entry in METHODS; for a variant, that of its method."""
+    return METHODS[method_of(wildcards.method)]
+
+
+def uses(wildcards):
+    """What a control is made from, beyond the target and the forget set."""
+    return constant(CONTROLS[wildcards.method], "USES", ())
 
 
 def code(script, *dynamic):
@@ -121,9 +129,7 @@ def cells(pattern, **axes):
 
 def all_seeds(method):
     """The scores of a method's models of all seeds, in one dataset and architecture."""
-    return expand(
-        EVALUATED["scores"], seed=cfg.seeds, method=method, allow_missing=True
-    )
+    return expand(at("predictions"), seed=cfg.seeds, method=method, allow_missing=True)
 
 
 def compared_across_seeds(wildcards):
@@ -133,35 +139,33 @@ def compared_across_seeds(wildcards):
             "config: `across_seeds` lists no metric; lay config/across_seeds.yaml over your config"
         )
     return expand(
-        "<results>/across_seeds/{dataset}/{architecture}/{method}.csv",
+        at("compared"),
         dataset=cfg.datasets,
         architecture=cfg.architectures,
-        method=cfg.methods,
+        method=[*cfg.methods, *cfg.controls],
     )
 
 
 def reported(wildcards):
     """Provenance, unless these are the data of a search: no table is made of those."""
-    if cfg.tune:
+    if cfg.variants:
         sys.exit("config: `data.halves: tuning` is never reported; the target is tune")
-    return "<results>/provenance.json"
+    return at("provenance")
 
 
-def candidates(wildcards):
-    """Evaluations of all candidates, of retraining and of the target itself."""
-    if not cfg.tune:
-        sys.exit(
-            "config: `tune` lists no candidates; lay config/tune.yaml over your config"
-        )
-    searched = [name for method in cfg.tune for name in cfg.candidates(method)]
-    return cells(EVALUATED["table"], method=[ORIGINAL, "retrain", *searched])
+def evaluated_variants(wildcards):
+    """Evaluations of all variants, of retraining and of the target itself."""
+    if not cfg.variants:
+        sys.exit("config: `variants` lists none; lay config/tune.yaml over your config")
+    names = [name for method in cfg.variants for name in cfg.variants_of(method)]
+    return cells(at("metrics"), method=[ORIGINAL, "retrain", *names])
 
 
 def traced():
-    """All candidates of white-box ReMI: each is its run, ended after some epochs."""
-    if "remi_whitebox" not in cfg.tune:
+    """All variants of white-box ReMI: each is its run, ended after some epochs."""
+    if "remi_whitebox" not in cfg.variants:
         sys.exit(
-            "config: `tune.remi_whitebox` lists no epochs; "
+            "config: `variants.remi_whitebox` lists no epochs; "
             "lay config/mechanism.yaml over config/study_remi.yaml"
         )
-    return cfg.candidates("remi_whitebox")
+    return list(cfg.variants_of("remi_whitebox"))

@@ -1,12 +1,12 @@
 rule prepare_dataset:
     output:
-        images=DATA["images"],
-        labels=DATA["labels"],
-        metadata=DATA["metadata"],
+        images=at("images"),
+        labels=at("labels"),
+        metadata=at("metadata"),
     log:
-        "<results>/logs/prepare_dataset/{dataset}.log",
+        log_of("prepare_dataset"),
     benchmark:
-        "<results>/benchmarks/prepare_dataset/{dataset}.tsv"
+        benchmark_of("prepare_dataset")
     retries: 1  # a download may break off
     localrule: True
     conda:
@@ -25,11 +25,11 @@ rule prepare_dataset:
 
 rule split_dataset:
     input:
-        metadata=DATA["metadata"],
+        metadata=at("metadata"),
     output:
-        splits=DATA["splits"],
+        splits=at("splits"),
     log:
-        "<results>/logs/split_dataset/{dataset}.log",
+        log_of("split_dataset"),
     localrule: True
     conda:
         ENVIRONMENT

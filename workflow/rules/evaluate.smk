@@ -1,35 +1,32 @@
 rule evaluate:
     input:
         **DATA,
-        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
-        forget=expand(
-            "<results>/forget/{{dataset}}/{{architecture}}/{{seed}}/{ratio}.npy",
-            ratio=cfg.forget_ratios,
-        ),
+        target=at("model", role="target"),
+        shadow=at("model", role="shadow"),
+        published=TABLE_IV,
+        forget=expand(at("forget_set"), ratio=cfg.forget_ratios, allow_missing=True),
         models=lambda w: (
-            ["<results>/models/{dataset}/{architecture}/{seed}/target.safetensors"]
+            [at("model", role="target")]
             if w.method == ORIGINAL
-            else expand(UNLEARNED["model"], ratio=cfg.forget_ratios, **w)
+            else expand(at("unlearned"), ratio=cfg.forget_ratios, **w)
         ),
         costs=lambda w: (
             []
             if w.method == ORIGINAL
-            else expand(UNLEARNED["cost"], ratio=cfg.forget_ratios, **w)
+            else expand(at("cost"), ratio=cfg.forget_ratios, **w)
         ),
         attacks=expand(
-            "<results>/attacks/{{dataset}}/{{architecture}}/{{seed}}/{attack}_{access}.safetensors",
-            attack=["mf", "mia"],
-            access=cfg.accesses,
+            at("attack"), attack=["mf", "mia"], access=cfg.accesses, allow_missing=True
         ),
     output:
-        table=EVALUATED["table"],
-        scores=EVALUATED["scores"],
+        table=at("metrics"),
+        scores=at("predictions"),
     log:
-        "<results>/logs/evaluate/{dataset}/{architecture}/{seed}/{method}.log",
+        log_of("evaluate"),
     benchmark:
-        "<results>/benchmarks/evaluate/{dataset}/{architecture}/{seed}/{method}.tsv"
+        benchmark_of("evaluate")
     wildcard_constraints:
-        method=f"{ORIGINAL}|{METHOD}",
+        method=EVALUABLE,
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -53,31 +50,35 @@ rule evaluate:
 
 rule gather:
     input:
-        evaluation=cells(EVALUATED["table"], method=cfg.methods),
+        evaluation=cells(at("metrics"), method=[*cfg.methods, *cfg.controls]),
         attacks=cells(
-            "<results>/attacks/{dataset}/{architecture}/{seed}/{attack}_{access}.csv",
+            at("attack_quality"),
             attack=["mf", "mia"],
             access=cfg.accesses,
         ),
         histories=cells(
-            UNLEARNED["history"],
-            method=[method for method in cfg.methods if method != ORIGINAL],
+            at("unlearning_history"),
+            method=[
+                method
+                for method in [*cfg.methods, *cfg.controls]
+                if method != ORIGINAL
+            ],
             ratio=cfg.forget_ratios,
         ),
         training=cells(
-            "<results>/models/{dataset}/{architecture}/{seed}/{role}.history.csv",
+            at("training_history"),
             role=["target", "shadow"],
         ),
-        datasets=expand(DATA["metadata"], dataset=cfg.datasets),
-        splits=expand(DATA["splits"], dataset=cfg.datasets),
+        datasets=expand(at("metadata"), dataset=cfg.datasets),
+        splits=expand(at("splits"), dataset=cfg.datasets),
     output:
-        evaluation="<results>/evaluation.csv",
-        attacks="<results>/attacks.csv",
-        histories="<results>/histories.csv",
-        training="<results>/training.csv",
-        datasets="<results>/datasets.csv",
+        evaluation=at("evaluation"),
+        attacks=at("attacks"),
+        histories=at("histories"),
+        training=at("training"),
+        datasets=at("datasets"),
     log:
-        "<results>/logs/gather.log",
+        log_of("gather"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -91,13 +92,13 @@ rule gather:
 
 rule record_provenance:
     input:
-        "<results>/evaluation.csv",
+        at("evaluation"),
     output:
-        config="<results>/config.yaml",
-        hyperparameters="<results>/hyperparameters.csv",
-        provenance="<results>/provenance.json",
+        config=at("config"),
+        hyperparameters=at("hyperparameters"),
+        provenance=at("provenance"),
     log:
-        "<results>/logs/record_provenance.log",
+        log_of("record_provenance"),
     localrule: True
     conda:
         ENVIRONMENT

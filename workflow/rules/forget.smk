@@ -1,14 +1,14 @@
 rule score_members:
     input:
         **DATA,
-        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
-        attack="<results>/attacks/{dataset}/{architecture}/{seed}/mf_whitebox.safetensors",
+        target=at("model", role="target"),
+        attack=at("attack", attack="mf", access="whitebox"),
     output:
-        scores="<results>/forget/{dataset}/{architecture}/{seed}/scores.npy",
+        scores=at("membership_scores"),
     log:
-        "<results>/logs/score_members/{dataset}/{architecture}/{seed}.log",
+        log_of("score_members"),
     benchmark:
-        "<results>/benchmarks/score_members/{dataset}/{architecture}/{seed}.tsv"
+        benchmark_of("score_members")
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -27,13 +27,13 @@ rule score_members:
 rule measure_losses:
     input:
         **DATA,
-        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
+        target=at("model", role="target"),
     output:
-        losses="<results>/forget/{dataset}/{architecture}/{seed}/losses.npy",
+        losses=at("losses"),
     log:
-        "<results>/logs/measure_losses/{dataset}/{architecture}/{seed}.log",
+        log_of("measure_losses"),
     benchmark:
-        "<results>/benchmarks/measure_losses/{dataset}/{architecture}/{seed}.tsv"
+        benchmark_of("measure_losses")
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -49,25 +49,22 @@ rule measure_losses:
 
 rule select_forget_set:
     input:
-        labels=DATA["labels"],
-        splits=DATA["splits"],
+        labels=at("labels"),
+        splits=at("splits"),
         scores=branch(
             cfg.forgetting.selection,
             cases={
-                "membership": [
-                    "<results>/forget/{dataset}/{architecture}/{seed}/scores.npy"
-                ],
+                "membership": [at("membership_scores")],
                 "memorised": expand(  # of all seeds, which so forget the same
-                    "<results>/forget/{{dataset}}/{{architecture}}/{seed}/losses.npy",
-                    seed=cfg.seeds,
+                    at("losses"), seed=cfg.seeds, allow_missing=True
                 ),
             },
             otherwise=[],
         ),
     output:
-        forget="<results>/forget/{dataset}/{architecture}/{seed}/{ratio}.npy",
+        forget=at("forget_set"),
     log:
-        "<results>/logs/select_forget_set/{dataset}/{architecture}/{seed}/{ratio}.log",
+        log_of("select_forget_set"),
     localrule: True
     conda:
         ENVIRONMENT

@@ -160,9 +160,9 @@ rule overview:
         hyperparameters="<results>/hyperparameters.csv",
         config="<results>/config.yaml",
         provenance="<results>/provenance.json",
-        metadata=expand(DATA["metadata"], dataset=cfg.datasets),
+        metadata=expand(at("metadata"), dataset=cfg.datasets),
         curves=cells(
-            "<results>/models/{dataset}/{architecture}/{seed}/{role}.history.csv",
+            at("training_history"),
             role=["target", "shadow"],
         ),
     output:

@@ -2,12 +2,12 @@ rule train_model:
     input:
         **DATA,
     output:
-        model="<results>/models/{dataset}/{architecture}/{seed}/{role}.safetensors",
-        history="<results>/models/{dataset}/{architecture}/{seed}/{role}.history.csv",
+        model=at("model"),
+        history=at("training_history"),
     log:
-        "<results>/logs/train_model/{dataset}/{architecture}/{seed}/{role}.log",
+        log_of("train_model"),
     benchmark:
-        "<results>/benchmarks/train_model/{dataset}/{architecture}/{seed}/{role}.tsv"
+        benchmark_of("train_model")
     conda:
         ENVIRONMENT
     threads: THREADS

@@ -1,24 +1,40 @@
-"""Search of hyper-parameters: a candidate is unlearned and evaluated like any other method."""
+"""Variants of methods: each is unlearned and evaluated like any other method."""
 
-TRACE = "<results>/mechanism/{dataset}/{architecture}/{seed}/{ratio}"
+
+rule list_candidates:
+    output:
+        at("candidates"),
+    log:
+        log_of("list_candidates"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **needs("list_candidates"),
+    params:
+        variants=cfg.variant_rows(),
+        code=code("list_candidates.py"),
+    script:
+        "../scripts/list_candidates.py"
 
 
 rule choose_candidates:
     input:
         **GATHERED,
-        candidates=candidates,
-        hyperparameters="<results>/hyperparameters.csv",
+        candidates=at("candidates"),
+        evaluated=evaluated_variants,
+        hyperparameters=at("hyperparameters"),
     output:
-        trials="<results>/tune/trials.csv",
-        values=expand("<results>/tune/{method}.csv", method=cfg.tune),
-        overlay="<results>/tune/overlay.yaml",
-        csv="<results>/tune/table2_hyperparameters.csv",
-        tex="<results>/tune/table2_hyperparameters.tex",
-        html="<results>/tune/table2_hyperparameters.html",
-        svg=expand("<results>/tune/{method}.svg", method=cfg.tune),
-        png=expand("<results>/tune/{method}.png", method=cfg.tune),
+        trials=at("trials"),
+        values=expand(at("searched_values"), method=cfg.variants),
+        overlay=at("overlay"),
+        csv=at("search_table"),
+        tex=at("search_table", suffix=".tex"),
+        html=at("search_table", suffix=".html"),
+        svg=expand(at("search_figure"), method=cfg.variants),
+        png=expand(at("search_figure", suffix=".png"), method=cfg.variants),
     log:
-        "<results>/logs/choose_candidates.log",
+        log_of("choose_candidates"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -34,15 +50,16 @@ rule choose_candidates:
 rule judge_readings:
     input:
         **GATHERED,
-        candidates=candidates,
+        candidates=at("candidates"),
+        evaluated=evaluated_variants,
     output:
-        evaluation="<results>/study/evaluation.csv",
-        csv="<results>/study/readings.csv",
-        md="<results>/study/readings.md",
-        tex="<results>/study/readings.tex",
-        html="<results>/study/readings.html",
+        evaluation=at("readings_evaluation"),
+        csv=at("readings"),
+        md=at("readings", suffix=".md"),
+        tex=at("readings", suffix=".tex"),
+        html=at("readings", suffix=".html"),
     log:
-        "<results>/logs/judge_readings.log",
+        log_of("judge_readings"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -56,18 +73,19 @@ rule judge_readings:
 
 rule trace_unlearning:
     input:
+        candidates=at("candidates"),
         scores=lambda w: expand(
-            EVALUATED["scores"], method=[ORIGINAL, "retrain", *traced()], **w
+            at("predictions"), method=[ORIGINAL, "retrain", *traced()], **w
         ),
-        histories=lambda w: expand(UNLEARNED["history"], method=traced(), **w),
+        histories=lambda w: expand(at("unlearning_history"), method=traced(), **w),
     output:
-        table=f"{TRACE}.csv",
-        rates=f"{TRACE}_rates.svg",
-        rates_png=f"{TRACE}_rates.png",
-        spread=f"{TRACE}_distributions.svg",
-        spread_png=f"{TRACE}_distributions.png",
+        table=at("trace"),
+        rates=at("trace_rates"),
+        rates_png=at("trace_rates", suffix=".png"),
+        spread=at("trace_distributions"),
+        spread_png=at("trace_distributions", suffix=".png"),
     log:
-        "<results>/logs/trace_unlearning/{dataset}/{architecture}/{seed}/{ratio}.log",
+        log_of("trace_unlearning"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -91,4 +109,4 @@ rule study:
 
 rule mechanism:
     input:
-        cells(f"{TRACE}.csv", ratio=cfg.forget_ratios),
+        cells(at("trace"), ratio=cfg.forget_ratios),

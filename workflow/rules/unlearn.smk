@@ -1,21 +1,21 @@
 rule unlearn:
     input:
         **DATA,
-        target="<results>/models/{dataset}/{architecture}/{seed}/target.safetensors",
-        forget="<results>/forget/{dataset}/{architecture}/{seed}/{ratio}.npy",
+        target=at("model", role="target"),
+        forget=at("forget_set"),
         guide=lambda w: branch(
             entry(w).guide,
-            then=f"<results>/attacks/{w.dataset}/{w.architecture}/{w.seed}/mf_{entry(w).guide}.safetensors",
+            then=at("attack", attack="mf", access=entry(w).guide or ""),
             otherwise=[],
         ),
     output:
-        model=UNLEARNED["model"] if cfg.keep_unlearned else temp(UNLEARNED["model"]),
-        history=UNLEARNED["history"],
-        cost=UNLEARNED["cost"],
+        model=at("unlearned") if cfg.keep_unlearned else temp(at("unlearned")),
+        history=at("unlearning_history"),
+        cost=at("cost"),
     log:
-        "<results>/logs/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.log",
+        log_of("unlearn"),
     benchmark:
-        "<results>/benchmarks/unlearn/{dataset}/{architecture}/{seed}/{method}/{ratio}.tsv"
+        benchmark_of("unlearn")
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -23,9 +23,10 @@ rule unlearn:
         **needs("unlearn"),
     params:
         module=lambda w: entry(w).module,
-        parameters=lambda w: cfg.unlearning.parameters(
+        parameters=lambda w: cfg.parameters(
             w.method, w.dataset, w.architecture, float(w.ratio)
         ),
+        may_diverge=lambda w: w.method not in METHODS,  # a variant then counts as destroyed
         training=cfg.training.model_dump(),
         device=cfg.device,
         progress=PROGRESS,

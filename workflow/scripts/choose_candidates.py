@@ -2,7 +2,7 @@
 
 import yaml
 
-from remibench.analysis.gather import TEXT, join_evaluations, write_csv
+from remibench.analysis.gather import join
 from remibench.analysis.results import Results
 from remibench.analysis.search import (
     choose_candidates,
@@ -12,17 +12,19 @@ from remibench.analysis.search import (
     judge_candidates,
     overlay,
 )
-from remibench.artifacts.io import atomic_path, load_table
+from remibench.artifacts.io import atomic_path
+from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.jobs.script import job
 from remibench.reporting.beyond.search import draw
 from remibench.reporting.render import use_theme, write_figure, write_formatted
 
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output
-    trials = judge_candidates(join_evaluations(given.pop("candidates")))
+    candidates = load_table(given.pop("candidates"), TEXT | {"value"})
+    trials = judge_candidates(join(given.pop("evaluated")), candidates)
     base = load_table(given.pop("hyperparameters"), TEXT | {"value"})
     results = Results.read(**given)
-    chosen = choose_candidates(trials)
+    chosen = choose_candidates(trials, candidates)
     published = results.published["table2_hyperparameters"]
     table = describe_choice(trials, chosen, published, results.paper_names)
     write_csv(output.trials, trials)
@@ -35,6 +37,6 @@ with job(snakemake):
     write_formatted(format_choice(table), "Parameters found", note, output.tex, output.html)
     use_theme()
     for method, svg, png in zip(snakemake.params.searched, output.svg, output.png, strict=True):
-        write_figure(draw(trials, method), svg, png)
+        write_figure(draw(trials, candidates, method), svg, png)
     with atomic_path(output.overlay) as temporary:
         temporary.write_text(yaml.safe_dump(overlay(paths)), encoding="utf-8")

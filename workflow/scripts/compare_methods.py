@@ -1,7 +1,7 @@
 """Compare every method with retraining, and give single models' rates their intervals."""
 
-from remibench.analysis.gather import write_csv
 from remibench.analysis.results import Results
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 from remibench.reporting.beyond.comparisons import TITLE, build, build_rates, explain, layout
 from remibench.reporting.render import write_page

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_table
-from remibench.attacks import load_attack, membership
+from remibench.artifacts.io import load_array, load_arrays, load_images, load_json
+from remibench.artifacts.tables import save_table
+from remibench.attacks import load_attack
 from remibench.attacks.features import model_features
-from remibench.data.splits import EVALUATED_ON
+from remibench.data.splits import CALIBRATED_ON, EVALUATED_ON
+from remibench.evaluation.adversaries import Adversaries
 from remibench.evaluation.metrics import Evaluation, measure
 from remibench.evaluation.predictions import join_scores, save_scores, score_images
-from remibench.jobs.script import job, select_device
+from remibench.evaluation.published import published_rate
+from remibench.jobs.script import job
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, load_model
 from remibench.seeding import derive_seed
 
@@ -25,8 +29,14 @@ with job(snakemake):
     pool, others = np.concatenate((train, test)), roles["out_of_sample"]
     images, labels = load_images(given.images, given.labels, pool, device)
     out_of_sample = load_images(given.images, given.labels, others, device)
-    spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
-    attacks = {Path(path).stem: load_attack(path).to(device) for path in given.attacks}
+    metadata = load_json(given.metadata)
+    spec = ModelSpec.of(cell.architecture, metadata)
+    adversaries = Adversaries.of_shadow(
+        load_model(given.shadow, spec, device),
+        {Path(path).stem: load_attack(path).to(device) for path in given.attacks},
+        load_images(given.images, given.labels, roles[CALIBRATED_ON], device),
+        params.precision,
+    )
     axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "method")}
     rows, divisions, outputs, loaded = [], {}, [], None
 
@@ -43,10 +53,7 @@ with job(snakemake):
             model, loaded = load_model(model_path, spec, device), model_path
             features = model_features(model, images, labels, params.precision)
             unseen = model_features(model, *out_of_sample, params.precision)
-            scores, others_scores = (
-                {name: membership(attack, seen) for name, attack in attacks.items()}
-                for seen in (features, unseen)
-            )
+            (scores, others_scores), calibration = adversaries.judge(model, (features, unseen))
             outputs.append(score_images([(features, scores), (unseen, others_scores)]))
         forget = load_array(forget_path)
         subsets = {
@@ -68,6 +75,10 @@ with job(snakemake):
             before=before,
             training={**params.optimiser, "precision": params.precision},
             seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), "evaluate"),
+            calibration=calibration,
+            published=published_rate(
+                given.published, metadata["paper_dataset"], cell.architecture, ratio
+            ),
         )
         for metric in params.metrics:
             rows += [

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from remibench.artifacts.io import save_table
+from remibench.artifacts.tables import save_table
 from remibench.evaluation.across_seeds import comparisons
 from remibench.evaluation.predictions import load_scores
 from remibench.jobs.script import job

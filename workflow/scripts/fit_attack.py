@@ -2,13 +2,15 @@
 
 from importlib import import_module
 
-from remibench.artifacts.io import load_arrays, load_images, load_json, save_table
+from remibench.artifacts.io import load_arrays, load_images, load_json
+from remibench.artifacts.tables import save_table
 from remibench.attacks import membership
 from remibench.attacks.features import model_features
 from remibench.components.plugins import call
 from remibench.data.splits import FITTED_ON, JUDGED_ON
 from remibench.evaluation.metrics.membership import attack_quality
-from remibench.jobs.script import job, progress_checkpoint, select_device
+from remibench.jobs.script import job, progress_checkpoint
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, load_model
 from remibench.seeding import derive_seed
 
@@ -40,5 +42,6 @@ with job(snakemake):
         membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
     )
     attack.save(snakemake.output.attack)
-    save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
+    axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "attack", "access")}
+    save_table(snakemake.output.metrics, [axes | attack_quality(members, nonmembers)])
     progress.delete()

@@ -1,19 +1,18 @@
 """Join the CSV files of all cells."""
 
 from remibench.analysis.gather import (
-    join_attacks,
+    join,
     join_datasets,
-    join_evaluations,
     join_histories,
     join_training,
-    write_csv,
 )
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 
 with job(snakemake):
     given, output = snakemake.input, snakemake.output
-    write_csv(output.evaluation, join_evaluations(given.evaluation))
-    write_csv(output.attacks, join_attacks(given.attacks))
+    write_csv(output.evaluation, join(given.evaluation))
+    write_csv(output.attacks, join(given.attacks))
     histories = join_histories(given.histories)
     write_csv(output.histories, histories)
     write_csv(output.training, join_training(given.training, histories))

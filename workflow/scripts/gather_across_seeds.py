@@ -1,7 +1,8 @@
 """Join what was compared across seeds."""
 
-from remibench.analysis.gather import join_evaluations, write_csv
+from remibench.analysis.gather import join
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 
 with job(snakemake):
-    write_csv(snakemake.output[0], join_evaluations(snakemake.input))
+    write_csv(snakemake.output[0], join(snakemake.input))

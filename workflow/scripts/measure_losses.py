@@ -2,7 +2,8 @@
 
 from remibench.artifacts.io import load_arrays, load_images, load_json, save_array
 from remibench.attacks.features import model_features
-from remibench.jobs.script import job, select_device
+from remibench.jobs.script import job
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, load_model
 
 with job(snakemake):

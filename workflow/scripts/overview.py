@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from remibench.analysis.gather import join_curves
+from remibench.analysis.gather import join
 from remibench.analysis.results import Results
 from remibench.artifacts.io import load_json
 from remibench.jobs.script import job
@@ -15,10 +15,10 @@ from remibench.reporting.run.training_curves import draw
 with job(snakemake):
     use_theme()
     given, paths = dict(snakemake.input.items()), dict(snakemake.output.items())
-    curves = join_curves(given.pop("curves"))
+    curves = join(given.pop("curves"))
     write_figure(draw(curves), svg=paths.pop("svg"), png=paths.pop("png"))
     pages = build(
-        metadata={Path(path).parent.name: load_json(path) for path in given.pop("metadata")},
+        metadata={record["dataset"]: record for record in map(load_json, given.pop("metadata"))},
         config=yaml.safe_load(Path(given.pop("config")).read_text(encoding="utf-8")),
         provenance=load_json(given.pop("provenance")),
         results=Results.read(**given),

@@ -12,6 +12,7 @@ with job(snakemake):
     folders = [Path(folder).expanduser() for folder in snakemake.config["data"]["search_path"]]
     options = LoadOptions(folders, params.published_only, params.skip_unusable)
     prepare_dataset(
+        snakemake.wildcards.dataset,
         load_dataset(snakemake.wildcards.dataset, options),
         image_size=params.image_size,
         limit=params.limit,

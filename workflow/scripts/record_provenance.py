@@ -3,8 +3,8 @@
 import pandas as pd
 import yaml
 
-from remibench.analysis.gather import write_csv
 from remibench.artifacts.io import atomic_path, save_json
+from remibench.artifacts.tables import write_csv
 from remibench.jobs.provenance import environment
 from remibench.jobs.script import job
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from remibench.analysis.gather import write_csv
-from remibench.artifacts.io import load_table
+from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.evaluation.predictions import load_scores
 from remibench.jobs.script import job
 from remibench.reporting.beyond.mechanism import (
     draw_distributions,
     draw_rates,
+    epochs_of,
     stopping_epoch,
     trace,
 )
@@ -18,7 +18,8 @@ with job(snakemake):
     use_theme()
     output = snakemake.output
     models = {Path(path).stem: load_scores(path) for path in snakemake.input.scores}
-    table = trace(models, float(snakemake.wildcards.ratio))
+    epochs = epochs_of(load_table(snakemake.input.candidates, TEXT | {"value"}))
+    table = trace(models, epochs, float(snakemake.wildcards.ratio))
     histories = [load_table(path) for path in snakemake.input.histories]
     stop = stopping_epoch(max(histories, key=len))
     write_csv(output.table, table.assign(stopping_epoch=stop))

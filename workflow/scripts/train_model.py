@@ -1,7 +1,9 @@
 """Train one classifier: the target on target_train, or the shadow on shadow_train."""
 
-from remibench.artifacts.io import load_arrays, load_images, load_json, save_table
-from remibench.jobs.script import job, progress_checkpoint, select_device
+from remibench.artifacts.io import load_arrays, load_images, load_json
+from remibench.artifacts.tables import save_table
+from remibench.jobs.script import job, progress_checkpoint
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, build_model, save_model
 from remibench.seeding import derive_seed
 from remibench.training import fit_classifier
@@ -19,5 +21,8 @@ with job(snakemake):
         model, images, labels, what=cell.role, seed=seed, progress=progress, **params.training
     )
     save_model(snakemake.output.model, model, spec)
-    save_table(snakemake.output.history, history)
+    axes = {"dataset": cell.dataset, "architecture": cell.architecture, "seed": cell.seed}
+    save_table(
+        snakemake.output.history, [{**axes, "model": cell.role, **record} for record in history]
+    )
     progress.delete()

@@ -5,17 +5,13 @@ import time
 import numpy as np
 import torch
 
-from remibench.artifacts.io import (
-    load_array,
-    load_arrays,
-    load_images,
-    load_json,
-    save_json,
-    save_table,
-)
+from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_json
+from remibench.artifacts.tables import save_table
 from remibench.attacks import load_attack
+from remibench.components.registry import method_of
 from remibench.data.splits import DEFENDER
-from remibench.jobs.script import job, progress_checkpoint, select_device
+from remibench.jobs.script import job, progress_checkpoint
+from remibench.jobs.torch_setup import select_device
 from remibench.models import ModelSpec, load_model, save_model
 from remibench.seeding import derive_seed
 from remibench.unlearning import UnlearningTask, run_method, unlearning_cost
@@ -32,7 +28,6 @@ with job(snakemake):
     retain = np.setdiff1d(np.arange(training_images), forget)
     spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
     axes = (cell.dataset, cell.architecture, int(cell.seed))
-    method, _, candidate = cell.method.partition(",")
     progress = progress_checkpoint(snakemake)
     task = UnlearningTask(
         model=load_model(given.target, spec, device),
@@ -45,12 +40,14 @@ with job(snakemake):
         guide=load_attack(given.guide).to(device) if given.guide else None,
         training=params.training,
         training_seed=derive_seed(*axes, "target"),
-        seed=derive_seed(*axes, method, cell.ratio),
+        seed=derive_seed(*axes, method_of(cell.method), cell.ratio),
         progress=progress,
     )
     loading_seconds = time.perf_counter() - started
-    history = run_method(params.module, task, params.parameters, may_diverge=bool(candidate))
+    history = run_method(params.module, task, params.parameters, params.may_diverge)
     save_model(snakemake.output.model, task.model, spec)
-    save_table(snakemake.output.history, history)
+    names = ("dataset", "architecture", "seed", "method")
+    columns = {**{name: cell[name] for name in names}, "forget_ratio": cell.ratio}
+    save_table(snakemake.output.history, [{**columns, **record} for record in history])
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
     progress.delete()

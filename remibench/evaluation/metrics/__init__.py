@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from numbers import Real
 from typing import Any
@@ -34,6 +34,8 @@ class Evaluation:
         training: How the target was trained: ``learning_rate``, ``momentum``, ``weight_decay``,
             ``batch_size``, ``precision``.
         seed: Of a metric's own randomness; the same for all methods.
+        calibration: What the calibrated attacker did (:mod:`remibench.evaluation.adversaries`).
+        published: The paper's white-box MIA rate on ``forget`` after ReMI, or None.
     """
 
     model: Classifier
@@ -46,6 +48,8 @@ class Evaluation:
     before: Callable[[], MembershipFeatures]
     training: Mapping[str, Any]
     seed: int
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    published: float | None = None
 
 
 def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]:

@@ -11,8 +11,12 @@ def measure(evaluation: Evaluation) -> Rows:
 
     ``mia_whitebox_rate`` on ``forget`` is the paper's "MIA accuracy" (Table IV): the share of
     forget images predicted to be members, at probability .5. On ``test`` it is the rate of false
-    positives.
+    positives. ``calibrated_…`` are the rows of the attacker who first brings the model to its
+    shadow model's confidence, with ``calibration_temperature`` and ``calibration_factor`` of the
+    model (:mod:`remibench.evaluation.adversaries`).
     """
+    for name, value in evaluation.calibration.items():
+        yield "", name, value
     for name, scores in evaluation.scores.items():
         members = (scores > 0.5).float()
         for subset, positions in evaluation.subsets.items():

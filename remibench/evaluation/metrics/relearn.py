@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from remibench.evaluation.metrics import Evaluation, Rows
-from remibench.jobs.script import autocast
+from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier
 from remibench.training import epoch_randomness, predict
 

@@ -31,12 +31,13 @@ BINS = 25  # of P(member)
 COLUMNS = 5  # models whose distributions are drawn, retraining among them
 
 
-def trace(models: Mapping[str, Scores], ratio: float) -> pd.DataFrame:
+def trace(models: Mapping[str, Scores], epochs: Mapping[str, float], ratio: float) -> pd.DataFrame:
     """The distribution of every attack's P(member), by model and population.
 
     Args:
-        models: Scores of one target's models by their method: ``original`` (epoch 0), ``retrain``
-            and candidates ``…,max_epochs=K`` (epoch K).
+        models: Scores of one target's models by their method: ``original``, ``retrain`` and
+            variants.
+        epochs: Epochs of ReMI that each of them stands for (:func:`epochs_of`).
         ratio: The forget ratio.
 
     Returns:
@@ -52,27 +53,31 @@ def trace(models: Mapping[str, Scores], ratio: float) -> pd.DataFrame:
             for number, subset in enumerate(SUBSETS):
                 mine = values[scores.subset[place] == number]
                 shares = np.histogram(mine, edges)[0] / len(mine)
-                row = {"epoch": epoch_of(method), "attack": attack, "subset": subset}
+                row = {"epoch": epochs[method], "attack": attack, "subset": subset}
                 row |= {"images": len(mine), "rate": (mine > 0.5).mean(), "mean": mine.mean()}
                 rows.append(row | {f"bin_{k:02}": share for k, share in enumerate(shares)})
     return pd.DataFrame(rows).sort_values("epoch", kind="stable", ignore_index=True)
 
 
-def epoch_of(method: str) -> float:
-    """Epochs of ReMI that a method stands for: 0 for ``original``, NaN for ``retrain``.
+def epochs_of(candidates: pd.DataFrame) -> dict[str, float]:
+    """Epochs of ReMI that a model stands for: 0 for ``original``, NaN for ``retrain``.
+
+    Args:
+        candidates: Rows of ``variant``, ``method``, ``parameter``, ``value`` (text).
 
     Raises:
-        RemibenchError: A candidate does not say its ``max_epochs``, or may stop before.
+        RemibenchError: A variant does not say its ``max_epochs``, or may stop before.
     """
-    if method in ("original", "retrain"):
-        return 0.0 if method == "original" else np.nan
-    values = dict(value.split("=", 1) for value in method.split(",")[1:])
-    if values.get("stop") != "never" or "max_epochs" not in values:
-        raise RemibenchError(
-            f"config: `tune`: candidate {method} has no known epoch; "
-            "give every candidate of `mechanism` both `stop: never` and `max_epochs`"
-        )
-    return float(values["max_epochs"])
+    epochs = {"original": 0.0, "retrain": np.nan}
+    for variant, rows in candidates.groupby("variant", sort=False):
+        values = dict(zip(rows["parameter"], rows["value"].astype(str), strict=True))
+        if values.get("stop") != "never" or "max_epochs" not in values:
+            raise RemibenchError(
+                f"config: `variants`: {variant} ({values}) has no known epoch; give every variant "
+                "of `mechanism` both `stop: never` and `max_epochs`"
+            )
+        epochs[variant] = float(values["max_epochs"])
+    return epochs
 
 
 def stopping_epoch(history: pd.DataFrame) -> float:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import CELL, METHODS, percent
+from remibench.analysis.search import value_text
 from remibench.reporting.panels import legend, page, say_not_run
 
 LINES = {  # column of the trials → label, colour
@@ -19,11 +20,14 @@ LINES = {  # column of the trials → label, colour
 }
 
 
-def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
+def profile(
+    trials: pd.DataFrame, candidates: pd.DataFrame, method: str
+) -> tuple[str, pd.DataFrame]:
     """Trials by the parameter that a method's search names first, the others as in the winner.
 
     Args:
-        trials: Of :func:`remibench.analysis.search.judge_candidates`.
+        trials: The outcome of :func:`remibench.analysis.search.judge_candidates`.
+        candidates: See :func:`remibench.analysis.search.value_text`.
         method: Its name.
 
     Returns:
@@ -31,27 +35,31 @@ def profile(trials: pd.DataFrame, method: str) -> tuple[str, pd.DataFrame]:
         differ from its nearest one in that parameter alone, beside them its ``value`` and the
         ``others``; in the order of the values.
     """
-    mine = trials[(trials["method"] == method) & (trials["candidate"] != "")]
-    split = mine["candidate"].str.partition(",")
-    first = split[0].str.split("=", n=1, expand=True)
-    names = set(first[0])
-    numbers = pd.to_numeric(first[1], errors="coerce")
-    if len(names) != 1 or numbers.isna().any():
-        return "", mine.head(0).assign(value=np.nan, others="")
-    mine = mine.assign(value=numbers, others=split[2])
-    nearest = mine.sort_values("gap", kind="stable").drop_duplicates(CELL)
-    line = mine.merge(nearest[[*CELL, "others"]], on=[*CELL, "others"])
-    return names.pop(), line.sort_values([*CELL, "value"], kind="stable", ignore_index=True)
+    tried = trials[(trials["method"] == method) & (trials["candidate"] != "")]
+    values = candidates[candidates["method"] == method]
+    first = values.drop_duplicates("variant").set_index("variant")
+    others = values[values.duplicated("variant")]
+    numbers = pd.to_numeric(first["value"], errors="coerce")
+    if len(set(first["parameter"])) != 1 or numbers.isna().any():
+        return "", tried.head(0).assign(value=np.nan, others="")
+    tried = tried.assign(
+        value=tried["variant"].map(numbers),
+        others=tried["variant"].map(value_text(others)).astype(object).fillna(""),
+    )
+    nearest = tried.sort_values("gap", kind="stable").drop_duplicates(CELL)
+    line = tried.merge(nearest[[*CELL, "others"]], on=[*CELL, "others"])
+    line = line.sort_values([*CELL, "value"], kind="stable", ignore_index=True)
+    return first["parameter"].iloc[0], line
 
 
-def draw(trials: pd.DataFrame, method: str) -> Figure:
+def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     """A row of panels per dataset and architecture, a column per forget ratio.
 
     Lines are means over the seeds of the search of candidate − retraining, the other parameters as
     in the cell's winner; dotted, the target's own. Black is the gap that the search minimises, its
     least value ringed.
     """
-    parameter, profiles = profile(trials, method)
+    parameter, profiles = profile(trials, candidates, method)
     targets = trials[trials["method"] == "original"].set_index(CELL)
     rows = list(trials[CELL[:2]].drop_duplicates().itertuples(index=False, name=None))
     ratios = sorted(trials["forget_ratio"].unique())

@@ -17,7 +17,7 @@ def draw(curves: pd.DataFrame) -> Figure:
     """One panel per dataset and architecture; a line per model, its seeds behind it.
 
     Args:
-        curves: Of :func:`gather.join_curves`.
+        curves: Joined histories of trainings (:func:`remibench.analysis.gather.join`).
     """
     datasets, architectures = (list(dict.fromkeys(curves[axis])) for axis in GROUP)
     height = 2.2 if len(architectures) == 1 else 1.6

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from remibench.artifacts.io import EpochCheckpoint, fill_module, load_tensors, save_tensors
+from remibench.artifacts.io import fill_module, load_tensors, save_tensors
+from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.features import MembershipFeatures
 from remibench.training import History
 

@@ -1,7 +1,7 @@
-"""The figure of test accuracies; that it draws for any grid is in tests/test_contracts.py."""
+"""The figure of test accuracies; tests/components/test_contracts.py draws it for any grid."""
 
 import pytest
-from synthetic import synthetic_results
+from support.synthetic import synthetic_results
 
 from remibench.reporting import figure_test_accuracy
 from remibench.reporting.render import use_theme

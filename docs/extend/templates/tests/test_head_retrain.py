@@ -1,11 +1,11 @@
-"""Retraining of the last layer; what every method promises is in tests/test_contracts.py."""
+"""Retraining of the last layer; tests/components/test_contracts.py has every method's promise."""
 
 from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
-from tasks import make_task
+from support.tasks import make_task
 
 from remibench.models import ModelSpec
 from remibench.unlearning import head_retrain

@@ -1,4 +1,4 @@
-"""The perceptron; what every architecture promises is in tests/test_contracts.py."""
+"""The perceptron; what every architecture promises is in tests/components/test_contracts.py."""
 
 import pytest
 import torch

@@ -1,0 +1,102 @@
+"""Layout of a results tree: where every artifact, log and benchmark lies, once.
+
+Patterns are relative to the results folder, with Snakemake's wildcards in braces. Rules put the
+folder in front of them, and :func:`match` reads the wildcards back out of a path.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import PurePath
+
+_CELL = "{dataset}/{architecture}/{seed}"
+_UNLEARNED = f"unlearned/{_CELL}/{{method}}/{{ratio}}"
+
+ARTIFACTS = {  # name → pattern
+    "images": "data/{dataset}/images.npy",
+    "labels": "data/{dataset}/labels.npy",
+    "metadata": "data/{dataset}/metadata.json",
+    "splits": "data/{dataset}/splits.npz",
+    "model": f"models/{_CELL}/{{role}}.safetensors",
+    "training_history": f"models/{_CELL}/{{role}}.history.csv",
+    "attack": f"attacks/{_CELL}/{{attack}}_{{access}}.safetensors",
+    "attack_quality": f"attacks/{_CELL}/{{attack}}_{{access}}.csv",
+    "membership_scores": f"forget/{_CELL}/scores.npy",
+    "losses": f"forget/{_CELL}/losses.npy",
+    "forget_set": f"forget/{_CELL}/{{ratio}}.npy",
+    "unlearned": f"{_UNLEARNED}.safetensors",
+    "unlearning_history": f"{_UNLEARNED}.history.csv",
+    "cost": f"{_UNLEARNED}.json",
+    "metrics": f"evaluation/{_CELL}/{{method}}.csv",
+    "predictions": f"evaluation/{_CELL}/{{method}}.npz",
+    "compared": "across_seeds/{dataset}/{architecture}/{method}.csv",
+    "evaluation": "evaluation.csv",
+    "histories": "histories.csv",
+    "datasets": "datasets.csv",
+    "training": "training.csv",
+    "attacks": "attacks.csv",
+    "hyperparameters": "hyperparameters.csv",
+    "candidates": "candidates.csv",
+    "across_seeds": "across_seeds.csv",
+    "config": "config.yaml",
+    "provenance": "provenance.json",
+    "trials": "tune/trials.csv",
+    "overlay": "tune/overlay.yaml",
+    "searched_values": "tune/{method}.csv",
+    "search_table": "tune/table2_hyperparameters.csv",
+    "search_figure": "tune/{method}.svg",
+    "readings": "study/readings.csv",
+    "readings_evaluation": "study/evaluation.csv",
+    "trace": f"mechanism/{_CELL}/{{ratio}}.csv",
+    "trace_rates": f"mechanism/{_CELL}/{{ratio}}_rates.svg",
+    "trace_distributions": f"mechanism/{_CELL}/{{ratio}}_distributions.svg",
+}
+JOBS = {  # rule → what its wildcards make of the names of its log and benchmark
+    "prepare_dataset": "{dataset}",
+    "split_dataset": "{dataset}",
+    "train_model": f"{_CELL}/{{role}}",
+    "fit_attack": f"{_CELL}/{{attack}}_{{access}}",
+    "score_members": _CELL,
+    "measure_losses": _CELL,
+    "select_forget_set": f"{_CELL}/{{ratio}}",
+    "unlearn": f"{_CELL}/{{method}}/{{ratio}}",
+    "make_control": f"{_CELL}/{{method}}/{{ratio}}",
+    "evaluate": f"{_CELL}/{{method}}",
+    "evaluate_across_seeds": "{dataset}/{architecture}/{method}",
+    "trace_unlearning": f"{_CELL}/{{ratio}}",
+}
+GATHERED = ("evaluation", "histories", "datasets", "training", "attacks")  # tables of all cells
+PROGRESS = "progress"  # epochs of unfinished jobs
+_FORMS = {"seed": r"\d+", "ratio": r"0\.\d+", "attack": "mf|mia", "role": "target|shadow"}
+
+
+def log_path(rule: str) -> str:
+    """The pattern of the logs of a rule's jobs; without wildcards, the log of its one job."""
+    return f"logs/{rule}/{JOBS[rule]}.log" if rule in JOBS else f"logs/{rule}.log"
+
+
+def benchmark_path(rule: str) -> str:
+    """The pattern of the benchmark files of a rule's jobs."""
+    return f"benchmarks/{rule}/{JOBS[rule]}.tsv"
+
+
+def match(pattern: str, path: str | PurePath) -> dict[str, str] | None:
+    """The wildcards of a path, or None if it does not end in what the pattern says.
+
+    Args:
+        pattern: One of this module, relative to the results folder.
+        path: A path of a results tree, with the folder or without.
+    """
+    found = _expression(pattern).search(PurePath(path).as_posix())
+    return found.groupdict() if found else None
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", pattern)
+    text = "".join(
+        f"(?P<{part}>{_FORMS.get(part, '[^/]+?')})" if number % 2 else re.escape(part)
+        for number, part in enumerate(parts)
+    )
+    return re.compile(rf"(?:^|/){text}$")

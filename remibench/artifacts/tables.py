@@ -1,0 +1,75 @@
+"""Tables of a results tree: CSV files, written whole and checked when they are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remibench.artifacts.io import atomic_path, unreadable
+
+if TYPE_CHECKING:  # pandas' import takes longer than many jobs
+    import pandas as pd
+
+TEXT = {  # columns that hold no numbers
+    "dataset",
+    "architecture",
+    "method",
+    "subset",
+    "metric",
+    "attack",
+    "access",
+    "model",
+    "parameter",
+    "paper_dataset",
+    "provenance",
+    "variant",
+}
+
+
+def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write records as CSV; floats with the fewest digits that read back to the same number.
+
+    The columns are those of the first record that has the most. (Not pandas: its import takes
+    longer than many jobs.)
+    """
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, max(rows, key=len).keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def load_table(path: str | Path, text: Collection[str] = ()) -> pd.DataFrame:
+    """Read a CSV of which every column holds numbers or nothing, but those named in ``text``.
+
+    Raises:
+        RemibenchError: The file is missing, cut off, or holds something else.
+    """
+    import pandas as pd
+
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+        if not content.endswith("\n"):
+            raise ValueError("its last line is cut off")
+        lengths = {len(row) for row in csv.reader(io.StringIO(content, newline=""), strict=True)}
+        if len(lengths) > 1:
+            raise ValueError(f"its lines have {min(lengths)} to {max(lengths)} values")
+        table = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(text, str))
+        for column in table.columns.difference(list(text)):
+            try:
+                table[column] = pd.to_numeric(table[column])
+            except ValueError as error:
+                raise ValueError(f"column {column!r}: {error}") from error
+    except FileNotFoundError as error:
+        raise unreadable(path, "no such file") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise unreadable(path, f"not a whole table ({error})") from error
+    return table
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV: no index, shortest decimals that read back to the same floats."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")

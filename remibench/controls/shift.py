@@ -1,0 +1,20 @@
+"""A constant added to all logits: every posterior is as it was."""
+
+from __future__ import annotations
+
+from remibench.controls import ControlTask
+from remibench.models import Classifier
+
+LABEL = "Shift"
+CONSTANT = -20.0  # in nats
+
+
+def shift(model: Classifier, constant: float) -> None:
+    """Add a constant to all logits, in place."""
+    model.head.bias.data += constant
+
+
+def alter(task: ControlTask) -> dict[str, float]:
+    """Shift the target's logits; ``constant`` is by how much."""
+    shift(task.model, CONSTANT)
+    return {"constant": CONSTANT}

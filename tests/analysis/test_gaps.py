@@ -1,0 +1,252 @@
+"""Gaps to retraining: known gaps, ToW by hand, verdicts, and what is missing said in words."""
+
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from scipy import stats
+from support.pages import note, shown
+from support.synthetic import synthetic_results
+
+from remibench.analysis.results import METHODS, PAPER_METHODS
+from remibench.reporting.beyond import figure_gaps
+from remibench.reporting.beyond.table_gaps import (
+    DIFFERENT,
+    INDISTINGUISHABLE,
+    NOT_MEASURABLE,
+    SHOWN,
+    TITLE,
+    UNDECIDED,
+    WITHIN,
+    build,
+    explain,
+    judge,
+    layout,
+    margin,
+    quantities,
+)
+from remibench.reporting.render import use_theme, write_table
+
+CELL = ("fmnist", "cnn")
+KEYS = ["metric", "subset", "method"]
+EVERY = [METHODS[method] for method in PAPER_METHODS]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def results_of(rows, ratio=0.1):
+    """Results of one cell from (seed, method, subset, metric, value)."""
+    axes = ["dataset", "architecture", "seed", "method", "forget_ratio"]
+    table = pd.DataFrame(
+        [(*CELL, seed, method, ratio, *rest) for seed, method, *rest in rows],
+        columns=[*axes, "subset", "metric", "value"],
+    )
+    return replace(synthetic_results(("fmnist",), ("cnn",), seeds=1), evaluation=table)
+
+
+def series(method, subset, metric, values):
+    return [(seed, method, subset, metric, value) for seed, value in enumerate(values)]
+
+
+def gaps(results):
+    return build(results).set_index(KEYS)
+
+
+def test_known_gaps_with_their_paired_interval():
+    retrain, fisher = [0.40, 0.50, 0.60], [0.52, 0.59, 0.69]  # + .12, .09, .09
+    results = results_of(
+        series("retrain", "forget", "mia_whitebox_rate", retrain)
+        + series("fisher", "forget", "mia_whitebox_rate", fisher)
+        + series("original", "forget", "mia_whitebox_rate", [0.9, 0.9])
+    )
+    table = gaps(results)
+    row = table.loc[("mia_whitebox_rate", "forget", "fisher")]
+    expected = stats.ttest_rel(fisher, retrain).confidence_interval(0.95)
+    assert (row["gap"], row["n"]) == (pytest.approx(0.10), 3)
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    assert (row["mean"], row["retraining"]) == pytest.approx((0.6, 0.5))
+    assert (row["margin"], row["verdict"]) == (0.05, DIFFERENT)
+    before = table.loc[("mia_whitebox_rate", "forget", "original")]
+    assert (before["n"], before["gap"]) == (2, pytest.approx(0.45))  # of the seeds that both have
+    assert len(table) == 2
+
+
+def test_gaps_of_every_metric_but_counts_and_the_ends_of_intervals():
+    results = synthetic_results(("fmnist",), ("cnn",), seeds=2, ratios=(0.1,))
+    measured = set(results.evaluation["metric"])
+    found = set(build(results)["metric"])
+    assert "mia_whitebox_tpr_at_1pct_low" in measured
+    ends = {name for name in measured if name.endswith(("_low", "_high"))}
+    assert found - measured == {"log10_efficacy", "tow", "tow_mia_whitebox", "tow_mia_blackbox"}
+    assert measured - found == {"images", "efficacy", "relearn_capped"} | ends
+
+
+def accuracies(method, forget, retain, test, rate=None):
+    rows = []
+    for subset, values in (("forget", forget), ("retain", retain), ("test", test)):
+        rows += series(method, subset, "accuracy", values)
+    return rows + (series(method, "forget", "mia_whitebox_rate", rate) if rate else [])
+
+
+def test_tug_of_war_by_hand():
+    results = results_of(
+        accuracies("retrain", [0.6, 0.5], [0.9, 0.9], [0.8, 0.7], [0.3, 0.4])
+        + accuracies("fisher", [0.8, 0.4], [0.8, 0.9], [0.7, 0.8], [0.2, 0.9])
+    )
+    table = gaps(results)
+    first, second = (1 - 0.2) * (1 - 0.1) * (1 - 0.1), (1 - 0.1) * 1 * (1 - 0.1)
+    row = table.loc[("tow", "", "fisher")]
+    assert row["mean"] == pytest.approx((first + second) / 2)
+    assert row["retraining"] == 1
+    assert row["gap"] == pytest.approx((first + second) / 2 - 1)
+    assert row["high"] - row["low"] == pytest.approx(2 * 12.7062 * (second - first) / 2, rel=1e-4)
+    mia = table.loc[("tow_mia_whitebox", "", "fisher")]
+    assert mia["mean"] == pytest.approx((0.9 * 0.9 * 0.9 + 0.5 * 1 * 0.9) / 2)
+
+
+def test_tug_of_war_needs_all_three_accuracies_and_retraining():
+    rows = accuracies("retrain", [0.6], [0.9], [0.8]) + accuracies("fisher", [0.8], [0.8], [0.7])
+    lacking = [row for row in rows if (row[1], row[2]) != ("fisher", "test")]
+    assert set(quantities(results_of(lacking)).query("metric == 'tow'")["method"]) == {"retrain"}
+    alone = [row for row in rows if row[1] == "fisher"]
+    assert "tow" not in set(quantities(results_of(alone))["metric"])
+    row = gaps(results_of(alone)).loc[("accuracy", "forget", "fisher")]
+    assert (row["n"], row["remark"]) == (0, "retrain was not run")
+    assert (row["mean"], np.isnan(row["gap"])) == (0.8, True)
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ([0.001, -0.001, 0.002, -0.002, 0.0, 0.001], INDISTINGUISHABLE),
+        ([0.011, 0.009, 0.012, 0.008, 0.01, 0.011], WITHIN),
+        ([0.3, 0.31, 0.29, 0.3, 0.32, 0.28], DIFFERENT),
+        ([0.3, -0.3, 0.2, -0.2, 0.1, -0.05], UNDECIDED),
+        ([0.1], ""),  # no interval
+        ([0.0, 0.0, 0.0], ""),  # counts of few images: no spread is no evidence
+    ],
+)
+def test_verdicts(differences, verdict):
+    base = 0.4 + 0.01 * np.arange(len(differences))
+    results = results_of(
+        series("retrain", "forget", "mia_whitebox_rate", base)
+        + series("fisher", "forget", "mia_whitebox_rate", base + differences)
+    )
+    row = gaps(results).loc[("mia_whitebox_rate", "forget", "fisher")]
+    assert row["verdict"] == verdict
+    if verdict:
+        inside = row["low"] <= 0 <= row["high"]
+        assert inside == (verdict in (INDISTINGUISHABLE, UNDECIDED))
+        low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
+        assert (low > -0.05 and high < 0.05) == (verdict in (INDISTINGUISHABLE, WITHIN))
+    elif len(differences) > 1:
+        assert "all differences are equal" in row["remark"]
+
+
+def test_without_a_margin_nothing_is_called_equal():
+    assert np.isnan(margin("relearn_steps"))
+    assert np.isnan(margin("seconds"))
+    assert judge(-1.0, 1.0, np.nan) == UNDECIDED
+    assert (margin("accuracy"), margin("mf_blackbox_rate"), margin("tow")) == (0.02, 0.05, 0.05)
+    assert margin("log10_efficacy") == pytest.approx(np.log10(2))
+    assert margin("mia_whitebox_tpr_at_0.1pct") == 0.01
+
+
+def test_infinite_efficacies_have_a_gap_without_an_interval():
+    results = results_of(
+        series("retrain", "forget", "efficacy", [1.0, 10.0])
+        + series("original", "forget", "efficacy", [np.inf, 10.0])
+    )
+    row = gaps(results).loc[("log10_efficacy", "forget", "original")]
+    assert (row["gap"], row["verdict"]) == (np.inf, "")
+    assert "infinite difference" in row["remark"]
+
+
+def test_what_is_not_measurable_says_so_and_so_does_what_was_not_run(tmp_path):
+    name = "mia_whitebox_tpr_at_0.1pct"
+    results = results_of(
+        [
+            row
+            for method in ("original", "retrain", "fisher")
+            for row in series(method, "forget", name, [np.nan, np.nan])
+            + series(method, "forget", "accuracy", [0.5, 0.6])
+        ]
+    )
+    table = build(results)
+    assert set(table.loc[table["metric"] == name, "remark"]) == {NOT_MEASURABLE}
+    paths = {kind: tmp_path / f"a.{kind}" for kind in ("csv", "tex", "html")}
+    write_table(table, layout(table), TITLE, explain(table, results.remarks), **paths)
+    cells = shown(paths["html"].read_text()).set_index("quantity")
+    line = cells.loc["TPR D_f at 0.1% FPR, white-box"]
+    ran = [METHODS[method] for method in ("original", "retrain", "fisher")]
+    assert (line[ran] == NOT_MEASURABLE).all()
+    assert line[METHODS["remi_whitebox"]] == "not run"
+    assert (cells.loc["relearn steps", EVERY] == "not run").all()
+    assert cells.loc["accuracy D_f, %", METHODS["retrain"]] == "55.0"
+    assert "mean over 2 seeds" in note(paths["html"].read_text())
+    read = pd.read_csv(paths["csv"])
+    assert read.loc[read["metric"] == name, ["mean", "gap", "low"]].isna().all(axis=None)
+
+
+def test_a_tree_without_the_metrics_beyond_the_paper_says_not_run():
+    results = synthetic_results(("fmnist",), ("cnn",), seeds=3, beyond=False)
+    wide = layout(build(results))
+    assert len(wide) == 4 * len(SHOWN)
+    lost = wide[(wide[EVERY] == "not run").all(axis=1)]["quantity"]
+    beyond = ("TPR", "worst", "relearn", "D_r,", "two models")
+    assert set(lost) == {
+        q.label for q in SHOWN if any(w in q.label for w in beyond) and q.metric != "accuracy"
+    }
+    whole = layout(build(synthetic_results(("fmnist",), ("cnn",), seeds=3)))
+    assert not whole.isin(["not run"]).any(axis=None)
+
+
+def test_one_seed_has_gaps_without_intervals():
+    results = synthetic_results(("fmnist",), ("cnn",), seeds=1)
+    table = build(results)
+    assert table["low"].isna().all()
+    assert (table["verdict"] == "").all()
+    assert "no interval" in explain(table, "")
+    cells = layout(table)[METHODS["fisher"]]
+    assert cells.str.fullmatch(r"[+−][\d.]+").all()
+
+
+def words(figure):
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def test_the_figure_shows_the_tables_gaps():
+    use_theme()
+    results = synthetic_results(("fmnist",), ("cnn",), seeds=3)
+    table = build(results).set_index([*KEYS, "forget_ratio"])["gap"]
+    axis = figure_gaps.draw(results, ratio=0.25).axes[0]
+    for method in ("original", "fisher", "remi_blackbox"):
+        color = figure_gaps.COLORS[method]
+        points = [line for line in axis.get_lines() if line.get_color() == color]
+        drawn = [line.get_xdata()[0] for line in points]
+        expected = [table[(*key, method, 0.25)] for key in figure_gaps.ROWS]
+        assert drawn == pytest.approx(expected)
+        low, high = axis.get_xlim()
+        assert all(low <= at <= high for at in drawn)
+
+
+def test_the_figure_says_what_it_has_not():
+    use_theme()
+    results = synthetic_results(("fmnist", "stl10"), ("cnn", "vgg19"), seeds=2, beyond=False)
+    evaluation = results.evaluation
+    gone = (evaluation["dataset"] == "stl10") & (evaluation["architecture"] == "vgg19")
+    results = replace(results, evaluation=evaluation[~gone])
+    assert words(figure_gaps.draw(results)).count("not run") == 3 * 4 + 1
+    assert words(figure_gaps.draw(results, ratio=0.2)).count("not run") == 4
+    nothing = evaluation.assign(
+        value=evaluation["value"].where(evaluation["metric"] != "mia_whitebox_auc")
+    )
+    figure = figure_gaps.draw(replace(results, evaluation=nothing))
+    assert words(figure).count(NOT_MEASURABLE) == 4

@@ -1,0 +1,177 @@
+"""What jobs share: logs and errors, the optimizer patch, start-up, code digests."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from remibench.errors import RemibenchError
+from remibench.jobs import provenance
+from remibench.jobs.torch_setup import Stopwatch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RemibenchError("disk full; free space"), "rule train_model: disk full; free space"),
+        (ValueError("odd"), "rule train_model: ValueError: odd"),
+    ],
+)
+def test_a_failed_job_prints_one_line_and_logs_the_traceback(tmp_path, error, line):
+    code = f"""
+from types import SimpleNamespace
+from remibench.errors import RemibenchError
+from remibench.jobs.script import job
+given = SimpleNamespace(
+    log=[{str(tmp_path / "a.log")!r}], output=[], rule="train_model", threads=1,
+    config=dict(plugins=[]),
+)
+with job(given):
+    raise {type(error).__name__}({str(error)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" in (tmp_path / "a.log").read_text()
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_sigterm_ends_a_job_that_has_no_epochs_to_save_at_once(tmp_path, began):
+    """With ``began``, it is one that will have epochs, but not yet."""
+    code = f"""
+import os, signal
+from types import SimpleNamespace
+from remibench.jobs.script import job, progress_checkpoint
+given = SimpleNamespace(
+    log=[{str(tmp_path / "a.log")!r}], output=[], input=dict(), wildcards=dict(), rule="fit_attack",
+    threads=1, params=type("Params", (dict,), dict(progress="p"))(),
+    config=dict(checkpoint_seconds=60, plugins=[]),
+)
+with job(given):
+    if {began}:
+        progress_checkpoint(given)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except Exception:
+        pass  # what handles errors does not take it for one
+    print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    line = "rule fit_attack: stopped by SIGTERM; run the same command again (traceback: "
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_stopwatch_adds_up():
+    watch = Stopwatch(torch.device("cpu"))
+    for _ in range(2):
+        with watch:
+            torch.randn(300, 300) @ torch.randn(300, 300)
+    assert watch.seconds > 0
+    assert watch.seconds == watch.seconds
+
+
+def test_training_without_the_compiler_gives_the_same_weights():
+    """The patched optimizers against torch's own, each in a process of its own."""
+    code = """
+import sys, torch
+from remibench.jobs.torch_setup import exempt_optimizers_from_compiler
+if sys.argv[1] == "patched":
+    exempt_optimizers_from_compiler()
+torch.manual_seed(0)
+sgd = {"momentum": .9, "weight_decay": .1}
+for kind, options in ((torch.optim.SGD, sgd), (torch.optim.Adam, {})):
+    layer, x = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    optimizer = kind(layer.parameters(), lr=.1, fused=True, **options)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(x).square().sum().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    print(layer.weight.tolist())
+print("torch._dynamo" in sys.modules, file=sys.stderr)
+"""
+    runs = {
+        name: subprocess.run(
+            [sys.executable, "-c", code, name], capture_output=True, text=True, check=True
+        )
+        for name in ("patched", "plain")
+    }
+    assert runs["patched"].stdout == runs["plain"].stdout
+    assert runs["patched"].stderr.strip().endswith("False")
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("remibench.config.model, remibench.jobs.provenance", {"torch", "numpy", "pandas"}),
+        (
+            "remibench.data.forget_sets, remibench.data.splits, remibench.jobs.script",
+            {"torch", "pandas"},
+        ),
+        ("remibench.reporting.render, remibench.analysis.results", {"torch", "matplotlib"}),
+        ("remibench.unlearning.remi, remibench.models.cnn", {"pandas", "art", "scipy"}),
+        (
+            "remibench.attacks.blackbox, remibench.evaluation.metrics.membership",
+            {"pandas", "art", "sklearn"},
+        ),
+    ],
+)
+def test_jobs_import_only_what_they_use(modules, absent):
+    code = f"import sys, {modules}; print(*({absent!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_digest_follows_the_imports_of_the_script():
+    scripts = ROOT / "workflow" / "scripts"
+    closure = provenance._closure(frozenset(provenance._imports(scripts / "train_model.py")))
+    assert {"remibench.training", "remibench.models", "remibench.seeding"} <= closure
+    assert not any(name.startswith("remibench.unlearning") for name in closure)
+    assert not any(name.startswith("remibench.reporting") for name in closure)
+    assert "remibench.config.model" not in closure
+
+
+def test_a_digest_covers_modules_found_by_name_and_their_packages():
+    closure = provenance._closure(frozenset({"remibench.unlearning.fisher"}))
+    assert {"remibench.per_sample", "remibench.unlearning", "remibench"} <= closure
+
+
+def test_importing_the_config_in_no_script_keeps_new_options_from_re_running_everything():
+    for script in (ROOT / "workflow" / "scripts").glob("*.py"):
+        closure = provenance._closure(frozenset(provenance._imports(script)))
+        assert "remibench.config.model" not in closure, script
+
+
+def test_the_conda_environment_mirrors_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = yaml.safe_load((ROOT / "envs" / "remibench.yaml").read_text())
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert pip == project["dependencies"]
+    assert f"python{project['requires-python']}" in environment["dependencies"]
+
+
+def test_the_lock_pins_torch_and_agrees_with_the_development_lock():
+    lock = (ROOT / "requirements.lock").read_text().splitlines()
+    assert {"torch==2.14.1", "torchvision==0.29.1"} <= set(lock)
+    development = (ROOT / "requirements-dev.lock").read_text().splitlines()
+    pins, others = ({line.partition(" ;")[0] for line in each} for each in (lock, development))
+    assert pins <= others  # markers may differ: colorama is for Windows alone until mkdocs asks
+    assert not any("://" in line for line in lock)
+
+
+def test_the_pre_commit_hooks_mirror_make_lint():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile.split("\nlint:")[1].split("\n\n")[0]
+    commands = [line.strip().removeprefix("$(BIN)/") for line in recipe.splitlines()[1:]]
+    assert [hook["entry"].removeprefix(".venv/bin/") for hook in hooks] == commands

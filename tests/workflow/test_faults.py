@@ -1,0 +1,169 @@
+"""Faults that a real Snakemake meets: signals, damaged files, a second run, clocks, disks."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from support.smoke import compare_results, copy_repository, planned, results, snakemake, start
+
+CELL = "fmnist_embedded/cnn/0"
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished copy, with its times: what happens to its results stays there."""
+    return shutil.copytree(finished, tmp_path / "copied", symlinks=True)
+
+
+@pytest.fixture
+def training(tmp_path):
+    """A training of some seconds under way: folder, arguments, process, the job's log."""
+    folder = copy_repository(tmp_path / "training")
+    arguments = [
+        f"results/models/{CELL}/target.safetensors",
+        "--config",
+        "training={'epochs': 150}",
+        "results=results",
+    ]
+    process = start(folder, *arguments, stdout=subprocess.PIPE)
+    log = folder / f"results/logs/train_model/{CELL}/target.log"
+    while not (log.exists() and "epoch 5 of" in log.read_text()):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    yield folder, arguments, process, log
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_sigterm_saves_the_epoch_and_the_same_command_goes_on_from_there(training, tmp_path):
+    """What a batch system sends before it kills; to the whole process group, as it does."""
+    folder, arguments, process, log = training
+    os.killpg(process.pid, signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    lines = [line for line in output.splitlines() if line.startswith("rule train_model: ")]
+    assert len(lines) == 1
+    epoch = int(re.search(r"stopped by SIGTERM after epoch (\d+), which is saved", lines[0])[1])
+    assert "Traceback" not in output
+    assert not (folder / arguments[0]).exists()
+    snakemake(folder, *arguments)  # not locked
+    assert f"resumed after epoch {epoch}" in log.read_text()
+    undisturbed = copy_repository(tmp_path / "undisturbed")
+    snakemake(undisturbed, *arguments)
+    assert compare_results(undisturbed / "results", folder / "results") == 5
+    assert not list((folder / "results/progress").iterdir())
+
+
+def test_a_second_snakemake_in_the_folder_is_refused_and_a_stale_lock_can_be_removed(training):
+    folder, arguments, process, _ = training
+    second = snakemake(folder, *arguments, check=False)
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stdout
+    assert "--unlock" in second.stdout
+    assert process.poll() is None, "the first was disturbed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "cannot be locked" in snakemake(folder, *arguments, check=False).stdout
+    snakemake(folder, "--unlock", *arguments)
+    snakemake(folder, f"results/data/{CELL.partition('/')[0]}/splits.npz", *arguments[1:])
+
+
+def flip(path):
+    """Flip one bit in the middle; the time of the file stays."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    return content
+
+
+def cut(path):
+    """Cut off the last bytes, as a full disk or an interrupted copy does."""
+    return path.read_bytes()[:-3]
+
+
+def damage(path, how):
+    stamp = path.stat()
+    path.write_bytes(how(path))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+EVALUATIONS = [
+    f"evaluation/{CELL}/{method}.csv" for method in ("fisher", "retrain", "remi_whitebox")
+]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "rule", "targets"),
+    [
+        (
+            {  # each is met by another job
+                f"unlearned/{CELL}/fisher/0.1.safetensors": flip,
+                f"unlearned/{CELL}/retrain/0.1.json": cut,
+                f"forget/{CELL}/0.25.npy": flip,
+            },
+            "evaluate",
+            EVALUATIONS,
+        ),
+        ({f"evaluation/{CELL}/original.csv": cut}, "gather", ["evaluation.csv"]),
+        ({"data/fmnist_embedded/splits.npz": flip}, "split_dataset", [f"forget/{CELL}/0.1.npy"]),
+    ],
+    ids=["safetensors, json, npy", "csv", "npz"],
+)
+def test_a_damaged_file_is_named_and_following_the_advice_makes_it_anew(
+    copied, finished, damaged, rule, targets
+):
+    tree = results(copied)
+    for name, how in damaged.items():
+        damage(tree / name, how)
+    paths = [f"results-smoke/{target}" for target in targets]
+    reader = "select_forget_set" if rule == "split_dataset" else rule
+    failed = snakemake(copied, *paths, "--forcerun", reader, check=False)
+    assert failed.returncode != 0
+    lines = [line for line in failed.stdout.splitlines() if line.startswith(f"rule {reader}: ")]
+    advice = [re.search(r"cannot read (\S+): .*; `(rm .*)` and run the same", row) for row in lines]
+    assert {match[1] for match in advice} == {f"results-smoke/{name}" for name in damaged}
+    assert "Traceback" not in failed.stdout  # but in the log
+    assert all("Traceback" in (copied / row[:-1].rpartition(" ")[2]).read_text() for row in lines)
+    if rule != "split_dataset":
+        assert not any((copied / path).exists() for path in paths)  # nothing half-made
+    for match in advice:
+        subprocess.run(match[2], shell=True, cwd=copied, check=True)  # noqa: S602 as a user would
+    snakemake(copied, *paths)
+    assert compare_results(results(finished), tree) > 40
+
+
+def test_a_file_from_the_future_stops_the_run_in_one_line_and_touching_mends_it(copied):
+    """Two computers whose clocks differ, or an archive unpacked with its times."""
+    target = results(copied) / f"models/{CELL}/target.safetensors"
+    tomorrow = time.time() + 86_400
+    os.utime(target, (tomorrow, tomorrow))
+    scores = f"results-smoke/forget/{CELL}/scores.npy"
+    done = snakemake(copied, scores, "--forcerun", "score_members", check=False)
+    assert done.returncode != 0
+    assert re.search(r"Output \S+ has older modification time .* clock skew", done.stdout)
+    assert "Traceback" not in done.stdout
+    target.touch()
+    snakemake(copied, scores)
+    os.utime(target, (tomorrow, tomorrow))
+    snakemake(copied, "--touch", "--forceall")
+    assert planned(copied) == []
+
+
+def test_a_read_only_or_full_disk_is_named(copied, small_disk):
+    folder = small_disk / "tree"
+    settings = ["--config", f"results={folder}"]
+    target = f"{folder}/data/fmnist_embedded/splits.npz"
+    full = snakemake(copied, target, *settings, check=False)
+    assert re.search(r"^rule prepare_dataset: cannot write .*No space left", full.stdout, re.M)
+    assert not list(folder.rglob("*.npy"))
+    shutil.rmtree(folder)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    refused = snakemake(copied, target, *settings, check=False)
+    assert f"Read-only file system: '{folder}'" in refused.stdout
+    for done in (full, refused):
+        assert done.returncode != 0
+        assert "Traceback" not in done.stdout

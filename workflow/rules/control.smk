@@ -1,0 +1,45 @@
+"""Controls: what forgets nothing, made from the target and evaluated like any method."""
+
+
+rule make_control:
+    input:
+        **DATA,
+        target=at("model", role="target"),
+        forget=at("forget_set"),
+        retrained=lambda w: (
+            expand(at("unlearned"), **{**w, "method": "retrain"})[0]
+            if "retrained" in uses(w)
+            else []
+        ),
+        attack=lambda w: branch(
+            "attack" in uses(w),
+            then=at("attack", attack="mia", access="whitebox"),
+            otherwise=[],
+        ),
+        published=lambda w: TABLE_IV if "published" in uses(w) else [],
+    output:
+        model=at("unlearned") if cfg.keep_unlearned else temp(at("unlearned")),
+        history=at("unlearning_history"),
+        cost=at("cost"),
+    log:
+        log_of("make_control"),
+    benchmark:
+        benchmark_of("make_control")
+    wildcard_constraints:
+        method="|".join(CONTROLS),
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        **needs("make_control"),
+    params:
+        precision=cfg.training.precision,
+        device=cfg.device,
+        code=lambda w: code(
+            "make_control.py",
+            f"models.{w.architecture}",
+            f"controls.{w.method}",
+            *(["attacks.whitebox"] if "attack" in uses(w) else []),
+        ),
+    script:
+        "../scripts/make_control.py"

@@ -1,0 +1,41 @@
+"""Make a control of one target model and forget set: an altered model that forgets nothing."""
+
+import time
+
+from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_json
+from remibench.artifacts.tables import save_table
+from remibench.attacks import load_attack
+from remibench.controls import ControlTask, run_control
+from remibench.evaluation.published import published_rate
+from remibench.jobs.script import job
+from remibench.jobs.torch_setup import select_device
+from remibench.models import ModelSpec, load_model, save_model
+from remibench.unlearning import unlearning_cost
+
+with job(snakemake):
+    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    device = select_device(params.device, snakemake.resources.vram_mb)
+    started = time.perf_counter()  # not before: a job may wait for its GPU
+    roles, metadata = load_arrays(given.splits), load_json(given.metadata)
+    spec = ModelSpec.of(cell.architecture, metadata)
+
+    indices = roles["target_train"][load_array(given.forget)]
+    images, labels = load_images(given.images, given.labels, indices, device)
+    where = (metadata["paper_dataset"], cell.architecture, float(cell.ratio))
+    task = ControlTask(
+        model=load_model(given.target, spec, device),
+        spec=spec,
+        images=images,
+        labels=labels,
+        precision=params.precision,
+        retrained=load_model(given.retrained, spec, device) if given.retrained else None,
+        attack=load_attack(given.attack).to(device) if given.attack else None,
+        published=published_rate(given.published, *where) if given.published else None,
+    )
+    loading_seconds = time.perf_counter() - started
+    history = run_control(cell.method, task)
+    save_model(snakemake.output.model, task.model, spec)
+    names = ("dataset", "architecture", "seed", "method")
+    columns = {**{name: cell[name] for name in names}, "forget_ratio": cell.ratio}
+    save_table(snakemake.output.history, [{**columns, **record} for record in history])
+    save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
