@@ -26,6 +26,9 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
     "reporting": (),  # see _required
     "unlearning": ("unlearn",),
 }
+# Declarations that change no result: no digest of a job covers them. Whoever reads them brings them
+# to the jobs that they do change, as params or like remibench.components.display.
+UNDIGESTED = ("LABEL", "COLOUR", "ORDER")
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 
 
@@ -225,7 +228,8 @@ def _check(package: str, name: str, file: Path) -> None:
             )
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
-        ("COLOUR", _is_colour, 'a colour, like "#cc79a7"'),
+        ("COLOUR", _is_colour, 'a colour, like "#cc79a7", or one for each guide'),
+        ("ORDER", lambda value: type(value) in (int, float), "a number"),
         ("MIN_IMAGE_SIZE", lambda value: type(value) is int and value > 0, "a number of pixels"),
     ):
         if constant_name in bound and not valid(known.get(constant_name)):
@@ -236,6 +240,8 @@ def _check(package: str, name: str, file: Path) -> None:
 
 
 def _is_colour(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_colour, value.values()))
     digits = value[1:] if isinstance(value, str) and value.startswith("#") else ""
     return len(digits) == 6 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
 

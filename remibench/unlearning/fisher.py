@@ -19,6 +19,10 @@ from remibench.unlearning import UnlearningTask
 if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
 
+LABEL = "Fisher"
+COLOUR = "#e69f00"
+ORDER = 20
+
 
 def unlearn(
     task: UnlearningTask,

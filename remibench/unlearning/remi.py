@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 GUIDES = ("whitebox", "blackbox")
+LABEL = "ReMI"
+COLOUR = {"whitebox": "#0072b2", "blackbox": "#56b4e9"}
+ORDER = 30
 logger = logging.getLogger("remibench")
 
 

@@ -473,3 +473,28 @@ def test_the_built_in_sections_are_made_of_the_same_signatures():
     fields = config_model().model_fields["unlearning"].annotation.model_fields
     assert fields["remi_whitebox"].annotation is fields["remi_blackbox"].annotation
     assert "values_from" not in fields["retrain"].annotation.model_fields
+
+
+def test_every_component_of_the_package_keeps_what_is_asked_of_plugins():
+    for kind in registry.CONTRACTS:
+        for name, file in registry.modules(kind).items():
+            registry._check(kind, name, file)
+
+
+def test_the_order_of_display_is_declared_and_what_has_none_follows(write):
+    plugins.activate([write(unlearning__first="ORDER = 15\n" + GOOD, unlearning__last=GOOD)])
+    shown = list(METHODS)
+    assert shown[:4] == ["original", "retrain", "first", "fisher"]
+    assert shown.index("last") > shown.index("ssd")
+    declared = [registry.constant(f, "ORDER") for f in registry.modules("unlearning").values()]
+    places = [place for place in declared if place is not None]
+    assert len(places) == len(set(places)) == len(declared) - 1
+
+
+def test_every_guide_has_its_colour(write):
+    colours = 'GUIDES = ("whitebox", "blackbox")\nCOLOUR = {"whitebox": "#123456"}\n'
+    plugins.activate([write(unlearning__guided=colours + GOOD)])
+    assert COLORS["guided_whitebox"] == "#123456"
+    assert COLORS["guided_blackbox"] not in {"#123456", ""}
+    with pytest.raises(RemibenchError, match=r"`COLOUR` is a colour, .* or one for each guide"):
+        load(write("other", unlearning__bad=colours.replace("#", "") + GOOD))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from remibench.analysis.results import Results, made_colour
+from remibench.analysis.results import Results
 from remibench.analysis.statistics import summarise
+from remibench.components.display import made_colour
 from remibench.reporting.panels import Bar, draw_bars
 
 BARS = [  # colours that no method has; black-box access is hatched
