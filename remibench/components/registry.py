@@ -32,6 +32,37 @@ UNDIGESTED = ("LABEL", "COLOUR", "ORDER")
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 
 
+FURTHER_INPUTS = ("across_seeds", "hyperparameters")  # what ``INPUTS`` of a table can list
+
+
+class Product(NamedTuple):
+    """A table or figure of the report, as its module describes itself.
+
+    Attributes:
+        name: Of its files and of the rule that makes it.
+        kind: "table" or "figure".
+        module: The full name of its module.
+        title: One line.
+        caption: How to read it, reStructuredText.
+        options: What its function ``build`` or ``draw`` is called with, beside the results.
+        inputs: The files of ``FURTHER_INPUTS`` that it is made from, beside the gathered ones.
+    """
+
+    name: str
+    kind: str
+    module: str
+    title: str
+    caption: str
+    options: dict[str, Any]
+    inputs: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The title behind the number that its name has: ``07: MIA before and after, 50%``."""
+        number = self.name.partition("_")[0].removeprefix(self.kind)
+        return f"{number}: {self.title}" if number else self.title
+
+
 class MethodEntry(NamedTuple):
     """An entry of ``methods``: its module in ``remibench/unlearning``, and its guide's access."""
 
@@ -190,6 +221,39 @@ def _names_bound(file: Path, _: int) -> frozenset[str]:
     return frozenset(_bound(parse(file)))
 
 
+def products() -> dict[str, Product]:
+    """The tables and figures of the report by name: the package's own, then those of plug-ins.
+
+    A module makes one of its own name or, with ``VARIANTS`` (name → options), those that are named
+    there. Their titles are ``TITLE``, in which braces name options (``"{ratio:.0%}"``) if there are
+    variants; without it, the first line of the docstring. The caption is the docstring.
+
+    Raises:
+        RemibenchError: Two modules make a table or figure of the same name.
+    """
+    found: dict[str, Product] = {}
+    for stem, file in modules("reporting").items():
+        declared = _constants(file, file.stat().st_mtime_ns)
+        caption = _docstring(file, file.stat().st_mtime_ns) or stem.replace("_", " ")
+        title = declared.get("TITLE") or caption.partition("\n")[0].rstrip(".")
+        variants = declared.get("VARIANTS", {})
+        for name, options in (variants or {stem: {}}).items():
+            if name in found:
+                raise RemibenchError(
+                    f"{file}: the name {name!r} is taken by {found[name].module}; rename the file"
+                )
+            found[name] = Product(
+                name=name,
+                kind="table" if stem.startswith("table") else "figure",
+                module=module_name("reporting", stem),
+                title=title.format(**options) if variants else title,
+                caption=caption,
+                options=options,
+                inputs=tuple(declared.get("INPUTS", ())),
+            )
+    return found
+
+
 def check_plugins() -> None:
     """Hold every active plug-in to what can be seen of its contract without importing it.
 
@@ -201,6 +265,7 @@ def check_plugins() -> None:
             _check(package, name, file)
     methods()
     controls()
+    products()
 
 
 def _check(package: str, name: str, file: Path) -> None:
@@ -226,6 +291,8 @@ def _check(package: str, name: str, file: Path) -> None:
             raise RemibenchError(
                 f"{file}: `USES` lists some of {', '.join(CONTROL_USES)}; got {uses!r}"
             )
+    if package == "reporting":
+        _check_product(name, file, bound, known)
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
         ("COLOUR", _is_colour, 'a colour, like "#cc79a7", or one for each guide'),
@@ -237,6 +304,37 @@ def _check(package: str, name: str, file: Path) -> None:
                 f"{file}: `{constant_name}` is {form}, written out; "
                 f"got {known.get(constant_name)!r}"
             )
+
+
+def _check_product(name: str, file: Path, bound: set[str], known: dict[str, Any]) -> None:
+    kind = "table" if name.startswith("table") else "figure"
+    variants = known.get("VARIANTS")
+    if "TITLE" in bound and not isinstance(known.get("TITLE"), str):
+        raise RemibenchError(f"{file}: `TITLE` is text, written out; got {known.get('TITLE')!r}")
+    inputs = known.get("INPUTS")
+    if "INPUTS" in bound and not (
+        isinstance(inputs, tuple | list) and set(inputs) <= set(FURTHER_INPUTS)
+    ):
+        raise RemibenchError(
+            f"{file}: `INPUTS` lists some of {', '.join(FURTHER_INPUTS)}; got {inputs!r}"
+        )
+    if "VARIANTS" not in bound:
+        return
+    if not isinstance(variants, dict) or not all(
+        each.isidentifier() and each.startswith(kind) and isinstance(options, dict)
+        for each, options in variants.items()
+    ):
+        raise RemibenchError(
+            f"{file}: `VARIANTS` maps names that begin with {kind} to options, "
+            f"written out; got {variants!r}"
+        )
+    for options in variants.values():
+        try:
+            known.get("TITLE", "").format(**options)
+        except (KeyError, IndexError, ValueError) as error:
+            raise RemibenchError(
+                f"{file}: `TITLE` names {error} in braces, which is no option of every variant"
+            ) from error
 
 
 def _is_colour(value: object) -> bool:
@@ -276,7 +374,6 @@ def _names(target: ast.expr) -> Iterable[ast.Name]:
     return (node for node in ast.walk(target) if isinstance(node, ast.Name))
 
 
-def title_and_caption(file: Path) -> tuple[str, str]:
-    """Of a figure or table of a plug-in: the first sentence of its docstring, and the whole."""
-    text = ast.get_docstring(parse(file)) or file.stem.replace("_", " ")
-    return text.partition("\n")[0].rstrip("."), text
+@cache
+def _docstring(file: Path, _: int) -> str:
+    return ast.get_docstring(parse(file)) or ""

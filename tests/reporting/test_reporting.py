@@ -30,7 +30,7 @@ from remibench.analysis.results import (
     percent,
 )
 from remibench.analysis.statistics import summarise, t_interval
-from remibench.components.registry import controls, methods, module_name
+from remibench.components.registry import controls, methods, module_name, products
 from remibench.config.model import load_config
 from remibench.reporting import scorecard
 from remibench.reporting.panels import PAPER, carry_forward
@@ -58,15 +58,11 @@ RATES = {"original": 0.9, "retrain": 0.4, "fisher": 0.8, "remi_whitebox": 0.5, "
 SECONDS = {"retrain": 8.0, "fisher": 1.0, "remi_whitebox": 2.0, "remi_blackbox": 4.0}
 
 
-def registry():
-    """TABLES and FIGURES of workflow/rules/report.smk; what precedes its rules is Python."""
-    head = (ROOT / "workflow/rules/report.smk").read_text().partition("\nCAPTIONS =")[0]
-    names = {}
-    exec(head, names)  # noqa: S102 - our own file
-    return names["TABLES"], names["FIGURES"]
-
-
-TABLES, FIGURES = registry()
+# Those of every run: what compares seeds is in test_across_seeds.py.
+PRODUCTS = [each for each in products().values() if "across_seeds" not in each.inputs]
+TABLES, FIGURES = (
+    {each.name: each for each in PRODUCTS if each.kind == kind} for kind in ("table", "figure")
+)
 
 TRAINING = [
     "dataset",
@@ -518,8 +514,7 @@ def check_layout(figure):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, tmp_path):
     use_theme()
-    module, options, _ = FIGURES[name]
-    module = import_module(module_name("reporting", module))
+    module, options = import_module(FIGURES[name].module), FIGURES[name].options
     figure = module.draw(full, **options)
     check_layout(figure)
     assert "not run" not in words(figure)
@@ -580,10 +575,11 @@ def test_any_subset_of_the_grid_says_what_was_not_run(subset, tmp_path):
         **{"datasets": ("fmnist", "stl10"), "architectures": ("cnn", "vgg19"), "seeds": 3} | subset
     )
     missing = set(PAPER_METHODS) - set(results.methods)
-    for name, (own, options, _) in FIGURES.items():
+    for name, product in FIGURES.items():
+        options = product.options
         if name[6:8] not in ("02", "03", "04", "05", "06", "07", "10"):
             continue  # others are one of these at another ratio
-        module = import_module(module_name("reporting", own))
+        module = import_module(product.module)
         figure = module.draw(results, **options)
         check_layout(figure)
         lacks = {
@@ -591,7 +587,7 @@ def test_any_subset_of_the_grid_says_what_was_not_run(subset, tmp_path):
             "figure04_efficacy": missing,
             "figure05_mf_during_unlearning": missing & {"remi_whitebox"},
             "figure06_mf_by_guide": missing & {"remi_whitebox", "remi_blackbox"},
-        }.get(own, set())
+        }.get(product.module.rpartition(".")[2], set())
         lacks = lacks or options.get("ratio", results.ratios[0]) not in results.ratios
         assert ("not run" in words(figure)) == bool(lacks), name
         plt.close(figure)

@@ -8,15 +8,14 @@ from pathlib import Path
 from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.artifacts import paths
+from remibench.components.plugins import ROOT
 from remibench.components.registry import (
     constant,
     controls,
     method_of,
     methods,
-    module_name,
     modules,
-    plugin_modules,
-    title_and_caption,
+    products,
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.jobs.resources import job_resources

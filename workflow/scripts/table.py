@@ -12,7 +12,7 @@ from remibench.reporting.render import write_table
 with job(snakemake):
     module = import_module(snakemake.params.module)
     results = Results.read(**dict(snakemake.input.items()))
-    table = call(module, "build", DataFrame, results)
+    table = call(module, "build", DataFrame, results, **snakemake.params.options)
     texts = (
         call(module, "layout", DataFrame, table),
         module.TITLE,

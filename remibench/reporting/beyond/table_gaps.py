@@ -1,6 +1,15 @@
 """Beyond the paper: how far every method is from retraining, in every metric, paired over seeds.
 
-The rule behind the verdicts, and the margins, are in docs/statistics.md.
+A gap is method − retraining on the same target and forget set, mean over seeds ± the half-width of
+the 95 % t-interval of the paired differences. The first column of numbers is retraining's own mean.
+Accuracies are in %, all other shares in [0, 1]; ToW and ToW-MIA are 1 for retraining, so that their
+gap is never above 0.
+
+0 is the aim, in every line: a gap *below* 0 in the lines of attacks is no success, but makes
+forgotten images recognisable again (the Streisand effect). "=" marks a method that is
+indistinguishable from retraining: 0 lies in the interval, and an equivalence test shows the gap to
+be within the margin. "*" marks one that differs. No mark: these seeds cannot tell. "Not
+measurable": fewer images than 1/FPR. The file table_gaps.csv has all metrics.
 """
 
 from __future__ import annotations

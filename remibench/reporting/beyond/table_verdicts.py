@@ -1,23 +1,14 @@
 """Beyond the paper: which methods leak, over-forget, lose utility, or are like retraining.
 
-The rule, stated before the run of all methods (``docs/results/all_methods``). Four quantities of
-every method are compared with retraining's, paired over seeds: white-box MIA rate on the forget
-set, and accuracy on forget set, retain set and test images. With a margin m
-(``table_gaps.MARGINS``) the mean difference lies above +m, below −m, or within ±m. Only the one of
-these statements that the sample mean lies in is tested:
+Verdicts follow from a method's gaps to retraining on the same target and forget set (method −
+retraining, mean over seeds ± the half-width of the 95 % t-interval, paired): white-box MIA rate on
+the forget set, accuracy on forget set, retain set and test images.
 
-- above, below: one-sided t-test against the margin, p doubled, so that p < .05 exactly where the
-  whole 95 % t-interval lies beyond it;
-- within: two one-sided t-tests (TOST), p < .05 exactly where the 90 % t-interval lies inside.
-
-Holm's correction is over everything said of a cell (dataset × architecture × forget ratio): all
-methods and all four quantities. What is not below .05 after it is *not decided*, and so is all with
-fewer than two seeds. A share of n images is taken to vary by no less than 1/n between seeds.
-
-Membership, from the MIA rate: above *leaks*, below *over-forgets* (the Streisand effect: forgotten
-images stand out by looking less like members than they should), within *as retraining*. Utility,
-from retain and test images: any below *loses utility*, none of them *not decided* otherwise *keeps
-utility*. *Equivalent*: all four within.
+*Leaks* and *over-forgets*: the MIA rate is more than .05 above or below retraining's. *Loses
+utility*: accuracy on retain or test images is more than 2 points below. *As retraining*, *keeps
+utility*: shown to be within these margins (or above, for utility); *equivalent*: all four within.
+Each statement holds at the 5 % level after Holm's correction over all methods and quantities of a
+cell. *Not decided*: these seeds show none of them, which is no proof of sameness.
 """
 
 from __future__ import annotations
@@ -31,6 +22,26 @@ from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interva
 from remibench.reporting.beyond.comparisons import REFERENCE
 from remibench.reporting.beyond.table_gaps import margin
 from remibench.reporting.render import readable, spread
+
+# The rule, stated before the run of all methods (``docs/results/all_methods``). Four quantities of
+# every method are compared with retraining's, paired over seeds: white-box MIA rate on the forget
+# set, and accuracy on forget set, retain set and test images. With a margin m
+# (``table_gaps.MARGINS``) the mean difference lies above +m, below −m, or within ±m. Only the one
+# of these statements that the sample mean lies in is tested:
+#
+# - above, below: one-sided t-test against the margin, p doubled, so that p < .05 exactly where the
+#   whole 95 % t-interval lies beyond it;
+# - within: two one-sided t-tests (TOST), p < .05 exactly where the 90 % t-interval lies inside.
+#
+# Holm's correction is over everything said of a cell (dataset × architecture × forget ratio): all
+# methods and all four quantities. What is not below .05 after it is *not decided*, and so is all
+# with fewer than two seeds. A share of n images is taken to vary by no less than 1/n between
+# seeds.
+#
+# Membership, from the MIA rate: above *leaks*, below *over-forgets* (the Streisand effect:
+# forgotten images stand out by looking less like members than they should), within *as
+# retraining*. Utility, from retain and test images: any below *loses utility*, none of them *not
+# decided* otherwise *keeps utility*. *Equivalent*: all four within.
 
 TITLE = "Verdicts on every method"
 QUANTITIES = {  # name in columns → metric, subset

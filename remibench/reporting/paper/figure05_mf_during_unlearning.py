@@ -1,4 +1,15 @@
-"""Figure 5: white-box MF on the forget set during unlearning, by forget ratio."""
+"""Figure 5: white-box membership fingerprinting on the forget set during ReMI.
+
+Share of the forget set that the defender's model calls members, after every pass over the forget
+set, by forget ratio. Thick lines are means over n seeds, in which a run that has stopped keeps its
+last value. Up to five seeds, thin lines are seeds, and their dots are where ReMI stopped; above,
+bands are the middle half of the seeds, and the dot is where half of them had stopped. Dotted lines:
+the same share of the out-of-sample images. ReMI stops when the former falls to the latter, or at
+the configured number of passes.
+
+An epoch is a pass over the forget set, unless the config says otherwise. A pass over a small forget
+set is fewer steps than one over a large set: epochs are not time (Table V).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +19,8 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.results import Results, percent
 from remibench.reporting.panels import Curve, draw_curves
+
+TITLE = "MF during ReMI"
 
 COLUMNS = ["dataset", "architecture", "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample"]
 

@@ -1,4 +1,9 @@
-"""Table I: how many images each part of a dataset has, and each forget set."""
+"""Table I: how many images each part of a dataset has, and each forget set.
+
+Images in each quarter of each dataset and in the forget sets; in brackets the paper's numbers,
+which are for the whole datasets. A forget set holds, of every class, the share rounded up, so that
+it can exceed the share of the whole by up to one image per class.
+"""
 
 import pandas as pd
 

@@ -1,4 +1,9 @@
-"""Table II: the hyper-parameters that every unlearning method was run with."""
+"""Table II: the hyper-parameters that every unlearning method was run with.
+
+Of every method and by forget ratio; in brackets the paper's learning rates and λ2 of ReMI. Values
+that are the same for all datasets and architectures have one line. How ours were found is in the
+protocol; how the paper found its own is not stated.
+"""
 
 import pandas as pd
 
@@ -6,6 +11,7 @@ from remibench.analysis.results import CELL, METHODS, PAPER_METHODS, Results, pe
 from remibench.reporting.render import spread
 
 TITLE = "Hyper-parameters of unlearning"
+INPUTS = ("hyperparameters",)
 ROWS = ["method", "parameter", "dataset", "architecture"]
 PUBLISHED = ["learning_rate", "lambda2"]
 ALL = "all"

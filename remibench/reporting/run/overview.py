@@ -39,6 +39,17 @@ ROLES = {  # column of datasets.csv: what the images are for
     "shadow_train": "shadow train",
     "shadow_test": "shadow test",
 }
+PAGES = {  # page → category and label in the report; its caption is overview_<page>.rst
+    "datasets": ("Datasets", "images and splits"),
+    "files": ("Datasets", "files and checksums"),
+    "trainings": ("Models", "trainings from scratch"),
+    "attacks": ("Attacks", "membership models on the targets"),
+    "runs": ("Unlearning", "every model"),
+    "evaluation": ("Unlearning", "all metrics, over seeds"),
+    "configuration": ("Run", "configuration"),
+    "hyperparameters": ("Run", "parameters of every cell"),
+    "provenance": ("Run", "provenance"),
+}
 ATTACKS = {"mf": "MF", "mia": "MIA", "whitebox": "white-box", "blackbox": "black-box"}
 
 
