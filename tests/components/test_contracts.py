@@ -9,12 +9,10 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 from support.synthetic import synthetic_results
 from support.tasks import default_parameters, make_task, weights
 
@@ -34,7 +32,7 @@ from remibench.models import (
     save_model,
 )
 from remibench.per_sample import squared_norms
-from remibench.reporting.render import use_theme, write_figure, write_table
+from remibench.reporting.render import make_figure, make_table
 from remibench.unlearning import run_method
 
 
@@ -264,20 +262,12 @@ def test_a_figure_or_table_shows_any_part_of_the_grid_twice_the_same(name, grid,
     results = synthetic_results(**{**small, **GRIDS[grid]})
     results = replace(results, evaluation=with_metrics_of_plugins(results.evaluation))
     module = import_module(module_name("reporting", name))
-    use_theme()
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
+        make, suffixes = make_table, ("csv", "tex", "html")
         if name.startswith("figure"):
-            figure = module.draw(results)
-            assert isinstance(figure, Figure)
-            write_figure(figure, folder / "figure.svg", folder / "figure.png")
-            plt.close("all")
-            continue
-        table = module.build(results)
-        assert isinstance(table, pd.DataFrame)
-        texts = (module.layout(table), module.TITLE, module.explain(table, results.remarks))
-        paths = (folder / f"table.{suffix}" for suffix in ("csv", "tex", "html"))
-        write_table(table, *texts, *paths)
+            make, suffixes = make_figure, ("svg", "png")
+        make(module, results, {}, **{suffix: folder / f"{name}.{suffix}" for suffix in suffixes})
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 

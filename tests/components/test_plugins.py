@@ -276,6 +276,27 @@ BROKEN = {  # file, text, what is said of it
     "no loader": ("attacks__bad", "ACCESS = 'bad'\ndef fit_attack(): ...", "no `load_attack`"),
     "no figure": ("reporting__figure_bad", "x = 1", "figure_bad.py: defines no `draw`"),
     "no table": ("reporting__table_bad", "TITLE = ''", "table_bad.py: defines no `build`"),
+    "title": ("reporting__figure_bad", "TITLE = 1\ndraw = None", "`TITLE` is text, written out"),
+    "inputs": (
+        "reporting__figure_bad",
+        "INPUTS = ('evaluation',)\ndraw = None",
+        "`INPUTS` lists some of across_seeds, hyperparameters; got",
+    ),
+    "variants": (
+        "reporting__figure_bad",
+        "VARIANTS = {'table_bad': {}}\ndraw = None",
+        "`VARIANTS` maps names that begin with figure to options",
+    ),
+    "option": (
+        "reporting__figure_bad",
+        "TITLE = '{ratio}'\nVARIANTS = {'figure_bad': {}}\ndraw = None",
+        "`TITLE` names 'ratio' in braces",
+    ),
+    "variant taken": (
+        "reporting__figure07_mia_before_after",
+        "draw = None",
+        "the name 'figure07_mia_before_after' is taken by remibench.*figure03_mia",
+    ),
     "neither": ("reporting__bad", "x = 1", "bad.py: a figure's name begins with figure"),
 }
 
@@ -500,3 +521,25 @@ def test_every_guide_has_its_colour(write):
     assert COLORS["guided_blackbox"] not in {"#123456", ""}
     with pytest.raises(RemibenchError, match=r"`COLOUR` is a colour, .* or one for each guide"):
         load(write("other", unlearning__bad=colours.replace("#", "") + GOOD))
+
+
+def test_a_figure_describes_itself_and_its_variants(write):
+    text = '''
+        """What is drawn.
+
+        How to read it.
+        """
+        TITLE = "Rates, {ratio:.0%}"
+        INPUTS = ("hyperparameters",)
+        VARIANTS = {"figure_rates": {"ratio": 0.1}, "figure_rates_half": {"ratio": 0.5}}
+        def draw(results, ratio): ...
+    '''
+    plain = '"""Plain.\n"""\ndraw = None'
+    plugins.activate([write(reporting__figure_rates=text, reporting__figure9_plain=plain)])
+    made = registry.products()
+    one, two, other = (made[f"figure{name}"] for name in ("_rates", "_rates_half", "9_plain"))
+    assert (one.label, two.label, other.label) == ("Rates, 10%", "Rates, 50%", "9: Plain")
+    assert one.module == two.module == "remibench.reporting.figure_rates"
+    assert (two.options, two.inputs, other.inputs) == ({"ratio": 0.5}, ("hyperparameters",), ())
+    assert two.caption == "What is drawn.\n\nHow to read it."
+    assert "remibench.reporting.figure_rates" not in sys.modules

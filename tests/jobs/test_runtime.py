@@ -161,7 +161,7 @@ def two_plugins(tmp_path):
         provenance._computation.cache_clear()
         return (
             provenance.code_digest(scripts / "unlearn.py", "unlearning.plain"),
-            provenance.code_digest(scripts / "table.py"),
+            provenance.code_digest(scripts / "make_product.py"),
         )
 
     yield digests

@@ -47,12 +47,13 @@ for product in products().values():
         resources:
             **needs(product.name),
         params:
+            kind=product.kind,
             module=product.module,
             options=product.options,
             caption=verbatim(product.caption),
-            code=code(f"{product.kind}.py", product.module),
+            code=code("make_product.py", product.module),
         script:
-            f"../scripts/{product.kind}.py"
+            "../scripts/make_product.py"
 
 
 rule overview:
