@@ -40,7 +40,8 @@ def code_digest(script: Path, *dynamic: str) -> str:
 
     Snakemake notices a change of the script file but not of what it imports. The digest covers the
     modules of this package that the script imports, those that they import in turn, and the
-    ``__init__`` modules on the way. The modules of active plug-ins are such modules, too.
+    ``__init__`` modules on the way, with the templates beside these. The modules of active plug-ins
+    are such modules, too.
 
     Docstrings and declarations in :data:`remibench.components.registry.UNDIGESTED` are not covered,
     but a script that shows methods by :mod:`remibench.components.display` depends on what all of
@@ -54,7 +55,11 @@ def code_digest(script: Path, *dynamic: str) -> str:
     roots = _imports(script) | {f"{PACKAGE}.{name.removeprefix(f'{PACKAGE}.')}" for name in dynamic}
     digest, modules = hashlib.sha256(), _closure(frozenset(roots))
     for module in sorted(modules):
-        digest.update(f"{module}\0{_computation(_source(module))}\n".encode())
+        source = _source(module)
+        digest.update(f"{module}\0{_computation(source)}\n".encode())
+        if source.name == "__init__.py":
+            for template in sorted(source.parent.glob("*.j2")):
+                digest.update(template.read_bytes())
     if display.__name__ in modules:
         digest.update(repr(display.displays()).encode())
     return digest.hexdigest()[:16]
