@@ -150,7 +150,7 @@ def test_a_page_without_its_block_is_not_overwritten(text, tree, tmp_path):
     ("name", "text", "named"),
     [
         ("summary.txt", "made in {home}/runs", "{home}"),
-        ("tables/table1_dataset_statistics.html", "<td>{tree}</td>", "{tree}"),
+        ("tables/table1_dataset_statistics.tex", "% {tree}", "{tree}"),
         ("config.yaml", "data:\n  search_path: [data, /mnt/images]\n", "/mnt/images"),
         ("config.yaml", "results: '~/results'\n", "~/results"),
         ("provenance.json", json.dumps({"python": "/opt/python"}), "/opt/python"),
