@@ -199,7 +199,7 @@ def test_the_page_has_the_papers_number_ours_and_the_difference():
 def test_the_command_makes_a_page_anew(tree, tmp_path, capsys):
     target = tmp_path / "x"
     command.main(["publish", str(tree), str(target)])
-    assert f"{target}: 80 files and README.md; write what" in capsys.readouterr().out
+    assert f"{target}: 50 files and README.md; write what" in capsys.readouterr().out
     before = (target / PAGE).read_bytes()
     (target / PAGE).write_text(f"{BEGIN}\n\n{UNWRITTEN}\n\n{END}\n")
     command.main(["page", str(target)])
