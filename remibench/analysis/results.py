@@ -96,7 +96,7 @@ class Results:
             training=load_table(training, TEXT),
             published={Path(path).stem: pd.read_csv(path) for path in published},
             **{
-                name: load_table(path, TEXT | {"value"})  # some parameters are words
+                name: load_table(path, TEXT | ({"value"} if name == "hyperparameters" else set()))
                 for name, path in optional.items()
                 if path
             },

@@ -21,7 +21,14 @@ from matplotlib.figure import Figure
 from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
 from remibench.reporting.beyond.comparisons import REFERENCE
 from remibench.reporting.beyond.table_gaps import NOT_MEASURABLE, build, margin
-from remibench.reporting.panels import cell_title, labels_of, legend, page, say_not_run
+from remibench.reporting.panels import (
+    cell_page,
+    cell_title,
+    label_axes,
+    labels_of,
+    legend,
+    say_not_run,
+)
 
 TITLE = "Gaps to retraining, 10% forgotten"
 
@@ -60,30 +67,26 @@ def draw(results: Results, ratio: float = 0.1) -> Figure:
     equivalence.
     """
     table = data(results, ratio)
-    datasets, architectures = results.names, results.architectures
     shown = [method for method in displayed(results.methods) if method != REFERENCE]
     run = [method for method in shown if method in set(table["method"])]
-    height = 0.24 * len(ROWS) if len(architectures) == 1 else 0.19 * len(ROWS)
-    figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
+    heights = (0.24 * len(ROWS), 0.19 * len(ROWS))
+    figure, panels = cell_page(results.names, results.architectures, heights)
     cells = dict(list(table.groupby(CELL[:2])))
     limit = _limit(table)
-    for line, dataset in enumerate(datasets):
-        for column, architecture in enumerate(architectures):
-            axis = axes[line, column]
-            axis.set_xlim(-limit, limit)
-            axis.set_ylim(len(ROWS) - 0.5, -0.5)
-            axis.set_yticks(range(len(ROWS)), ROWS.values(), fontsize=6.5)
-            axis.tick_params(length=0)
-            axis.grid(visible=False)
-            cell = cells.get((dataset, architecture), table.head(0))
-            counts = [] if cell.empty else cell.loc[cell["gap"].notna(), "n"].unique()
-            cell_title(axis, dataset, architecture, counts)
-            if cell.empty:
-                say_not_run(axis)
-                continue
-            _rows(axis, cell, run, limit)
-    label = {"fontsize": plt.rcParams["axes.labelsize"]}
-    figure.supxlabel(f"Gap to retraining, {percent(ratio)} forgotten (share)", **label)
+    for axis, dataset, architecture in panels:
+        axis.set_xlim(-limit, limit)
+        axis.set_ylim(len(ROWS) - 0.5, -0.5)
+        axis.set_yticks(range(len(ROWS)), ROWS.values(), fontsize=6.5)
+        axis.tick_params(length=0)
+        axis.grid(visible=False)
+        cell = cells.get((dataset, architecture), table.head(0))
+        counts = [] if cell.empty else cell.loc[cell["gap"].notna(), "n"].unique()
+        cell_title(axis, dataset, architecture, counts)
+        if cell.empty:
+            say_not_run(axis)
+            continue
+        _rows(axis, cell, run, limit)
+    label_axes(figure, f"Gap to retraining, {percent(ratio)} forgotten (share)")
     if table.empty:  # the panels say so, and there is nothing to explain
         return figure
     style = {"marker": "o", "ms": 4, "linewidth": 1}

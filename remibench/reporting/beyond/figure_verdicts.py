@@ -18,7 +18,7 @@ from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed
 from remibench.reporting.beyond.comparisons import REFERENCE
 from remibench.reporting.beyond.table_gaps import margin
 from remibench.reporting.beyond.table_verdicts import QUANTITIES, UNDECIDED, build
-from remibench.reporting.panels import labels_of, legend, page, say_not_run
+from remibench.reporting.panels import label_axes, labels_of, legend, page, say_not_run
 
 TITLE = "Leak against utility"
 
@@ -61,8 +61,7 @@ def draw(results: Results) -> Figure:
                 say_not_run(axis)
                 continue
             _panel(axis, mine)
-    label = {"fontsize": plt.rcParams["axes.labelsize"]}
-    figure.supxlabel("Accuracy on test images, method − retraining (points)", **label)
+    label_axes(figure, "Accuracy on test images, method − retraining (points)")
     if table.empty:
         return figure
     style = {"marker": "o", "ms": 4, "linestyle": ""}

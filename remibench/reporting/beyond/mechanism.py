@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from remibench.analysis.results import COLORS
 from remibench.errors import RemibenchError
 from remibench.evaluation.predictions import SUBSETS, Scores
-from remibench.reporting.panels import legend, page
+from remibench.reporting.panels import label_axes, legend, page
 
 ATTACKS = {"mf_whitebox": "MF (the guide)", "mia_whitebox": "MIA (the attacker)"}
 POPULATIONS = {  # subset → label and colour
@@ -108,9 +108,7 @@ def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
         axis.set_title(title)
         axis.set_ylim(-0.02, 1.04)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
-    size = plt.rcParams["axes.labelsize"]
-    figure.supxlabel("Epoch of ReMI (passes over $D_f$)", fontsize=size)
-    figure.supylabel("Share called members", fontsize=size)
+    label_axes(figure, "Epoch of ReMI (passes over $D_f$)", "Share called members")
     _legend(figure, {"retrained": ":"} | ({"stopping rule": "--"} if np.isfinite(stop) else {}))
     return figure
 
@@ -135,9 +133,7 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
             if axis in axes[0]:
                 axis.set_title(title)
         line[0].set_ylabel(label)
-    size = plt.rcParams["axes.labelsize"]
-    figure.supxlabel("P(member)", fontsize=size)
-    figure.supylabel(f"Share of images, by {1 / len(bins):.2g}", fontsize=size)
+    label_axes(figure, "P(member)", f"Share of images, by {1 / len(bins):.2g}")
     _legend(figure, {})
     return figure
 

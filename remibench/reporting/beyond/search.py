@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.results import CELL, METHODS, percent
 from remibench.analysis.search import value_text
-from remibench.reporting.panels import legend, page, say_not_run
+from remibench.reporting.panels import label_axes, legend, page, say_not_run
 
 LINES = {  # column of the trials → label, colour
     "mia_whitebox_rate_forget": ("MIA rate $D_f$", "#d55e00"),
@@ -79,9 +79,8 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     values = profiles["value"]
     if len(values) and values.min() > 0 and values.max() >= 10 * values.min():
         axes[0, 0].set_xscale("log")
-    size = {"fontsize": plt.rcParams["axes.labelsize"]}
-    figure.supxlabel(f"{METHODS[method]}: {parameter.replace('_', ' ')}", **size)
-    figure.supylabel("Candidate − retraining (share)", **size)
+    parameter = parameter.replace("_", " ")
+    label_axes(figure, f"{METHODS[method]}: {parameter}", "Candidate − retraining (share)")
     handles = [plt.Line2D([], [], color=color, marker="o", ms=3) for _, color in LINES.values()]
     handles.append(plt.Line2D([], [], color="0.4", linestyle=":"))
     legend(figure, handles, [*(label for label, _ in LINES.values()), "target itself"])

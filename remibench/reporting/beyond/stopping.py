@@ -36,7 +36,7 @@ from remibench.reporting.beyond.comparisons import REFERENCE
 from remibench.reporting.beyond.table_gaps import margin
 from remibench.reporting.beyond.table_verdicts import LABELS, QUANTITIES, SCALES, gap_text
 from remibench.reporting.interactive import ABSENT
-from remibench.reporting.panels import legend, page
+from remibench.reporting.panels import label_axes, legend, page
 from remibench.reporting.render import readable, use_theme, write_figure, write_table
 
 TITLE = "ReMI with and without its stopping rule"
@@ -185,8 +185,7 @@ def draw(table: pd.DataFrame) -> Figure:
             if quantity == "mia":
                 title = f"{METHODS[method]} (n = {count_seeds(rows['n'])})"
                 axis.set_title(f"{', '.join(cell)}\n{title}" if len(cells) > 1 else title)
-    size = plt.rcParams["axes.labelsize"]
-    figure.supxlabel("Share of the training images forgotten", fontsize=size)
+    label_axes(figure, "Share of the training images forgotten")
     style = {"marker": "o", "ms": 4, "linestyle": "", "color": "0.3"}
     handles = [plt.Line2D([], [], **style), plt.Line2D([], [], mfc="white", **style)]
     handles.append(plt.Rectangle((0, 0), 1, 1, color="0.9"))

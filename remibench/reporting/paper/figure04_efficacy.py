@@ -18,7 +18,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import BY_METHOD, COLORS, METHODS, Results, displayed, percent
-from remibench.reporting.panels import FEW_SEEDS, cell_title, labels_of, legend, page, say_not_run
+from remibench.reporting.panels import (
+    FEW_SEEDS,
+    cell_page,
+    cell_title,
+    label_axes,
+    labels_of,
+    legend,
+    say_not_run,
+)
 
 TITLE = "Efficacy scores"
 
@@ -34,29 +42,24 @@ def data(results: Results) -> pd.DataFrame:
 def draw(results: Results) -> Figure:
     """One panel per dataset and architecture; a box of every method's seeds at every ratio."""
     table = data(results)
-    datasets, architectures, ratios = results.names, results.architectures, results.ratios
-    height = 2.2 if len(architectures) == 1 else 1.6
-    figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
+    ratios = results.ratios
+    figure, panels = cell_page(results.names, results.architectures)
     groups = dict(list(table.groupby(AXES[:2])))
-    for line, dataset in enumerate(datasets):
-        for column, architecture in enumerate(architectures):
-            axis = axes[line, column]
-            axis.set_yscale("log")
-            axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
-            axis.set_xlim(-0.5, len(ratios) - 0.5)
-            cell = groups.get((dataset, architecture))
-            if cell is None:
-                cell_title(axis, dataset, architecture, [])
-                say_not_run(axis, NOT_MEASURED if table.empty else "not run")
-                continue
-            counts = cell.groupby(AXES[:-1])["seed"].nunique()
-            cell_title(axis, dataset, architecture, counts)
-            for place in range(1, len(ratios)):
-                axis.axvline(place - 0.5, color="0.88", linewidth=0.6, zorder=0)
-            _boxes(axis, cell, ratios, results.methods)
-    label = plt.rcParams["axes.labelsize"]
-    figure.supylabel("Efficacy score on $D_f$ (log scale)", fontsize=label)
-    figure.supxlabel("Share of the training set forgotten", fontsize=label)
+    for axis, dataset, architecture in panels:
+        axis.set_yscale("log")
+        axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
+        axis.set_xlim(-0.5, len(ratios) - 0.5)
+        cell = groups.get((dataset, architecture))
+        if cell is None:
+            cell_title(axis, dataset, architecture, [])
+            say_not_run(axis, NOT_MEASURED if table.empty else "not run")
+            continue
+        counts = cell.groupby(AXES[:-1])["seed"].nunique()
+        cell_title(axis, dataset, architecture, counts)
+        for place in range(1, len(ratios)):
+            axis.axvline(place - 0.5, color="0.88", linewidth=0.6, zorder=0)
+        _boxes(axis, cell, ratios, results.methods)
+    label_axes(figure, "Share of the training set forgotten", "Efficacy score on $D_f$ (log scale)")
     if table.empty:  # the panels say so, and there is nothing to explain
         return figure
     methods = {method: METHODS[method] for method in displayed(results.methods)}

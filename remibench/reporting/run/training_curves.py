@@ -7,7 +7,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import COLORS
-from remibench.reporting.panels import FEW_SEEDS, GROUP, carry_forward, cell_title, legend, page
+from remibench.reporting.panels import (
+    FEW_SEEDS,
+    GROUP,
+    carry_forward,
+    cell_page,
+    cell_title,
+    label_axes,
+    legend,
+)
 
 MODELS = {"target": COLORS["original"], "shadow": COLORS["fisher"]}
 STALLED = "#d55e00"
@@ -20,21 +28,16 @@ def draw(curves: pd.DataFrame) -> Figure:
         curves: Joined histories of trainings (:func:`remibench.analysis.gather.join`).
     """
     datasets, architectures = (list(dict.fromkeys(curves[axis])) for axis in GROUP)
-    height = 2.2 if len(architectures) == 1 else 1.6
-    figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
+    figure, panels = cell_page(datasets, architectures)
     cells = dict(list(curves.groupby(GROUP)))
-    for line, dataset in enumerate(datasets):
-        for column, architecture in enumerate(architectures):
-            axis = axes[line, column]
-            axis.set_yscale("log")
-            cell = cells[dataset, architecture]
-            counts = cell.groupby("model")["seed"].nunique()
-            cell_title(axis, dataset, architecture, counts)
-            for model, color in MODELS.items():
-                _draw_model(axis, cell[cell["model"] == model].assign(curve=model), color)
-    size = plt.rcParams["axes.labelsize"]
-    figure.supylabel("Training loss (log scale)", fontsize=size)
-    figure.supxlabel("Epoch", fontsize=size)
+    for axis, dataset, architecture in panels:
+        axis.set_yscale("log")
+        cell = cells[dataset, architecture]
+        counts = cell.groupby("model")["seed"].nunique()
+        cell_title(axis, dataset, architecture, counts)
+        for model, color in MODELS.items():
+            _draw_model(axis, cell[cell["model"] == model].assign(curve=model), color)
+    label_axes(figure, "Epoch", "Training loss (log scale)")
     colors = MODELS | ({"stalled": STALLED} if (curves["stalled"] > 0).any() else {})
     handles = [plt.Line2D([], [], color=color, linewidth=1.5) for color in colors.values()]
     legend(figure, handles, list(colors))
