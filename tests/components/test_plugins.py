@@ -15,9 +15,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
-from reporting.test_reporting import make_results
 from support.configs import default
 from support.smoke import ROOT
+from support.synthetic import known_results
 
 from remibench.analysis.results import COLORS, METHODS, PAPER_METHODS
 from remibench.attacks import membership
@@ -128,7 +128,7 @@ def test_guided_methods_are_in_table_vi_by_their_guide_and_have_a_curve(write):
     folder = write(unlearning__guided=guided, unlearning__after=GOOD, attacks__mine=attack)
     plugins.activate([folder])
     methods = (*PAPER_METHODS, "guided_whitebox", "guided_mine", "after")
-    results = make_results(methods=methods, ratios=(0.1, 0.25))
+    results = known_results(methods=methods, ratios=(0.1, 0.25))
     paths = results.histories[results.histories["method"] == "remi_whitebox"]
     silent = paths.assign(method="after", mf_forget=float("nan"))
     own = [paths.assign(method=f"guided_{guide}") for guide in ("whitebox", "mine")]
