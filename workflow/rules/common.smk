@@ -82,6 +82,7 @@ GATHERED = {  # what tables and figures are made of
     ),  # wherever results are stored
 }
 TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
+FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
@@ -113,6 +114,24 @@ def verbatim(text):
 def escaped(text):
     """The same for what must be a string."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def product_path(product, suffix):
+    """Where a table or figure lies."""
+    return f"<results>/{product.kind}s/{product.name}.{suffix}"
+
+
+def product_files(product):
+    """The files of a table or figure by format; the last of them is shown in the report."""
+    formats = FORMATS[product.kind]
+    files = {suffix: product_path(product, suffix) for suffix in formats}
+    files[formats[-1]] = report(
+        files[formats[-1]],
+        caption="../report/caption.rst",
+        category=f"{product.kind.capitalize()}s",
+        labels={product.kind: escaped(product.label)},
+    )
+    return files
 
 
 def cells(pattern, **axes):

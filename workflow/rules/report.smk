@@ -4,29 +4,11 @@ What a run consists of (datasets, models, attacks, …) are pages of one rule, `
 """
 
 PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
-FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 REPORTED = [  # what a run makes of all that can be made
     product
     for product in products().values()
     if cfg.across_seeds or "across_seeds" not in product.inputs
 ]
-
-
-def product_path(product, suffix):
-    return f"<results>/{product.kind}s/{product.name}.{suffix}"
-
-
-def product_files(product):
-    """The files of a table or figure by format; the last of them is shown in the report."""
-    formats = FORMATS[product.kind]
-    files = {suffix: product_path(product, suffix) for suffix in formats}
-    files[formats[-1]] = report(
-        files[formats[-1]],
-        caption="../report/caption.rst",
-        category=f"{product.kind.capitalize()}s",
-        labels={product.kind: escaped(product.label)},
-    )
-    return files
 
 
 for product in products().values():
