@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 GUIDES = ("whitebox", "blackbox", "whitebox_published")
+LABEL = "ReMI"
+COLOUR = {"whitebox": "#0072b2", "blackbox": "#56b4e9", "whitebox_published": "#004488"}
+ORDER = 30
 logger = logging.getLogger("remibench")
 
 
