@@ -55,7 +55,7 @@ def configurations():
     """Every attack with its defaults, and with every value that its declaration names."""
     found = []
     for name in plugin_components("attacks") if plugin_files() else components("attacks"):
-        section = getattr(config_model().model_fields["attacks"].default.mf, name).model_dump()
+        section = getattr(config_model().model_fields["adversaries"].default.mf, name).model_dump()
         declared = constant(components("attacks")[name], "VARIES_WITH", ())
         choices = declared.items() if isinstance(declared, dict) else ()
         found.append((name, section))
