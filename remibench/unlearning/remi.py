@@ -269,7 +269,7 @@ def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str,
     inference, training_images = watched, guided + classified
     if parameters["out_of_sample_gradient"]:
         training_images += guided
-    else:
+    elif parameters["reference"] != "target":
         inference += guided
     epochs = parameters["max_epochs"]
     return Passes(watched + epochs * inference, epochs * training_images)
