@@ -28,7 +28,7 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 }
 # Declarations that change no result: no digest of a job covers them. Whoever reads them brings them
 # to the jobs that they do change, as params or like remibench.components.display.
-UNDIGESTED = ("LABEL", "COLOUR", "ORDER", "RESOURCES")
+UNDIGESTED = ("LABEL", "COLOUR", "ORDER", "RESOURCES", "SEARCH", "passes", "build_attack")
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 
 
@@ -302,6 +302,7 @@ def _check(package: str, name: str, file: Path) -> None:
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
         ("COLOUR", _is_colour, 'a colour, like "#cc79a7", or one for each guide'),
         ("ORDER", lambda value: type(value) in (int, float), "a number"),
+        ("SEARCH", _is_search, '{parameter: [values]}, {"epochs": [1, 5]}'),
         ("MIN_IMAGE_SIZE", _is_count, "a number of pixels"),
         ("RESOURCES", _is_resources, '{rule: (MB of memory, minutes)}, {"unlearn": (2000, 40)}'),
     ):
@@ -314,6 +315,10 @@ def _check(package: str, name: str, file: Path) -> None:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
+
+
+def _is_search(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, list) for each in value.values())
 
 
 def _is_resources(value: object) -> bool:

@@ -268,12 +268,12 @@ class Config(Closed):
     adversaries: Adversaries = Adversaries()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
-    variants: dict[str, dict[str, list[Any]] | list[dict[str, Any]]] = Field(
+    variants: dict[str, dict[str, list[Any]] | list[dict[str, Any]] | None] = Field(
         {},
         description="Variants of methods, for `snakemake tune`, `study` and `mechanism`, as many "
-        "for each method: all combinations of the values listed by parameter (see "
-        "config/tune.yaml), or a list of variants, each with its values (see "
-        "config/study_remi.yaml).",
+        "for each method: all combinations of the values listed by parameter, a list of variants "
+        "with their values (see config/study_remi.yaml), or null: the combinations that the method "
+        "declares (SEARCH).",
     )
 
     @field_validator("datasets", "architectures", "attacks", "metrics", "across_seeds")
@@ -331,8 +331,9 @@ class Config(Closed):
             if issubclass(field.annotation, Tunable)
         }
         checked = {}
-        for method, search in searches.items():
+        for method, listed in searches.items():
             section = tunable[_known(method, list(tunable))]
+            search = _declared_search(method) if listed is None else listed
             valid = partial(_valid, section, method)
             if isinstance(search, dict):
                 checked[method] = {
@@ -451,6 +452,14 @@ class Config(Closed):
             record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
             for name, value in parameters.items():
                 yield {**record, "method": method, "parameter": name, "value": value}
+
+
+def _declared_search(method: str) -> dict[str, list[Any]]:
+    """The values to search that a method's module declares."""
+    file = components("unlearning")[methods()[method].module]
+    if (search := constant(file, "SEARCH")) is None:
+        raise ValueError(f"{method} declares no SEARCH in {file}; list its values")
+    return search
 
 
 def _valid(section: type[Tunable], method: str, name: str, value: Any) -> Any:

@@ -123,7 +123,9 @@ def _computation(path: Path) -> str:
     dropped, within_strings = [], set()
     for node in ast.walk(tree):
         match node:
-            case ast.Assign([ast.Name(name)]) if node in tree.body and name in UNDIGESTED:
+            case ast.Assign([ast.Name(name)]) | ast.FunctionDef(name=name) if (
+                node in tree.body and name in UNDIGESTED
+            ):
                 dropped.append(node)
             case (
                 ast.Module([ast.Expr(ast.Constant(str())) as docstring, *_])

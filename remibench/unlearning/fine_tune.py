@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LABEL = "Fine-tuning"
 COLOUR = "#8c564b"
 ORDER = 40
+SEARCH = {"learning_rate": [0.001, 0.005, 0.02, 0.05, 0.1], "epochs": [1, 5, 10]}
 
 
 def unlearn(

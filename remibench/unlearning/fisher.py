@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LABEL = "Fisher"
 COLOUR = "#e69f00"
 ORDER = 20
+SEARCH = {"alpha": [3e-8, 3e-6, 3e-4], "max_std": [0.001, 0.005, 0.01, 0.02, 0.05]}
 
 
 def unlearn(

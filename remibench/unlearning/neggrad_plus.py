@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LABEL = "NegGrad+"
 COLOUR = "#cc79a7"
 ORDER = 50
+SEARCH = {"learning_rate": [0.001, 0.003, 0.01, 0.03, 0.1], "alpha": [0.8, 0.95, 0.99]}
 
 
 def unlearn(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LABEL = "Random labels"
 COLOUR = "#999933"
 ORDER = 60
+SEARCH = {"learning_rate": [1e-5, 1e-4, 3e-4, 1e-3, 3e-3], "epochs": [1, 3, 10]}
 
 
 def unlearn(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LABEL = "SalUn"
 COLOUR = "#44aa99"
 ORDER = 90
+SEARCH = {"learning_rate": [0.001, 0.005, 0.013, 0.03, 0.1], "share": [0.1, 0.5, 0.9]}
 
 
 def unlearn(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LABEL = "SCRUB"
 COLOUR = "#332288"
 ORDER = 80
+SEARCH = {"learning_rate": [1e-4, 5e-4, 2e-3, 5e-3, 2e-2], "max_steps": [1, 2, 3]}
 
 logger = logging.getLogger("remibench")
 

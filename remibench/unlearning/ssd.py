@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LABEL = "SSD"
 COLOUR = "#ddcc77"
 ORDER = 100
+SEARCH = {"alpha": [1.0, 1.2, 1.5, 3.0, 10.0], "dampening": [0.1, 0.5, 1.0]}
 
 
 def unlearn(

@@ -166,6 +166,12 @@ def test_candidates_are_all_combinations_and_carry_their_values():
     assert {p["last_layer_factor"] for p in used} == {10.0}
 
 
+def test_null_stands_for_the_values_that_a_method_declares():
+    cfg = load_config(merge(default(), search(ssd=None)))
+    assert cfg.variants_of("ssd")["ssd~02"] == {"alpha": 1.0, "dampening": 0.5}
+    assert len(cfg.variants_of("ssd")) == 15
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

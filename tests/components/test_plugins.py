@@ -282,6 +282,7 @@ BROKEN = {  # file, text, what is said of it
     "guide": (UNLEARN, f"GUIDES = ('none',)\n{GOOD}", "`GUIDES` lists attacks .*got .'none'"),
     "colour": (UNLEARN, f"COLOUR = 'red'\n{GOOD}", "`COLOUR` is a colour, .*got 'red'"),
     "label": (UNLEARN, f"LABEL = str(1)\n{GOOD}", "`LABEL` is text, written out; got None"),
+    "search": (UNLEARN, f"SEARCH = {{'a': 1}}\n{GOOD}", "`SEARCH` is {parameter: .values.}"),
     "taken": ("unlearning__fisher", GOOD, r"the name 'fisher' is taken by \S*/fisher.py; rename"),
     "entry taken": ("unlearning__remi_whitebox", GOOD, r"'remi_whitebox' is taken by \S*/remi.py"),
     "the target": ("unlearning__original", GOOD, "'original' is taken by the target itself"),
