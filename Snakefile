@@ -28,9 +28,7 @@ rule all:
     input:
         reported,
         "<results>/summary.txt",
-        expand("<results>/tables/{table}.csv", table=TABLES),
-        expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        [product_path(product, FORMATS[product.kind][-1]) for product in REPORTED],
         expand("<results>/overview/{page}.html", page=PAGES),
         "<results>/scorecard/scorecard.csv",
         "<results>/statistics/comparisons.csv",
-        ACROSS_SEEDS if cfg.across_seeds else [],

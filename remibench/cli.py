@@ -61,7 +61,7 @@ def _page(options: argparse.Namespace) -> None:
 
 
 def _stopping(options: argparse.Namespace) -> None:
-    from remibench.reporting.stopping import write
+    from remibench.reporting.beyond.stopping import write
 
     write(options.ruled, options.unruled, options.output)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import colorsys
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,97 +12,11 @@ import yaml
 from remibench.analysis.statistics import summarise
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
+from remibench.components.display import COLORS as COLORS  # for whoever draws results
+from remibench.components.display import METHODS
 from remibench.errors import RemibenchError
 
-
-class Display(Mapping[str, str]):
-    """How each method is shown: those that are listed, then others by what their files say.
-
-    Looked up when asked, since a job knows its plug-ins only after it has imported this.
-
-    Args:
-        listed: By method, in the order of display.
-        found: Of another method, from its name, entry and file.
-    """
-
-    def __init__(
-        self,
-        listed: Mapping[str, str],
-        found: Callable[[str, registry.MethodSpec, Path], str],
-    ) -> None:
-        self._listed, self._found = listed, found
-
-    def __getitem__(self, method: str) -> str:
-        if method in self._listed:
-            return self._listed[method]
-        entry = self._others()[method]
-        files = registry.components("unlearning") | registry.controls()
-        return self._found(method, entry, files[entry.module])
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._listed
-        yield from self._others()
-
-    def __len__(self) -> int:
-        return len(self._listed) + len(self._others())
-
-    def _others(self) -> dict[str, registry.MethodSpec]:
-        every = registry.methods()
-        every |= {name: registry.MethodSpec(name, None) for name in registry.controls()}
-        return {name: entry for name, entry in every.items() if name not in self._listed}
-
-
-def _label(method: str, entry: registry.MethodSpec, file: Path) -> str:
-    label = registry.constant(file, "LABEL")
-    if label is None:
-        return method.replace("_", " ").capitalize()
-    return f"{label} ({entry.guide.replace('box', '-box')})" if entry.guide else label
-
-
-def _colour(method: str, entry: registry.MethodSpec, file: Path) -> str:
-    stated = registry.constant(file, "COLOUR")
-    return made_colour(method) if stated is None or entry.guide else stated
-
-
-def made_colour(name: str) -> str:
-    """A colour made of a name, the same everywhere; two names may come near each other."""
-    digest = hashlib.sha256(name.encode()).digest()
-    hue, light = digest[0] / 256, 0.35 + 0.2 * digest[1] / 256
-    channels = colorsys.hls_to_rgb(hue, light, 0.65)
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
-
-
-_LABELS = {  # name in config and CSV → label in tables and figures, in the order of display
-    "original": "Before",
-    "retrain": "Retraining",
-    "fisher": "Fisher",
-    "remi_whitebox": "ReMI (white-box)",
-    "remi_blackbox": "ReMI (black-box)",
-    "fine_tune": "Fine-tuning",
-    "neggrad_plus": "NegGrad+",
-    "random_labels": "Random labels",
-    "bad_teacher": "Bad teacher",
-    "scrub": "SCRUB",
-    "salun": "SalUn",
-    "ssd": "SSD",
-}
-METHODS = Display(_LABELS, _label)
 PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
-_COLORS = {  # Okabe and Ito's palette, then Tol's muted one: safe for colour-blind readers
-    "original": "#7f7f7f",
-    "retrain": "#009e73",
-    "fisher": "#e69f00",
-    "remi_whitebox": "#0072b2",
-    "remi_blackbox": "#56b4e9",
-    "fine_tune": "#8c564b",
-    "neggrad_plus": "#cc79a7",
-    "random_labels": "#999933",
-    "bad_teacher": "#882255",
-    "scrub": "#332288",
-    "salun": "#44aa99",
-    "ssd": "#ddcc77",
-}
-COLORS = Display(_COLORS, _colour)
 CELL = ["dataset", "architecture", "forget_ratio"]
 BY_METHOD = [*CELL, "method"]
 ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
@@ -189,7 +101,7 @@ class Results:
             training=load_table(training, TEXT),
             published=read_numbers(published),
             **{
-                name: load_table(path, TEXT | {"value"})  # some parameters are words
+                name: load_table(path, TEXT | ({"value"} if name == "hyperparameters" else set()))
                 for name, path in optional.items()
                 if path
             },

@@ -31,6 +31,12 @@ PACKAGES = {  # kind of component, the name of its plug-in folder → sub-packag
 _plugins: dict[str, Path] = {}  # module → file
 
 
+def own_files(package: str) -> list[Path]:
+    """The package's own modules of a kind and those in its rooms, by name."""
+    folder = ROOT.joinpath(*PACKAGES[package].split("."))
+    return sorted(folder.rglob("*.py"), key=lambda file: file.stem)
+
+
 class _Finder:
     """Lets the import system find the modules of plug-in folders.
 
@@ -69,8 +75,8 @@ def activate(folders: Sequence[str | Path]) -> None:
                 if not file.stem.isidentifier():
                     raise RemibenchError(f"{file}: no module's name; use letters, digits and _")
                 module = f"remibench.{PACKAGES[kind]}.{file.stem}"
-                own = ROOT.joinpath(*PACKAGES[kind].split("."), file.name)
-                taken = own if own.exists() else found.get(module)
+                own = {each.stem: each for each in own_files(kind)}
+                taken = own.get(file.stem) or found.get(module)
                 if taken:
                     raise RemibenchError(
                         f"{file}: the name {file.stem!r} is taken by {taken}; rename the file"

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from remibench.components.plugins import PACKAGES, ROOT, plugin_files
+from remibench.components.plugins import PACKAGES, ROOT, own_files, plugin_files
 from remibench.errors import RemibenchError
 
 ORIGINAL = "original"
@@ -26,7 +26,41 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
     "reporting": (),  # see _required
     "unlearning": ("unlearn",),
 }
+# Declarations that change no result: no digest of a job covers them. Whoever reads them brings them
+# to the jobs that they do change, as params or like remibench.components.display.
+UNDIGESTED = ("LABEL", "COLOUR", "ORDER", "RESOURCES")
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
+
+
+FURTHER_INPUTS = ("across_seeds", "hyperparameters")  # what ``INPUTS`` of a table can list
+
+
+class Product(NamedTuple):
+    """A table or figure of the report, as its module describes itself.
+
+    Attributes:
+        name: Of its files and of the rule that makes it.
+        kind: "table" or "figure".
+        module: The full name of its module.
+        title: One line.
+        caption: How to read it, reStructuredText.
+        options: What its function ``build`` or ``draw`` is called with, beside the results.
+        inputs: The files of ``FURTHER_INPUTS`` that it is made from, beside the gathered ones.
+    """
+
+    name: str
+    kind: str
+    module: str
+    title: str
+    caption: str
+    options: dict[str, Any]
+    inputs: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The title behind the number that its name has: ``07: MIA before and after, 50%``."""
+        number = self.name.partition("_")[0].removeprefix(self.kind)
+        return f"{number}: {self.title}" if number else self.title
 
 
 class MethodSpec(NamedTuple):
@@ -47,13 +81,27 @@ def components(package: str) -> dict[str, Path]:
     A module of the package is a component if it defines what the kind's contract asks for; others
     beside it (``attacks/features.py``, ``data/splits.py``) are ordinary modules.
     """
-    folder = ROOT.joinpath(*PACKAGES[package].split("."))
-    own = {
+    return _own_modules(package) | plugin_components(package)
+
+
+def _own_modules(package: str) -> dict[str, Path]:
+    return {
         file.stem: file
-        for file in sorted(folder.glob("*.py"))
+        for file in own_files(package)
         if file.stem != "__init__" and _is_component(package, file)
     }
-    return own | plugin_components(package)
+
+
+def module_name(package: str, name: str) -> str:
+    """The full name under which a component is imported: ``remibench.reporting.paper.table5_…``.
+
+    Components of plug-ins are modules of the package itself, those of the package may lie in one
+    of its rooms.
+    """
+    if name in plugin_components(package):
+        return f"{ROOT.name}.{PACKAGES[package]}.{name}"
+    file = _own_modules(package)[name]
+    return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts)
 
 
 def _is_component(package: str, file: Path) -> bool:
@@ -178,6 +226,39 @@ def _names_bound(file: Path, _: int) -> frozenset[str]:
     return frozenset(_bound(parse(file)))
 
 
+def products() -> dict[str, Product]:
+    """The tables and figures of the report by name: the package's own, then those of plug-ins.
+
+    A module makes one of its own name or, with ``VARIANTS`` (name → options), those that are named
+    there. Their titles are ``TITLE``, in which braces name options (``"{ratio:.0%}"``) if there are
+    variants; without it, the first line of the docstring. The caption is the docstring.
+
+    Raises:
+        RemibenchError: Two modules make a table or figure of the same name.
+    """
+    found: dict[str, Product] = {}
+    for stem, file in components("reporting").items():
+        declared = _constants(file, file.stat().st_mtime_ns)
+        caption = _docstring(file, file.stat().st_mtime_ns) or stem.replace("_", " ")
+        title = declared.get("TITLE") or caption.partition("\n")[0].rstrip(".")
+        variants = declared.get("VARIANTS", {})
+        for name, options in (variants or {stem: {}}).items():
+            if name in found:
+                raise RemibenchError(
+                    f"{file}: the name {name!r} is taken by {found[name].module}; rename the file"
+                )
+            found[name] = Product(
+                name=name,
+                kind="table" if stem.startswith("table") else "figure",
+                module=module_name("reporting", stem),
+                title=title.format(**options) if variants else title,
+                caption=caption,
+                options=options,
+                inputs=tuple(declared.get("INPUTS", ())),
+            )
+    return found
+
+
 def check_plugins() -> None:
     """Hold every active plug-in to what can be seen of its contract without importing it.
 
@@ -189,6 +270,7 @@ def check_plugins() -> None:
             _check(package, name, file)
     methods()
     controls()
+    products()
 
 
 def _check(package: str, name: str, file: Path) -> None:
@@ -214,9 +296,12 @@ def _check(package: str, name: str, file: Path) -> None:
             raise RemibenchError(
                 f"{file}: `USES` lists some of {', '.join(CONTROL_USES)}; got {uses!r}"
             )
+    if package == "reporting":
+        _check_product(name, file, bound, known)
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
-        ("COLOUR", _is_colour, 'a colour, like "#cc79a7"'),
+        ("COLOUR", _is_colour, 'a colour, like "#cc79a7", or one for each guide'),
+        ("ORDER", lambda value: type(value) in (int, float), "a number"),
         ("MIN_IMAGE_SIZE", _is_count, "a number of pixels"),
         ("RESOURCES", _is_resources, '{rule: (MB of memory, minutes)}, {"unlearn": (2000, 40)}'),
     ):
@@ -238,7 +323,40 @@ def _is_resources(value: object) -> bool:
     )
 
 
+def _check_product(name: str, file: Path, bound: set[str], known: dict[str, Any]) -> None:
+    kind = "table" if name.startswith("table") else "figure"
+    variants = known.get("VARIANTS")
+    if "TITLE" in bound and not isinstance(known.get("TITLE"), str):
+        raise RemibenchError(f"{file}: `TITLE` is text, written out; got {known.get('TITLE')!r}")
+    inputs = known.get("INPUTS")
+    if "INPUTS" in bound and not (
+        isinstance(inputs, tuple | list) and set(inputs) <= set(FURTHER_INPUTS)
+    ):
+        raise RemibenchError(
+            f"{file}: `INPUTS` lists some of {', '.join(FURTHER_INPUTS)}; got {inputs!r}"
+        )
+    if "VARIANTS" not in bound:
+        return
+    if not isinstance(variants, dict) or not all(
+        each.isidentifier() and each.startswith(kind) and isinstance(options, dict)
+        for each, options in variants.items()
+    ):
+        raise RemibenchError(
+            f"{file}: `VARIANTS` maps names that begin with {kind} to options, "
+            f"written out; got {variants!r}"
+        )
+    for options in variants.values():
+        try:
+            known.get("TITLE", "").format(**options)
+        except (KeyError, IndexError, ValueError) as error:
+            raise RemibenchError(
+                f"{file}: `TITLE` names {error} in braces, which is no option of every variant"
+            ) from error
+
+
 def _is_colour(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_colour, value.values()))
     digits = value[1:] if isinstance(value, str) and value.startswith("#") else ""
     return len(digits) == 6 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
 
@@ -273,7 +391,6 @@ def _names(target: ast.expr) -> Iterable[ast.Name]:
     return (node for node in ast.walk(target) if isinstance(node, ast.Name))
 
 
-def title_and_caption(file: Path) -> tuple[str, str]:
-    """The first line of a plug-in's figure or table, and its whole docstring."""
-    text = ast.get_docstring(parse(file)) or file.stem.replace("_", " ")
-    return text.partition("\n")[0].rstrip("."), text
+@cache
+def _docstring(file: Path, _: int) -> str:
+    return ast.get_docstring(parse(file)) or ""

@@ -14,7 +14,9 @@ from typing import Any
 
 import grimp
 
+from remibench.components import display
 from remibench.components.plugins import plugin_files
+from remibench.components.registry import UNDIGESTED
 
 PACKAGE = "remibench"
 ROOT = Path(__file__).parents[2]
@@ -38,16 +40,28 @@ def code_digest(script: Path, *dynamic: str) -> str:
 
     Snakemake notices a change of the script file but not of what it imports. The digest covers the
     modules of this package that the script imports, those that they import in turn, and the
-    ``__init__`` modules on the way. The modules of active plug-ins are such modules, too.
+    ``__init__`` modules on the way, with the templates beside these. The modules of active plug-ins
+    are such modules, too.
+
+    Docstrings and declarations in :data:`remibench.components.registry.UNDIGESTED` are not covered,
+    but a script that shows methods by :mod:`remibench.components.display` depends on what all of
+    them declare for it.
 
     Args:
         script: The rule's script.
-        dynamic: Modules found by name at run time, relative to the package (``models.cnn``).
+        dynamic: Modules found by name at run time, in full or without the package's name
+            (``models.cnn``).
     """
-    roots = _imports(script) | {f"{PACKAGE}.{name}" for name in dynamic}
-    digest = hashlib.sha256()
-    for module in sorted(_closure(frozenset(roots))):
-        digest.update(f"{module}\0{_file_digest(_source(module))}\n".encode())
+    roots = _imports(script) | {f"{PACKAGE}.{name.removeprefix(f'{PACKAGE}.')}" for name in dynamic}
+    digest, modules = hashlib.sha256(), _closure(frozenset(roots))
+    for module in sorted(modules):
+        source = _source(module)
+        digest.update(f"{module}\0{_computation(source)}\n".encode())
+        if source.name == "__init__.py":
+            for template in sorted(source.parent.glob("*.j2")):
+                digest.update(template.read_bytes())
+    if display.__name__ in modules:
+        digest.update(repr(display.displays()).encode())
     return digest.hexdigest()[:16]
 
 
@@ -96,6 +110,36 @@ def _source(module: str) -> Path:
         return plugin_files()[module]
     path = ROOT.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _computation(path: Path) -> str:
+    """The source of a module without docstrings, ``UNDIGESTED`` declarations and blank lines.
+
+    Whole lines are left out, so that the text does not depend on Python's version.
+    """
+    text = path.read_text(encoding="utf-8")
+    tree, lines = ast.parse(text), text.splitlines()
+    dropped, within_strings = [], set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)]) if node in tree.body and name in UNDIGESTED:
+                dropped.append(node)
+            case (
+                ast.Module([ast.Expr(ast.Constant(str())) as docstring, *_])
+                | ast.ClassDef(body=[ast.Expr(ast.Constant(str())) as docstring, *_])
+                | ast.FunctionDef(body=[ast.Expr(ast.Constant(str())) as docstring, *_])
+            ):
+                dropped.append(docstring)
+            case ast.Constant(str()) | ast.JoinedStr():
+                within_strings.update(range(node.lineno, node.end_lineno + 1))
+    left_out = {n for n, line in enumerate(lines, 1) if not line.strip()} - within_strings
+    for node in dropped:
+        before = lines[node.lineno - 1].encode()[: node.col_offset]
+        after = lines[node.end_lineno - 1].encode()[node.end_col_offset :].strip()
+        if not before.strip() and after[:1] in (b"", b"#"):  # nothing else on its lines
+            left_out.update(range(node.lineno, node.end_lineno + 1))
+    return "\n".join(line for n, line in enumerate(lines, 1) if n not in left_out)
 
 
 @cache

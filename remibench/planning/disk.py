@@ -38,8 +38,8 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
             sizes["target and shadow models"] += cells * 2 * model
             sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in cfg.attacks)
             sizes["unlearned models"] += cells * unlearned * model
-            # The margin, P(member) of every attack, 4 bytes each, and 1 for the subset.
-            outputs = 4 * (1 + 2 * len(cfg.attacks)) + 1
+            # The margin, P(member) of every attack by three adversaries, 4 bytes each; the subset, 1.
+            outputs = 4 * (1 + 3 * len(cfg.attacks)) + 1
             sizes["scores of images"] += cells * (1 + unlearned) * scored * outputs
             sizes["small files (about)"] += round(
                 cells * train * (4 + 8 * sum(cfg.forget_ratios))  # scores and forget sets

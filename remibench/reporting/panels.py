@@ -47,6 +47,33 @@ def page(rows: int, columns: int, height: float, **options: object) -> tuple[Fig
     return plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
 
 
+def cell_page(
+    datasets: Sequence[str], architectures: Sequence[str], heights: tuple[float, float] = (2.2, 1.6)
+) -> tuple[Figure, list[tuple[plt.Axes, str, str]]]:
+    """Make a panel for every cell, datasets below each other, on the same axes.
+
+    Args:
+        datasets, architectures: The cells of the tree.
+        heights: Of a row in inches, where the page is one panel wide and where it is wider.
+
+    Returns:
+        The figure, and every panel with its dataset and architecture.
+    """
+    height = heights[len(architectures) > 1]
+    figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
+    cells = [(dataset, architecture) for dataset in datasets for architecture in architectures]
+    return figure, [(axis, *cell) for axis, cell in zip(axes.flat, cells, strict=True)]
+
+
+def label_axes(figure: Figure, x: str = "", y: str = "") -> None:
+    """Name the axes of all panels at once, with units, in the size of the axes' labels."""
+    size = plt.rcParams["axes.labelsize"]
+    if y:
+        figure.supylabel(y, fontsize=size)
+    if x:
+        figure.supxlabel(x, fontsize=size)
+
+
 def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
     """Put the legend above the panels, as wide as there is room, and add its height to theirs."""
     longest = max(len(label) for label in labels)
@@ -137,7 +164,7 @@ def draw_bars(
         axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(mine)}")
     for axis in axes.flat[len(datasets) :]:
         axis.set_axis_off()
-    figure.supylabel(ylabel, fontsize=plt.rcParams["axes.labelsize"])
+    label_axes(figure, y=ylabel)
     if table.empty:  # the panels say so, and there is nothing to explain
         return figure
     handles: list[Artist] = [
@@ -235,27 +262,24 @@ def draw_curves(
         datasets, architectures: The cells of the tree; those without rows say "not run".
         ylabel, xlabel: With units.
     """
-    height = 2.2 if len(architectures) == 1 else 1.6
-    figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
+    figure, panels = cell_page(datasets, architectures)
     table = carry_forward(rows, ["mf_forget", "mf_out_of_sample"]) if len(rows) else rows
-    for line, dataset in enumerate(datasets):
-        for column, architecture in enumerate(architectures):
-            axis = axes[line, column]
-            axis.set_ylim(-0.02, 1.04)
-            mine = _cell(table, dataset, architecture)
-            cell_title(axis, dataset, architecture, [] if mine.empty else mine["seeds"])
-            if mine.empty:
-                say_not_run(axis)
-            for curve in curves:
-                summary = mine[mine["curve"] == curve.key]
-                if len(summary):
-                    runs = _cell(rows, dataset, architecture)
-                    _curve(axis, summary, runs[runs["curve"] == curve.key], curve)
-    figure.supylabel(ylabel, fontsize=plt.rcParams["axes.labelsize"])
-    figure.supxlabel(xlabel, fontsize=plt.rcParams["axes.labelsize"])
-    axes[0, 0].xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
+    for axis, dataset, architecture in panels:
+        axis.set_ylim(-0.02, 1.04)
+        mine = _cell(table, dataset, architecture)
+        cell_title(axis, dataset, architecture, [] if mine.empty else mine["seeds"])
+        if mine.empty:
+            say_not_run(axis)
+        for curve in curves:
+            summary = mine[mine["curve"] == curve.key]
+            if len(summary):
+                runs = _cell(rows, dataset, architecture)
+                _curve(axis, summary, runs[runs["curve"] == curve.key], curve)
+    label_axes(figure, xlabel, ylabel)
+    first = panels[0][0]
+    first.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
     if rows.empty:  # the panels say so, and there is nothing to explain
-        axes[0, 0].set_xticks([])
+        first.set_xticks([])
         return figure
     line = {"linewidth": 1.5, "marker": "o", "ms": 3.5}
     handles = [plt.Line2D([], [], color=c.color, linestyle=c.style, **line) for c in curves]

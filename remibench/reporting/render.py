@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from remibench.analysis.results import METHODS, count_seeds, displayed, percent
+from remibench.analysis.results import METHODS, Results, count_seeds, displayed, percent
 from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
+from remibench.components.plugins import call
 from remibench.reporting.interactive import page
 
 if TYPE_CHECKING:
@@ -161,6 +163,29 @@ def write_table(
     """
     write_csv(csv, table)
     write_formatted(wide, title, explanation, tex, html)
+
+
+def make_table(module: ModuleType, results: Results, options: Mapping, **paths: Path) -> None:
+    """Build and write the table of a module, ``paths`` as in :func:`write_table`.
+
+    Raises:
+        RemibenchError: One of its functions returned something else than a table.
+    """
+    table = call(module, "build", pd.DataFrame, results, **options)
+    wide = call(module, "layout", pd.DataFrame, table)
+    write_table(table, wide, module.TITLE, module.explain(table, results.remarks), **paths)
+
+
+def make_figure(module: ModuleType, results: Results, options: Mapping, **paths: Path) -> None:
+    """Draw and write the figure of a module, ``paths`` as in :func:`write_figure`.
+
+    Raises:
+        RemibenchError: Its function returned something else than a figure.
+    """
+    from matplotlib.figure import Figure
+
+    use_theme()
+    write_figure(call(module, "draw", Figure, results, **options), **paths)
 
 
 def write_formatted(

@@ -23,7 +23,8 @@ from remibench.analysis.verdicts import NOT_RUN, judge_methods
 from remibench.artifacts.io import atomic_path, load_json
 from remibench.artifacts.tables import load_table, write_csv
 from remibench.errors import RemibenchError
-from remibench.reporting import scorecard, table_verdicts
+from remibench.reporting import scorecard
+from remibench.reporting.beyond import table_verdicts
 from remibench.reporting.interactive import ABSENT
 from remibench.reporting.render import to_markdown
 from remibench.sharing.crate import DESCRIPTIONS
@@ -32,8 +33,7 @@ from remibench.sharing.export import REQUIRED, check_finished
 PAGE = "README.md"
 BENCHMARKS = "benchmarks.csv"  # made from the tree's benchmark files
 HOURS = "Jobs, hours and memory by rule"
-COPIED = {".csv", ".html", ".json", ".png", ".svg", ".tex", ".txt", ".yaml"}
-PICTURES = {".png"}  # all others are text
+COPIED = {".csv", ".json", ".svg", ".tex", ".txt", ".yaml"}  # pages and bitmaps repeat these
 BEGIN = "<!-- written by hand: from here to the next such line, `make publish` keeps it -->"
 END = "<!-- end of what is written by hand -->"
 OPTIONAL = ("across_seeds.csv",)  # top-level files that only some runs have
@@ -175,8 +175,6 @@ def _choose(results: Path) -> tuple[list[Path], Counter[str]]:
 
 def _check_paths(path: Path, results: Path) -> None:
     """Refuse a text that names a folder of this machine."""
-    if path.suffix in PICTURES:
-        return
     text = path.read_text(encoding="utf-8")
     here = {str(place) for place in (Path.home(), Path.cwd(), results.resolve())}
     found = [place for place in sorted(here, key=len, reverse=True) if _names(text, place)]
@@ -300,7 +298,7 @@ def _verdicts(results: Results) -> str:
 
 
 def _figures(folder: Path) -> str:
-    pictures = [*sorted((folder / "figures").glob("*.png")), folder / "scorecard" / "heatmap.png"]
+    pictures = [*sorted((folder / "figures").glob("*.svg")), folder / "scorecard" / "heatmap.svg"]
     lines = []
     for picture in pictures:
         name = picture.relative_to(folder).as_posix()
@@ -308,7 +306,7 @@ def _figures(folder: Path) -> str:
         lines.append(f"[![{label}]({name}) {label}]({name})")
     gallery = "\n\n".join(lines)
     return (
-        "A click enlarges; `.svg` files lie beside them. What they show: "
+        "A click enlarges. What they show: "
         f'[gallery](../../results.md).\n\n<div class="gallery" markdown>\n\n{gallery}\n\n</div>'
     )
 
@@ -319,7 +317,7 @@ def _files(folder: Path) -> str:
     for name in sorted({path.name for path in folder.iterdir()} & set(described)):
         files = sorted(path for path in (folder / name).glob("*") if path.suffix in COPIED)
         if name == "figures":
-            rows.append((f"{name}/", f"{len(files)} files: every figure above as svg and png"))
+            rows.append((f"{name}/", f"{len(files)} files: the figures above"))
             continue
         if not files:
             rows.append((f"[{name}]({name})", described[name]))

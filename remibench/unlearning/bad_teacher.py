@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from remibench.components.bounds import Positive, PositiveFloat
 
+LABEL = "Bad teacher"
+COLOUR = "#882255"
+ORDER = 70
+
 
 def unlearn(
     task: UnlearningTask,

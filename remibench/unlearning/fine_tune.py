@@ -11,6 +11,10 @@ from remibench.unlearning import Images, Passes, UnlearningTask
 if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
+LABEL = "Fine-tuning"
+COLOUR = "#8c564b"
+ORDER = 40
+
 
 def unlearn(
     task: UnlearningTask, *, learning_rate: PositiveFloat = 0.02, epochs: Positive = 5

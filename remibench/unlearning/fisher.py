@@ -20,6 +20,10 @@ from remibench.unlearning import Images, Passes, UnlearningTask
 if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
 
+LABEL = "Fisher"
+COLOUR = "#e69f00"
+ORDER = 20
+
 
 def unlearn(
     task: UnlearningTask,

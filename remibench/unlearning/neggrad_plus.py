@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from remibench.components.bounds import Positive, PositiveFloat
 
+LABEL = "NegGrad+"
+COLOUR = "#cc79a7"
+ORDER = 50
+
 
 def unlearn(
     task: UnlearningTask,

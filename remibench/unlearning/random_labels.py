@@ -13,6 +13,10 @@ from remibench.unlearning import Images, Passes, UnlearningTask, wrong_labels
 if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
+LABEL = "Random labels"
+COLOUR = "#999933"
+ORDER = 60
+
 
 def unlearn(
     task: UnlearningTask, *, learning_rate: PositiveFloat = 1e-4, epochs: Positive = 3

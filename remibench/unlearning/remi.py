@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 GUIDES = ("whitebox", "blackbox", "whitebox_published")
+LABEL = "ReMI"
+COLOUR = {"whitebox": "#0072b2", "blackbox": "#56b4e9", "whitebox_published": "#004488"}
+ORDER = 30
 logger = logging.getLogger("remibench")
 
 
@@ -266,7 +269,7 @@ def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str,
     inference, training_images = watched, guided + classified
     if parameters["out_of_sample_gradient"]:
         training_images += guided
-    else:
+    elif parameters["reference"] != "target":
         inference += guided
     epochs = parameters["max_epochs"]
     return Passes(watched + epochs * inference, epochs * training_images)

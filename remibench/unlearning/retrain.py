@@ -9,6 +9,10 @@ from remibench.models import build_model
 from remibench.training import History, fit_classifier
 from remibench.unlearning import Images, Passes, UnlearningTask
 
+LABEL = "Retraining"
+COLOUR = "#009e73"
+ORDER = 10
+
 
 def unlearn(task: UnlearningTask) -> History:
     """Train afresh on the retain set with the target's own seed and hyper-parameters."""

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from remibench.components.bounds import Positive, PositiveFloat
 
+LABEL = "SalUn"
+COLOUR = "#44aa99"
+ORDER = 90
+
 
 def unlearn(
     task: UnlearningTask,

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from remibench.components.bounds import Positive, PositiveFloat
 
+LABEL = "SCRUB"
+COLOUR = "#332288"
+ORDER = 80
+
 logger = logging.getLogger("remibench")
 
 

@@ -19,6 +19,10 @@ from remibench.unlearning import Images, Passes, UnlearningTask
 if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
 
+LABEL = "SSD"
+COLOUR = "#ddcc77"
+ORDER = 100
+
 
 def unlearn(
     task: UnlearningTask, *, alpha: PositiveFloat = 10.0, dampening: PositiveFloat = 1.0

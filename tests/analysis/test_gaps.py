@@ -23,9 +23,9 @@ from remibench.analysis.verdicts import (
     judge,
     margin,
 )
-from remibench.reporting import figure_gaps
+from remibench.reporting.beyond import figure_gaps
+from remibench.reporting.beyond.table_gaps import SHOWN, TITLE, build, explain, layout
 from remibench.reporting.render import use_theme, write_table
-from remibench.reporting.table_gaps import SHOWN, TITLE, build, explain, layout
 
 CELL = ("fmnist", "cnn")
 KEYS = ["metric", "subset", "method"]

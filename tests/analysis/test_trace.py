@@ -6,7 +6,7 @@ import pytest
 
 from remibench.errors import RemibenchError
 from remibench.evaluation.predictions import Scores
-from remibench.reporting import mechanism
+from remibench.reporting.beyond import mechanism
 
 EPOCHS = {"original": 0, "remi_whitebox~01": 3, "retrain": np.nan}
 

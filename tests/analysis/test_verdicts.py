@@ -29,9 +29,9 @@ from remibench.analysis.verdicts import (
 )
 from remibench.cli import main
 from remibench.errors import RemibenchError
-from remibench.reporting import figure_search, figure_verdicts, stopping
+from remibench.reporting.beyond import figure_verdicts, search, stopping
+from remibench.reporting.beyond.table_verdicts import build, explain, layout, matrix
 from remibench.reporting.render import use_theme
-from remibench.reporting.table_verdicts import build, explain, layout, matrix
 
 CELL = ("fmnist", "cnn")
 DEFAULT = Path(__file__).parents[2] / "docs/results/default"
@@ -252,7 +252,7 @@ def test_trees_of_other_targets_are_no_pairs(tmp_path, capsys):
 def trials_of(*rows):
     """Trials of (method, values, gap), and the table of their variants."""
     columns = ["dataset", "architecture", "forget_ratio", "method", "candidate", "gap", "seeds"]
-    names = [name for name in figure_search.LINES if name != "gap"]
+    names = [name for name in search.LINES if name != "gap"]
     trials = pd.DataFrame(
         [(*CELL, 0.1, *row, 2, *(row[-1] + k / 10 for k in range(4))) for row in rows],
         columns=[*columns, *names],
@@ -272,17 +272,17 @@ def test_the_search_is_drawn_with_the_other_parameters_of_the_winner():
         ("fisher", "alpha=1e-06,max_std=0.5", 0.1),
         ("study", "loss=a", 0.1),
     )
-    parameter, line = figure_search.profile(trials, candidates, "fisher")
+    parameter, line = search.profile(trials, candidates, "fisher")
     assert (parameter, line["value"].tolist()) == ("alpha", [1e-6, 1e-3])
     assert line["gap"].tolist() == [0.1, 0.5]
     other = trials[trials["method"] == "fisher"].assign(dataset="stl10", gap=[0.1, 0.2, 0.4, 0.3])
-    _, lines = figure_search.profile(pd.concat([trials, other]), candidates, "fisher")
+    _, lines = search.profile(pd.concat([trials, other]), candidates, "fisher")
     assert lines[lines["dataset"] == "stl10"]["gap"].tolist() == [0.4, 0.1]
     alone = trials_of(("fisher", "alpha=0.1", 0.2), ("fisher", "alpha=0.01", 0.3))
-    assert figure_search.profile(*alone, "fisher")[1]["gap"].tolist() == [0.3, 0.2]
-    assert figure_search.profile(trials, candidates, "study")[0] == ""
+    assert search.profile(*alone, "fisher")[1]["gap"].tolist() == [0.3, 0.2]
+    assert search.profile(trials, candidates, "study")[0] == ""
     use_theme()
-    axis = figure_search.draw(trials, candidates, "fisher").axes[0]
+    axis = search.draw(trials, candidates, "fisher").axes[0]
     assert axis.get_title() == "10% forgotten\nmax std=0.5"
     assert axis.get_xscale() == "log"
     ring = next(line for line in axis.lines if line.get_ms() == 7)

@@ -9,19 +9,23 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 from support.synthetic import synthetic_results
 from support.tasks import default_parameters, make_task, weights
 
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import membership_features, model_features
 from remibench.components import plugins
-from remibench.components.registry import components, constant, methods, plugin_components
+from remibench.components.registry import (
+    components,
+    constant,
+    methods,
+    module_name,
+    plugin_components,
+)
 from remibench.config.model import config_model
 from remibench.data import LoadOptions, dataset_info, load_dataset
 from remibench.evaluation.metrics import Evaluation, measure
@@ -34,7 +38,7 @@ from remibench.models import (
     save_model,
 )
 from remibench.per_sample import squared_norms
-from remibench.reporting.render import use_theme, write_figure, write_table
+from remibench.reporting.render import make_figure, make_table
 from remibench.unlearning import run_method
 
 
@@ -263,21 +267,13 @@ def test_a_figure_or_table_shows_any_part_of_the_grid_twice_the_same(name, grid,
     small = {"datasets": ("fmnist",), "architectures": ("cnn",), "ratios": (0.1, 0.5)}
     results = synthetic_results(**{**small, **GRIDS[grid]})
     results = replace(results, evaluation=with_metrics_of_plugins(results.evaluation))
-    module = import_module(f"remibench.reporting.{name}")
-    use_theme()
+    module = import_module(module_name("reporting", name))
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
+        make, suffixes = make_table, ("csv", "tex", "html")
         if name.startswith("figure"):
-            figure = module.draw(results)
-            assert isinstance(figure, Figure)
-            write_figure(figure, folder / "figure.svg", folder / "figure.png")
-            plt.close("all")
-            continue
-        table = module.build(results)
-        assert isinstance(table, pd.DataFrame)
-        texts = (module.layout(table), module.TITLE, module.explain(table, results.remarks))
-        paths = (folder / f"table.{suffix}" for suffix in ("csv", "tex", "html"))
-        write_table(table, *texts, *paths)
+            make, suffixes = make_figure, ("svg", "png")
+        make(module, results, {}, **{suffix: folder / f"{name}.{suffix}" for suffix in suffixes})
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 

@@ -15,9 +15,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
-from reporting.test_reporting import make_results
 from support.configs import default
 from support.smoke import ROOT
+from support.synthetic import known_results
 
 from remibench.analysis.results import COLORS, METHODS, PAPER_METHODS
 from remibench.attacks import membership
@@ -34,8 +34,8 @@ from remibench.planning.jobs import Job
 from remibench.planning.plan import render_plan
 from remibench.planning.timings import Record, Timings, planned_task
 from remibench.planning.work import attack_size, count_work
-from remibench.reporting import figure06_mf_by_guide as figure06
-from remibench.reporting import table6_cross_method
+from remibench.reporting.paper import figure06_mf_by_guide as figure06
+from remibench.reporting.paper import table6_cross_method
 from remibench.unlearning import run_method
 
 GOOD = """
@@ -124,7 +124,7 @@ def test_guided_methods_are_in_table_vi_by_their_guide_and_have_a_curve(write):
     folder = write(unlearning__guided=guided, unlearning__after=GOOD, attacks__mine=attack)
     plugins.activate([folder])
     methods = (*PAPER_METHODS, "guided_whitebox", "guided_mine", "after")
-    results = make_results(methods=methods, ratios=(0.1, 0.25))
+    results = known_results(methods=methods, ratios=(0.1, 0.25))
     paths = results.histories[results.histories["method"] == "remi_whitebox"]
     silent = paths.assign(method="after", mf_forget=float("nan"))
     own = [paths.assign(method=f"guided_{guide}") for guide in ("whitebox", "mine")]
@@ -302,6 +302,27 @@ BROKEN = {  # file, text, what is said of it
     "no loader": ("attacks__bad", "ACCESS = 'bad'\ndef fit_attack(): ...", "no `load_attack`"),
     "no figure": ("reporting__figure_bad", "x = 1", "figure_bad.py: defines no `draw`"),
     "no table": ("reporting__table_bad", "TITLE = ''", "table_bad.py: defines no `build`"),
+    "title": ("reporting__figure_bad", "TITLE = 1\ndraw = None", "`TITLE` is text, written out"),
+    "inputs": (
+        "reporting__figure_bad",
+        "INPUTS = ('evaluation',)\ndraw = None",
+        "`INPUTS` lists some of across_seeds, hyperparameters; got",
+    ),
+    "variants": (
+        "reporting__figure_bad",
+        "VARIANTS = {'table_bad': {}}\ndraw = None",
+        "`VARIANTS` maps names that begin with figure to options",
+    ),
+    "option": (
+        "reporting__figure_bad",
+        "TITLE = '{ratio}'\nVARIANTS = {'figure_bad': {}}\ndraw = None",
+        "`TITLE` names 'ratio' in braces",
+    ),
+    "variant taken": (
+        "reporting__figure07_mia_before_after",
+        "draw = None",
+        "the name 'figure07_mia_before_after' is taken by remibench.*figure03_mia",
+    ),
     "neither": ("reporting__bad", "x = 1", "bad.py: a figure's name begins with figure"),
 }
 
@@ -414,7 +435,9 @@ def test_the_captions_of_figures_and_tables_may_hold_braces_and_edits_reach_prov
     other = write("other", reporting__figure07_mia_before_after=text)
     code, output = dry_run(other, "all")
     assert code != 0
-    assert re.search(r"figure07_mia_before_after\.py: the name .* is taken by the paper's", output)
+    assert re.search(
+        r"figure07_mia_before_after\.py: the name .* is taken by \S*figure03_mia", output
+    )
 
 
 def test_the_digests_of_plugins_are_those_of_their_files(write):
@@ -499,3 +522,50 @@ def test_the_built_in_sections_are_made_of_the_same_signatures():
     fields = config_model().model_fields["unlearning"].annotation.model_fields
     assert fields["remi_whitebox"].annotation is fields["remi_blackbox"].annotation
     assert "per_cell_values" not in fields["retrain"].annotation.model_fields
+
+
+def test_every_component_of_the_package_keeps_what_is_asked_of_plugins():
+    for kind in registry.CONTRACTS:
+        for name, file in registry.components(kind).items():
+            registry._check(kind, name, file)
+
+
+def test_the_order_of_display_is_declared_and_what_has_none_follows(write):
+    plugins.activate([write(unlearning__first="ORDER = 15\n" + GOOD, unlearning__last=GOOD)])
+    shown = list(METHODS)
+    assert shown[:4] == ["original", "retrain", "first", "fisher"]
+    assert shown.index("last") > shown.index("ssd")
+    declared = [registry.constant(f, "ORDER") for f in registry.components("unlearning").values()]
+    places = [place for place in declared if place is not None]
+    assert len(places) == len(set(places)) == len(declared) - 1
+
+
+def test_every_guide_has_its_colour(write):
+    colours = 'GUIDES = ("whitebox", "blackbox")\nCOLOUR = {"whitebox": "#123456"}\n'
+    plugins.activate([write(unlearning__guided=colours + GOOD)])
+    assert COLORS["guided_whitebox"] == "#123456"
+    assert COLORS["guided_blackbox"] not in {"#123456", ""}
+    with pytest.raises(RemibenchError, match=r"`COLOUR` is a colour, .* or one for each guide"):
+        load(write("other", unlearning__bad=colours.replace("#", "") + GOOD))
+
+
+def test_a_figure_describes_itself_and_its_variants(write):
+    text = '''
+        """What is drawn.
+
+        How to read it.
+        """
+        TITLE = "Rates, {ratio:.0%}"
+        INPUTS = ("hyperparameters",)
+        VARIANTS = {"figure_rates": {"ratio": 0.1}, "figure_rates_half": {"ratio": 0.5}}
+        def draw(results, ratio): ...
+    '''
+    plain = '"""Plain.\n"""\ndraw = None'
+    plugins.activate([write(reporting__figure_rates=text, reporting__figure9_plain=plain)])
+    made = registry.products()
+    one, two, other = (made[f"figure{name}"] for name in ("_rates", "_rates_half", "9_plain"))
+    assert (one.label, two.label, other.label) == ("Rates, 10%", "Rates, 50%", "9: Plain")
+    assert one.module == two.module == "remibench.reporting.figure_rates"
+    assert (two.options, two.inputs, other.inputs) == ({"ratio": 0.5}, ("hyperparameters",), ())
+    assert two.caption == "What is drawn.\n\nHow to read it."
+    assert "remibench.reporting.figure_rates" not in sys.modules

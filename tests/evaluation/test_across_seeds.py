@@ -42,7 +42,7 @@ from remibench.evaluation.predictions import (
     save_scores,
     score_images,
 )
-from remibench.reporting import figure_across_seeds, table_across_seeds
+from remibench.reporting.beyond import figure_across_seeds, table_across_seeds
 from remibench.reporting.render import use_theme, write_table
 
 SIZES = {"forget": 120, "retain": 150, "test": 200, "out_of_sample": 80}

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from remibench.artifacts import paths
+from remibench.components import plugins
 from remibench.errors import RemibenchError
 from remibench.jobs import provenance
 from remibench.jobs.script import cell_axes
@@ -166,6 +167,54 @@ def test_a_digest_follows_the_imports_of_the_script():
 def test_a_digest_covers_modules_found_by_name_and_their_packages():
     closure = provenance._closure(frozenset({"remibench.unlearning.fisher"}))
     assert {"remibench.per_sample", "remibench.unlearning", "remibench"} <= closure
+
+
+@pytest.fixture
+def two_plugins(tmp_path):
+    """Digests of a training script and of a table's, with a method and a table of a plug-in."""
+    files = {name: tmp_path / "unlearning" / f"{name}.py" for name in ("plain", "other")}
+    files["plain"].parent.mkdir()
+    files["other"].write_text("def unlearn(task): ...\n")
+    scripts = ROOT / "workflow" / "scripts"
+
+    def digests(text):
+        files["plain"].write_text(text)
+        plugins.activate([tmp_path])
+        provenance._computation.cache_clear()
+        return (
+            provenance.code_digest(scripts / "unlearn.py", "unlearning.plain"),
+            provenance.code_digest(scripts / "make_product.py"),
+        )
+
+    yield digests
+    plugins.activate([])
+
+
+BODY = 'LABEL = "Plain"\nCOLOUR = "#123456"\n\ndef unlearn(task):\n    """Do it."""\n    return 1\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "trains", "shows"),
+    [
+        ('"Plain"', '"Other"', False, True),
+        ("#123456", "#654321", False, True),
+        ("\n\ndef", "\nORDER = (\n    1\n)  # first\n\n\ndef", False, True),
+        ("Do it.", "Do it.\n\n    At once.\n    ", False, False),
+        ("return 1", "return 2", True, False),
+        ("COLOUR", "NAME", True, True),
+        ('LABEL = "Plain"', 'x = 1; LABEL = "Plain"', True, False),
+        ('return 1', 'LABEL = "Plain"\n    return 1', True, False),
+        ('"""Do it."""', 'text = """a\n\nb"""', True, False),
+    ],
+)  # fmt: skip
+def test_a_digest_covers_what_computes_and_not_what_is_shown(two_plugins, old, new, trains, shows):
+    before, after = two_plugins(BODY), two_plugins(BODY.replace(old, new, 1))
+    assert [a != b for a, b in zip(before, after, strict=True)] == [trains, shows]
+
+
+def test_blank_lines_within_a_text_are_part_of_it(two_plugins):
+    first, second = (f'X = """a\n{blank}b"""\n{BODY}' for blank in ("", "\n"))
+    assert two_plugins(first)[0] != two_plugins(second)[0]
 
 
 def test_importing_the_config_in_no_script_keeps_new_options_from_re_running_everything():

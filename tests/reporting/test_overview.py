@@ -9,9 +9,10 @@ import pytest
 from support.pages import note, shown
 from support.synthetic import synthetic_curves, synthetic_metadata, synthetic_results
 
-from remibench.reporting import comparisons, overview, training_curves
+from remibench.reporting.beyond import comparisons
 from remibench.reporting.interactive import MAX_ROWS, page
 from remibench.reporting.render import use_theme, write_page
+from remibench.reporting.run import overview, training_curves
 
 LARGEST = 1.5e6  # bytes of a page of the paper's grid; in the report a third more
 ALL_PAGES = 5e6

@@ -16,9 +16,10 @@ from support.pages import shown
 from support.smoke import snakemake
 from support.synthetic import synthetic_metadata, synthetic_results
 
-from remibench.reporting import overview, table_gaps
+from remibench.reporting.beyond import table_gaps
 from remibench.reporting.interactive import page
 from remibench.reporting.render import write_page
+from remibench.reporting.run import overview
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,8 @@ from support.pages import note, shown
 
 from remibench.analysis.paper import KEY, judge
 from remibench.analysis.results import PAPER_METHODS, Results, read_numbers
-from remibench.reporting import comparisons, scorecard
+from remibench.reporting import scorecard
+from remibench.reporting.beyond import comparisons
 from remibench.reporting.render import use_theme, write_figure
 from remibench.reporting.scorecard import VERDICTS
 

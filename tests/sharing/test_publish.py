@@ -16,8 +16,10 @@ from remibench.analysis.results import Results, read_numbers
 from remibench.analysis.search import choose_candidates, describe_choice
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.cli import main
+from remibench.components.registry import module_name
 from remibench.errors import RemibenchError
-from remibench.reporting import comparisons, scorecard, stopping
+from remibench.reporting import scorecard
+from remibench.reporting.beyond import comparisons, stopping
 from remibench.sharing.publish import (
     BEGIN,
     END,
@@ -69,7 +71,7 @@ def products(folder):
     """Every CSV file that is made of a published folder's, by its path, and how."""
     results = Results.of_tree(folder)
     for path in sorted((folder / "tables").glob("*.csv")):
-        yield path, import_module(f"remibench.reporting.{path.stem}").build(results)
+        yield path, import_module(module_name("reporting", path.stem)).build(results)
     card = scorecard.build(results)
     yield folder / "scorecard/scorecard.csv", card
     yield folder / "scorecard/counts.csv", scorecard.count(card)
@@ -200,7 +202,7 @@ def test_a_page_without_its_block_is_not_overwritten(text, tree, tmp_path):
     ("name", "text", "named"),
     [
         ("summary.txt", "made in {home}/runs", "{home}"),
-        ("tables/table1_dataset_statistics.html", "<td>{tree}</td>", "{tree}"),
+        ("tables/table1_dataset_statistics.tex", "% {tree}", "{tree}"),
         ("config.yaml", "data:\n  search_path: [data, /mnt/images]\n", "/mnt/images"),
         ("config.yaml", "results: '~/results'\n", "~/results"),
         ("provenance.json", json.dumps({"python": "/opt/python"}), "/opt/python"),
@@ -248,7 +250,7 @@ def test_the_page_has_the_papers_number_ours_and_the_difference():
 def test_the_command_makes_a_page_anew(tree, tmp_path, capsys):
     target = tmp_path / "x"
     main(["publish", str(tree), str(target)])
-    assert f"{target}: 80 files and README.md; write what" in capsys.readouterr().out
+    assert f"{target}: 50 files and README.md; write what" in capsys.readouterr().out
     before = (target / PAGE).read_bytes()
     (target / PAGE).write_text(f"{BEGIN}\n\n{UNWRITTEN}\n\n{END}\n")
     main(["page", str(target)])

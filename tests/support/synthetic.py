@@ -1,30 +1,31 @@
 """A made-up evaluation of any part of the paper's grid, in memory."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from remibench.analysis.results import METHODS, PAPER_METHODS, Results, read_numbers
+from remibench.analysis.results import PAPER_METHODS, Results, read_numbers
 
 DATASETS = ("fmnist", "utkface", "stl10", "cifar10")
 ARCHITECTURES = ("cnn", "resnet18", "xception", "vgg19")
 RATIOS = (0.01, 0.1, 0.25, 0.5)
-# Of methods that are added to METHODS: what stands first.
-RATES = dict.fromkeys(METHODS, 0.7) | {
+# Other methods have .7, 60 seconds and 10 ** 1.5.
+RATES = {
     "original": 0.95,
     "retrain": 0.4,
     "fisher": 0.8,
     "remi_whitebox": 0.3,
     "remi_blackbox": 0.6,
 }
-SECONDS = dict.fromkeys(METHODS, 60) | {
+SECONDS = {
     "retrain": 900,
     "fisher": 40,
     "remi_whitebox": 200,
     "remi_blackbox": 100,
 }
-EFFICACY = dict.fromkeys(METHODS, 1.5) | {
+EFFICACY = {
     "original": 3,
     "retrain": 0,
     "fisher": 2,
@@ -73,7 +74,7 @@ def synthetic_results(
                 attacks.append((dataset, architecture, seed, attack, access, *measured))
             for method, ratio in product(methods, ratios):
                 cell = (dataset, architecture, seed, method, ratio)
-                rate = np.clip(RATES[method] - easy + rng.normal(0, 0.04), 0, 1)
+                rate = np.clip(RATES.get(method, 0.7) - easy + rng.normal(0, 0.04), 0, 1)
                 for subset, images, accuracy in (
                     ("forget", round(1000 * ratio), 1 if method == "original" else 0.8),
                     ("retain", round(1000 * (1 - ratio)), 0.99),
@@ -91,13 +92,13 @@ def synthetic_results(
                     (*cell, "forget", f"{attack}_{access}_auc", rate)
                     for attack, access in product(("mf", "mia"), ("whitebox", "blackbox"))
                 ]
-                score = EFFICACY[method] + rng.normal(0, 0.3)
+                score = EFFICACY.get(method, 1.5) + rng.normal(0, 0.3)
                 rows.append((*cell, "forget", "efficacy", 10.0**score))
                 if beyond:
                     rows += [(*cell, *row) for row in beyond_paper(other, rate)]
                 if method == "original":
                     continue
-                seconds = SECONDS[method] * rng.uniform(0.5, 1.5)
+                seconds = SECONDS.get(method, 60) * rng.uniform(0.5, 1.5)
                 rows.append((*cell, "", "seconds", seconds))
                 if method.startswith("remi"):
                     rows.append((*cell, "", "seconds_attack_loss", 0.7 * seconds))
@@ -161,6 +162,56 @@ def synthetic_results(
             parameters,
             columns=["dataset", "architecture", "forget_ratio", "method", "parameter", "value"],
         ),
+    )
+
+
+KNOWN_RATES = {
+    "original": 0.9,
+    "retrain": 0.4,
+    "fisher": 0.8,
+    "remi_whitebox": 0.5,
+    "remi_blackbox": 0.7,
+}
+KNOWN_SECONDS = {"retrain": 8.0, "fisher": 1.0, "remi_whitebox": 2.0, "remi_blackbox": 4.0}
+
+
+def known_results(seeds=3, methods=PAPER_METHODS, ratios=RATIOS):
+    """One cell whose numbers are known: rates as in KNOWN_RATES plus .01 per seed."""
+    rows, epochs = [], []
+    for seed in range(seeds):
+        for method in methods:
+            for ratio in ratios:
+                cell = ("fmnist_embedded", "cnn", seed, method, ratio)
+                rate = KNOWN_RATES.get(method, 0.6) + 0.01 * seed
+                rows += [
+                    (*cell, s, "mia_whitebox_rate", rate) for s in ("forget", "retain", "test")
+                ]
+                rows += [(*cell, s, "accuracy", rate) for s in ("forget", "retain", "test")]
+                rows += [(*cell, "forget", "efficacy", 10.0 ** (seed + ratio))]
+                sizes = {"forget": 1000 * ratio, "retain": 1000 * (1 - ratio), "test": 500}
+                rows += [(*cell, subset, "images", size) for subset, size in sizes.items()]
+                rows += [(*cell, "forget", "mf_whitebox_rate", rate)]
+                rows += [(*cell, "forget", "mf_blackbox_rate", rate / 2)]
+                if method != "original":
+                    rows += [(*cell, "", "seconds", KNOWN_SECONDS.get(method, 3.0))]
+                if method.startswith("remi"):
+                    rows += [(*cell, "", "seconds_attack_loss", 0.5)]
+                    epochs += [(*cell, e, 1 - 0.3 * e, 0.5) for e in range(3)]
+    attacks = [
+        ("fmnist_embedded", "cnn", seed, attack, access, 0.6 + 0.02 * seed)
+        for seed in range(seeds)
+        for attack in ("mf", "mia")
+        for access in ("whitebox", "blackbox")
+    ]
+    whole = synthetic_results(("fmnist_embedded",), ("cnn",), seeds, ratios, methods, beyond=False)
+    sizes = {"target_train": 1000, "target_test": 900, "shadow_train": 800, "shadow_test": 700}
+    return replace(
+        whole,
+        evaluation=pd.DataFrame(rows, columns=whole.evaluation.columns),
+        histories=pd.DataFrame(epochs, columns=whole.histories.columns),
+        attacks=pd.DataFrame(attacks, columns=whole.attacks.columns[:6]),
+        datasets=whole.datasets.assign(**sizes),
+        training=whole.training[whole.training["model"] == "target"],
     )
 
 

@@ -214,7 +214,10 @@ def test_adding_a_method_runs_the_new_cells_alone(project):
 @pytest.mark.parametrize(
     ("module", "unaffected"),
     [
-        ("remibench/reporting/table4_whitebox_mia.py", {"gather", "evaluate", "figure04_efficacy"}),
+        (
+            "remibench/reporting/paper/table4_whitebox_mia.py",
+            {"gather", "evaluate", "figure04_efficacy"},
+        ),
         ("remibench/evaluation/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
         ("remibench/attacks/whitebox.py", {"train_model", "prepare_dataset"}),
         ("remibench/unlearning/fisher.py", {"train_model", "fit_attack", "select_forget_set"}),

@@ -1,11 +1,5 @@
 """Every image compared over all seeds: part of a run if `across_seeds` lists what to measure."""
 
-ACROSS_SEEDS = [
-    at("across_seeds"),
-    "<results>/tables/table_across_seeds.csv",
-    "<results>/figures/figure_across_seeds.svg",
-]
-
 
 rule evaluate_across_seeds:
     input:
@@ -50,57 +44,3 @@ rule gather_across_seeds:
         code=source_digest("gather_across_seeds.py"),
     script:
         "../scripts/gather_across_seeds.py"
-
-
-rule table_across_seeds:
-    input:
-        **GATHERED,
-        across_seeds=at("across_seeds"),
-    output:
-        csv="<results>/tables/table_across_seeds.csv",
-        tex="<results>/tables/table_across_seeds.tex",
-        html=report(
-            "<results>/tables/table_across_seeds.html",
-            caption="../report/table_across_seeds.rst",
-            category="Tables",
-            labels={"table": "beyond the paper: image by image, across seeds"},
-        ),
-    log:
-        "<results>/logs/table_across_seeds.log",
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        **resources_for("table_across_seeds"),
-    params:
-        module="table_across_seeds",
-        code=source_digest("table.py", "reporting.table_across_seeds"),
-    script:
-        "../scripts/table.py"
-
-
-rule figure_across_seeds:
-    input:
-        **GATHERED,
-        across_seeds=at("across_seeds"),
-    output:
-        svg=report(
-            "<results>/figures/figure_across_seeds.svg",
-            caption="../report/figure_across_seeds.rst",
-            category="Figures",
-            labels={"figure": "beyond the paper: image by image, across seeds"},
-        ),
-        png="<results>/figures/figure_across_seeds.png",
-    log:
-        "<results>/logs/figure_across_seeds.log",
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        **resources_for("figure_across_seeds"),
-    params:
-        module="figure_across_seeds",
-        options={},
-        code=source_digest("figure.py", "reporting.figure_across_seeds"),
-    script:
-        "../scripts/figure.py"

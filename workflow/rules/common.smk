@@ -7,14 +7,14 @@ from pathlib import Path
 from remibench.config.model import ORIGINAL, load_config
 from remibench.errors import RemibenchError
 from remibench.artifacts import paths
+from remibench.components.plugins import ROOT
 from remibench.components.registry import (
     constant,
     controls,
     method_of,
     methods,
     components,
-    plugin_components,
-    title_and_caption,
+    products,
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.jobs.resources import job_resources
@@ -79,6 +79,7 @@ GATHERED = {  # what tables and figures are made of
     "published": local("paper/numbers.csv"),  # wherever results are stored
 }
 TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
+FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
@@ -110,6 +111,24 @@ def verbatim(text):
 def escaped(text):
     """The same for what must be a string."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def product_path(product, suffix):
+    """Where a table or figure lies."""
+    return f"<results>/{product.kind}s/{product.name}.{suffix}"
+
+
+def product_files(product):
+    """The files of a table or figure by format; the last of them is shown in the report."""
+    formats = FORMATS[product.kind]
+    files = {suffix: product_path(product, suffix) for suffix in formats}
+    files[formats[-1]] = report(
+        files[formats[-1]],
+        caption="../report/caption.rst",
+        category=f"{product.kind.capitalize()}s",
+        labels={product.kind: escaped(product.label)},
+    )
+    return files
 
 
 def cells(pattern, **axes):

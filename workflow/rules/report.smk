@@ -1,155 +1,41 @@
-"""Tables and figures: one rule each, from a module of remibench/reporting and a caption.
+"""Tables and figures, a rule each, as their modules describe themselves; pages about the run.
 
-Those of plug-ins are all made, and their docstrings are their captions.
-
-The paper's appendix repeats figures at other forget ratios: the same module, other options.
 What a run consists of (datasets, models, attacks, …) are pages of one rule, `overview`.
 """
 
-TABLES = {  # name of the module and of the caption: title
-    "table1_dataset_statistics": "I: data statistics",
-    "table2_hyperparameters": "II: hyper-parameters",
-    "table3_classification_accuracy": "III: classification accuracy",
-    "table4_whitebox_mia": "IV: white-box membership inference",
-    "table5_latency": "V: latency",
-    "table6_cross_method": "VI: cross-method evaluation",
-    "table_gaps": "beyond the paper: gaps to retraining",
-    "table_verdicts": "beyond the paper: verdicts on every method",
-}
-TARGET, ATTACKS = "figure01_target_accuracy", "figure02_attack_accuracy"
-MIA, EFFICACY = "figure03_mia_before_after", "figure04_efficacy"
-MF, GUIDES = "figure05_mf_during_unlearning", "figure06_mf_by_guide"
-FIGURES = {  # name: module and caption, its options, title
-    "figure01_target_accuracy": (TARGET, {}, "01: accuracy of the targets"),
-    "figure02_attack_accuracy": (ATTACKS, {}, "02: accuracy of MF and MIA"),
-    "figure03_mia_before_after": (
-        MIA,
-        {"ratio": 0.25},
-        "03: MIA before and after, 25%",
-    ),
-    "figure04_efficacy": (EFFICACY, {}, "04: efficacy scores"),
-    "figure05_mf_during_unlearning": (MF, {}, "05: MF during ReMI"),
-    "figure06_mf_by_guide": (GUIDES, {"ratio": 0.25}, "06: MF by guide, 25%"),
-    "figure07_mia_before_after": (MIA, {"ratio": 0.5}, "07: MIA before and after, 50%"),
-    "figure08_mia_before_after": (MIA, {"ratio": 0.1}, "08: MIA before and after, 10%"),
-    "figure09_mia_before_after": (MIA, {"ratio": 0.01}, "09: MIA before and after, 1%"),
-    "figure10_blackbox_mia": (
-        MIA,
-        {"ratio": 0.01, "access": "blackbox"},
-        "10: black-box MIA, 1%",
-    ),
-    "figure11_blackbox_mia": (
-        MIA,
-        {"ratio": 0.1, "access": "blackbox"},
-        "11: black-box MIA, 10%",
-    ),
-    "figure12_blackbox_mia": (
-        MIA,
-        {"ratio": 0.25, "access": "blackbox"},
-        "12: black-box MIA, 25%",
-    ),
-    "figure13_blackbox_mia": (
-        MIA,
-        {"ratio": 0.5, "access": "blackbox"},
-        "13: black-box MIA, 50%",
-    ),
-    "figure14_mf_by_guide": (GUIDES, {"ratio": 0.01}, "14: MF by guide, 1%"),
-    "figure15_mf_by_guide": (GUIDES, {"ratio": 0.1}, "15: MF by guide, 10%"),
-    "figure16_mf_by_guide": (GUIDES, {"ratio": 0.5}, "16: MF by guide, 50%"),
-    "figure_gaps": (
-        "figure_gaps",
-        {"ratio": 0.1},
-        "beyond the paper: gaps to retraining, 10%",
-    ),
-    "figure_verdicts": (
-        "figure_verdicts",
-        {},
-        "beyond the paper: leak against utility",
-    ),
-}
-PAGES = {  # name in remibench/reporting/overview.py and of the caption: category, title
-    "datasets": ("Datasets", "images and splits"),
-    "files": ("Datasets", "files and checksums"),
-    "trainings": ("Models", "trainings from scratch"),
-    "attacks": ("Attacks", "membership models on the targets"),
-    "runs": ("Unlearning", "every model"),
-    "evaluation": ("Unlearning", "all metrics, over seeds"),
-    "configuration": ("Run", "configuration"),
-    "hyperparameters": ("Run", "parameters of every cell"),
-    "provenance": ("Run", "provenance"),
-}
-CAPTIONS = {}  # of plug-ins: shown by workflow/report/plugin.rst
-for name, file in plugin_components("reporting").items():
-    if name in TABLES or name in FIGURES:
-        sys.exit(f"{file}: the name {name!r} is taken by the paper's; rename the file")
-    title, CAPTIONS[name] = title_and_caption(file)
-    if name.startswith("table"):
-        TABLES[name] = title
-    else:
-        FIGURES[name] = (name, {}, title)
+PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
+REPORTED = [  # what a run makes of all that can be made
+    product
+    for product in products().values()
+    if cfg.across_seeds or "across_seeds" not in product.inputs
+]
 
 
-for table, title in TABLES.items():
+for product in products().values():
 
     rule:
         name:
-            table
+            product.name
         input:
             **GATHERED,
-            hyperparameters="<results>/hyperparameters.csv",
+            **{name: at(name) for name in product.inputs},
         output:
-            csv=f"<results>/tables/{table}.csv",
-            tex=f"<results>/tables/{table}.tex",
-            html=report(
-                f"<results>/tables/{table}.html",
-                caption=f"../report/{'plugin' if table in CAPTIONS else table}.rst",
-                category="Tables",
-                labels={"table": escaped(title)},
-            ),
+            **product_files(product),
         log:
-            f"<results>/logs/{table}.log",
+            log_of(product.name),
         localrule: True
         conda:
             ENVIRONMENT
         resources:
-            **resources_for(table),
+            **resources_for(product.name),
         params:
-            module=table,
-            caption=verbatim(CAPTIONS.get(table, "")),
-            code=source_digest("table.py", f"reporting.{table}"),
+            kind=product.kind,
+            module=product.module,
+            options=product.options,
+            caption=verbatim(product.caption),
+            code=source_digest("make_product.py", product.module),
         script:
-            "../scripts/table.py"
-
-
-for figure, (module, options, title) in FIGURES.items():
-
-    rule:
-        name:
-            figure
-        input:
-            **GATHERED,
-        output:
-            svg=report(
-                f"<results>/figures/{figure}.svg",
-                caption=f"../report/{'plugin' if module in CAPTIONS else module}.rst",
-                category="Figures",
-                labels={"figure": escaped(title)},
-            ),
-            png=f"<results>/figures/{figure}.png",
-        log:
-            f"<results>/logs/{figure}.log",
-        localrule: True
-        conda:
-            ENVIRONMENT
-        resources:
-            **resources_for(figure),
-        params:
-            module=module,
-            options=options,
-            caption=verbatim(CAPTIONS.get(module, "")),
-            code=source_digest("figure.py", f"reporting.{module}"),
-        script:
-            "../scripts/figure.py"
+            "../scripts/make_product.py"
 
 
 rule overview:

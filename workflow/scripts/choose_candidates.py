@@ -15,7 +15,7 @@ from remibench.analysis.search import (
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.jobs.script import job
-from remibench.reporting.figure_search import draw
+from remibench.reporting.beyond.search import draw
 from remibench.reporting.render import use_theme, write_figure, write_formatted
 
 with job(snakemake):

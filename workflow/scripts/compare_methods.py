@@ -3,7 +3,7 @@
 from remibench.analysis.results import Results
 from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
-from remibench.reporting.comparisons import TITLE, build, build_rates, explain, layout
+from remibench.reporting.beyond.comparisons import TITLE, build, build_rates, explain, layout
 from remibench.reporting.render import write_page
 
 with job(snakemake):

@@ -8,9 +8,9 @@ from remibench.analysis.gather import join
 from remibench.analysis.results import Results
 from remibench.artifacts.io import load_json
 from remibench.jobs.script import job
-from remibench.reporting.overview import build
 from remibench.reporting.render import use_theme, write_figure, write_page
-from remibench.reporting.training_curves import draw
+from remibench.reporting.run.overview import build
+from remibench.reporting.run.training_curves import draw
 
 with job(snakemake):
     use_theme()

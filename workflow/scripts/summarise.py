@@ -3,7 +3,7 @@
 from remibench.analysis.results import Results
 from remibench.artifacts.io import atomic_path
 from remibench.jobs.script import job
-from remibench.reporting.summary import summarise_results
+from remibench.reporting.run.summary import summarise_results
 
 with job(snakemake):
     results = Results.read(**dict(snakemake.input.items()))

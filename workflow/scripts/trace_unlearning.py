@@ -5,7 +5,7 @@ from pathlib import Path
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.evaluation.predictions import load_scores
 from remibench.jobs.script import job
-from remibench.reporting.mechanism import (
+from remibench.reporting.beyond.mechanism import (
     draw_distributions,
     draw_rates,
     epochs_of,

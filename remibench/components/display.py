@@ -1,0 +1,91 @@
+"""How methods and controls are shown: label, colour and place, as their own files declare them.
+
+A module of ``unlearning`` or ``controls`` may declare ``LABEL`` (text), ``COLOUR`` (``"#0072b2"``;
+with ``GUIDES`` one for each of them, ``{"whitebox": "#0072b2", …}``) and ``ORDER`` (a number: the
+smaller, the nearer to the front). A label and a colour that are not declared are made of the name;
+modules without a place follow those that have one. No digest of a training or an evaluation covers
+these declarations, so that restyling runs tables and figures alone.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from remibench.components import registry
+
+
+class Display(NamedTuple):
+    """The label of a method in tables and figures, and its colour."""
+
+    label: str
+    colour: str
+
+
+TARGET = Display("Before", "#7f7f7f")  # the target model itself: no file declares it
+
+
+def displays() -> dict[str, Display]:
+    """The displays of all methods and controls by name, in the order of display.
+
+    Looked up when asked, since a job knows its plug-ins only after it has imported this.
+    """
+    plugins = (registry.plugin_components(kind) for kind in ("unlearning", "controls"))
+    files = [file for found in plugins for file in found.values()]
+    return _displays(tuple((file, file.stat().st_mtime_ns) for file in files))
+
+
+@cache
+def _displays(_: tuple[tuple[Path, int], ...]) -> dict[str, Display]:
+    entries = [
+        *registry.methods().items(),
+        *((name, registry.MethodSpec(name, None)) for name in registry.controls()),
+    ]
+    files = registry.components("unlearning") | registry.controls()
+    entries.sort(key=lambda item: registry.constant(files[item[1].module], "ORDER", math.inf))
+    shown = {name: _display(name, entry, files[entry.module]) for name, entry in entries}
+    return {registry.ORIGINAL: TARGET} | shown
+
+
+def _display(name: str, entry: registry.MethodSpec, file: Path) -> Display:
+    label, colour = (registry.constant(file, constant) for constant in ("LABEL", "COLOUR"))
+    if label is None:
+        label = name.replace("_", " ").capitalize()
+    elif entry.guide:
+        label = f"{label} ({entry.guide.replace('box', '-box')})"
+    if entry.guide:  # one colour for several methods tells none of them apart
+        colour = colour.get(entry.guide) if isinstance(colour, dict) else None
+    return Display(label, colour or made_colour(name))
+
+
+def made_colour(name: str) -> str:
+    """A colour made of a name, the same everywhere; two names may come near each other."""
+    digest = hashlib.sha256(name.encode()).digest()
+    hue, light = digest[0] / 256, 0.35 + 0.2 * digest[1] / 256
+    channels = colorsys.hls_to_rgb(hue, light, 0.65)
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+class _Lookup(Mapping[str, str]):
+    """One field of all displays, by method."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __getitem__(self, method: str) -> str:
+        return getattr(displays()[method], self._field)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(displays())
+
+    def __len__(self) -> int:
+        return len(displays())
+
+
+METHODS = _Lookup("label")  # name in config and CSV → label, in the order of display
+COLORS = _Lookup("colour")

@@ -1,0 +1,144 @@
+"""What unlearning does to an attack's scores of forget, retain, test and out-of-sample images.
+
+Made from the per-image scores of the target, of retraining, and of ReMI ended after several
+numbers of epochs (candidates of a search, ``config/mechanism.yaml``). Nothing is averaged over
+seeds: this is the picture of one run, not a result about the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from remibench.analysis.results import COLORS
+from remibench.errors import RemibenchError
+from remibench.evaluation.predictions import SUBSETS, Scores
+from remibench.reporting.panels import label_axes, legend, page
+
+ATTACKS = {"mf_whitebox": "MF (the guide)", "mia_whitebox": "MIA (the attacker)"}
+POPULATIONS = {  # subset → label and colour
+    "forget": ("$D_f$", COLORS["fine_tune"]),
+    "retain": ("$D_r$", COLORS["remi_whitebox"]),
+    "out_of_sample": ("out-of-sample (guides)", COLORS["fisher"]),
+    "test": ("test (seen by none)", COLORS["original"]),
+}
+BINS = 25  # of P(member)
+COLUMNS = 5  # models whose distributions are drawn, retraining among them
+
+
+def trace(models: Mapping[str, Scores], epochs: Mapping[str, float], ratio: float) -> pd.DataFrame:
+    """The distribution of every attack's P(member), by model and population.
+
+    Args:
+        models: Scores of one target's models by their method: ``original``, ``retrain`` and
+            variants.
+        epochs: Epochs of ReMI that each of them stands for (:func:`epochs_of`).
+        ratio: The forget ratio.
+
+    Returns:
+        One row per ``epoch`` (NaN: retrained), ``attack`` and ``subset``: ``images``, ``rate`` (the
+        share with P(member) > .5), ``mean``, and ``bin_00`` …: the shares in equal parts of [0, 1].
+    """
+    edges = np.linspace(0, 1, BINS + 1)
+    rows = []
+    for method, scores in models.items():
+        place = list(scores.ratios).index(ratio)
+        for attack in ATTACKS:
+            values = scores.at(place, scores.members[attack])
+            for number, subset in enumerate(SUBSETS):
+                mine = values[scores.subset[place] == number]
+                shares = np.histogram(mine, edges)[0] / len(mine)
+                row = {"epoch": epochs[method], "attack": attack, "subset": subset}
+                row |= {"images": len(mine), "rate": (mine > 0.5).mean(), "mean": mine.mean()}
+                rows.append(row | {f"bin_{k:02}": share for k, share in enumerate(shares)})
+    return pd.DataFrame(rows).sort_values("epoch", kind="stable", ignore_index=True)
+
+
+def epochs_of(candidates: pd.DataFrame) -> dict[str, float]:
+    """Epochs of ReMI that a model stands for: 0 for ``original``, NaN for ``retrain``.
+
+    Args:
+        candidates: Rows of ``variant``, ``method``, ``parameter``, ``value`` (text).
+
+    Raises:
+        RemibenchError: A variant does not say its ``max_epochs``, or may stop before.
+    """
+    epochs = {"original": 0.0, "retrain": np.nan}
+    for variant, rows in candidates.groupby("variant", sort=False):
+        values = dict(zip(rows["parameter"], rows["value"].astype(str), strict=True))
+        if values.get("stop") != "never" or "max_epochs" not in values:
+            raise RemibenchError(
+                f"config: `variants`: {variant} ({values}) has no known epoch; give every variant "
+                "of `mechanism` both `stop: never` and `max_epochs`"
+            )
+        epochs[variant] = float(values["max_epochs"])
+    return epochs
+
+
+def stopping_epoch(history: pd.DataFrame) -> float:
+    """The epoch at which the rule ``stop: matched`` ends a run that went on; NaN if at none."""
+    matched = history.loc[history["mf_forget"] <= history["mf_out_of_sample"], "epoch"]
+    return float(matched.min())
+
+
+def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
+    """Share of every population that is called member, by epoch: one panel per attack.
+
+    Dotted: after retraining. The vertical line is where the stopping rule ends the run.
+
+    Args:
+        table: Of :func:`trace`.
+        stop: Of :func:`stopping_epoch`.
+    """
+    figure, axes = page(1, len(ATTACKS), 2.4, sharex=True, sharey=True)
+    for axis, (attack, title) in zip(axes.flat, ATTACKS.items(), strict=True):
+        mine = table[table["attack"] == attack]
+        for subset, (_, color) in POPULATIONS.items():
+            rows = mine[mine["subset"] == subset]
+            run, retrained = rows[rows["epoch"].notna()], rows[rows["epoch"].isna()]
+            axis.plot(run["epoch"], run["rate"], "o-", color=color, ms=2.5, linewidth=1.4)
+            axis.axhline(retrained["rate"].item(), color=color, linewidth=0.9, linestyle=":")
+        if np.isfinite(stop):
+            axis.axvline(stop, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.set_title(title)
+        axis.set_ylim(-0.02, 1.04)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
+    label_axes(figure, "Epoch of ReMI (passes over $D_f$)", "Share called members")
+    _legend(figure, {"retrained": ":"} | ({"stopping rule": "--"} if np.isfinite(stop) else {}))
+    return figure
+
+
+def draw_distributions(table: pd.DataFrame) -> Figure:
+    """Distribution of P(member): one column per epoch, the last one retrained; a row per attack."""
+    epochs = table["epoch"].dropna().unique()
+    places = np.unique(np.linspace(0, len(epochs) - 1, COLUMNS - 1).round().astype(int))
+    titles = {
+        epoch: "before" if epoch == 0 else f"epoch {epoch:.0f}" for epoch in epochs[places]
+    } | {np.nan: "retrained"}
+    figure, axes = page(len(ATTACKS), len(titles), 1.6, sharex=True, sharey=True)
+    bins = [name for name in table if name.startswith("bin_")]
+    edges = np.linspace(0, 1, len(bins) + 1)
+    for line, (attack, label) in zip(axes, ATTACKS.items(), strict=True):
+        for axis, (epoch, title) in zip(line, titles.items(), strict=True):
+            at = table["epoch"].isna() if np.isnan(epoch) else table["epoch"] == epoch
+            rows = table[at & (table["attack"] == attack)].set_index("subset")
+            for subset, (_, color) in POPULATIONS.items():
+                axis.stairs(rows.loc[subset, bins].astype(float), edges, color=color, linewidth=1.2)
+            axis.axvline(0.5, color="0.6", linewidth=0.7, linestyle=":")
+            if axis in axes[0]:
+                axis.set_title(title)
+        line[0].set_ylabel(label)
+    label_axes(figure, "P(member)", f"Share of images, by {1 / len(bins):.2g}")
+    _legend(figure, {})
+    return figure
+
+
+def _legend(figure: Figure, lines: Mapping[str, str]) -> None:
+    handles = [plt.Line2D([], [], color=color) for _, color in POPULATIONS.values()]
+    handles += [plt.Line2D([], [], color="0.3", linestyle=style) for style in lines.values()]
+    legend(figure, handles, [*(label for label, _ in POPULATIONS.values()), *lines])

@@ -1,0 +1,108 @@
+"""Beyond the paper: how far every method is from retraining, in every metric, paired over seeds.
+
+A gap is method − retraining on the same target and forget set, mean over seeds ± the half-width of
+the 95 % t-interval of the paired differences. The first column of numbers is retraining's own mean.
+Accuracies are in %, all other shares in [0, 1]; ToW and ToW-MIA are 1 for retraining, so that their
+gap is never above 0.
+
+0 is the aim, in every line: a gap *below* 0 in the lines of attacks is no success, but makes
+forgotten images recognisable again (the Streisand effect). "=" marks a method that is
+indistinguishable from retraining: 0 lies in the interval, and an equivalence test shows the gap to
+be within the margin. "*" marks one that differs. No mark: these seeds cannot tell. "Not
+measurable": fewer images than 1/FPR. The file table_gaps.csv has all metrics.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed
+from remibench.analysis.verdicts import (
+    DIFFERENT,
+    INDISTINGUISHABLE,
+    NOT_MEASURABLE,
+    WITHIN,
+    Quantity,
+    judge_gaps,
+)
+from remibench.reporting.render import MINUS, format_gap, name_absence, spread
+
+TITLE = "Gaps to retraining"
+MARKS = {INDISTINGUISHABLE: " =", WITHIN: " *=", DIFFERENT: " *"}
+SHOWN = [
+    Quantity("accuracy", "forget", "accuracy D_f, %", 100, 1),
+    Quantity("accuracy", "retain", "accuracy D_r, %", 100, 1),
+    Quantity("accuracy", "test", "accuracy test, %", 100, 1),
+    Quantity("mia_whitebox_rate", "forget", "MIA rate D_f, white-box"),
+    Quantity("mia_blackbox_rate", "forget", "MIA rate D_f, black-box"),
+    Quantity("mia_whitebox_auc", "forget", "AUC D_f, white-box"),
+    Quantity("mia_whitebox_tpr_at_1pct", "forget", "TPR D_f at 1% FPR, white-box"),
+    Quantity("mia_whitebox_tpr_at_0.1pct", "forget", "TPR D_f at 0.1% FPR, white-box"),
+    Quantity("mia_whitebox_worst_decile", "forget", "worst decile of D_f, white-box"),
+    Quantity(LOG_EFFICACY, "forget", "log10 of efficacy", decimals=2),
+    Quantity("relearn_steps", "forget", "relearn steps", decimals=1),
+    Quantity("mia_whitebox_auc", "retain", "AUC D_r, white-box"),
+    Quantity("mia_whitebox_advantage", "retain", "advantage D_r, white-box"),
+    Quantity("two_models_distance_vs_test_auc", "forget", "two models, AUC D_f vs test"),
+    Quantity("two_models_distance_vs_retain_auc", "forget", "two models, AUC D_f vs D_r"),
+    Quantity("tow", "", "ToW"),
+    Quantity("tow_mia_whitebox", "", "ToW-MIA, white-box"),
+]
+
+
+def build(results: Results) -> pd.DataFrame:
+    """One row per cell, subset, metric and method, see :func:`verdicts.judge_gaps`."""
+    return judge_gaps(results.evaluation)
+
+
+def layout(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per cell and quantity of ``SHOWN``: retraining's mean, every method's gap to it."""
+    axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
+    cells = {
+        (*key, row.method): row
+        for key, group in table.groupby([*CELL, "metric", "subset"], sort=False)
+        for row in group.itertuples()
+    }
+    methods = displayed(table["method"])
+    known = {key[:-1]: row for key, row in cells.items()}
+    lines = []
+    for cell in pd.MultiIndex.from_product(axes):
+        for shown in SHOWN:
+            key = (*cell, shown.metric, shown.subset)
+            for method in methods:
+                if method == REFERENCE:
+                    text = _value(known.get(key), shown)
+                else:
+                    text = _gap(cells.get((*key, method)), shown)
+                lines.append((*cell, shown.label, method, text))
+    text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
+    order = [REFERENCE, *(method for method in methods if method != REFERENCE)]
+    return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
+
+
+def _value(row: tuple | None, shown: Quantity) -> str:
+    if row is None or pd.isna(row.retraining):
+        return name_absence(row, row.remark if row else "")
+    return f"{row.retraining * shown.scale:.{shown.decimals}f}".replace("-", MINUS)
+
+
+def _gap(row: tuple | None, shown: Quantity) -> str:
+    if row is None or pd.isna(row.gap):
+        return name_absence(row, row.remark if row else "")
+    return format_gap(row.gap, row.low, row.high, shown) + MARKS.get(row.verdict, "")
+
+
+def explain(table: pd.DataFrame, remarks: str) -> str:
+    """How to read the formatted table."""
+    seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
+    interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
+    return (
+        f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "
+        f"“=”: indistinguishable, 0 lies in the interval and the gap is within the margin "
+        "(equivalence test, p < .05); “*”: different, 0 does not lie in the interval; “*=”: it "
+        "does not, but the gap is within the margin; no mark: not decided. Margins: accuracy 2 "
+        "points; rates, AUC, advantage, worst decile and ToW .05; TPR .01; efficacy a factor of "
+        f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: not in `metrics`, or no such "
+        f"model. Accuracies in %, shares in [0, 1]. All metrics: table_gaps.csv. {remarks}"
+    )

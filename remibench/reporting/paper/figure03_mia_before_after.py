@@ -1,0 +1,108 @@
+"""Figures 3 and 7–13: membership inference on the forget set before and after unlearning.
+
+Before unlearning, after Fisher, ReMI and every other method that was run, and after retraining; the
+title of every panel says how much of the training set was forgotten. Figures 3 and 7–9 are
+white-box inference, Figures 10–13 black-box. Bars are means over seeds with 95 % t-intervals (cut
+at 0 and 1), dots are seeds (up to five), open diamonds are the paper's numbers (Table IV,
+white-box; full data set), and black ticks are the same models' rates on unseen test images.
+
+A rate of 0 is not success. A forgotten image should look as it does to the *retrained* model; where
+a bar is below that of *Retraining*, the attack can tell forgotten images by their being called
+members too rarely. Where a bar falls together with its tick, the attack is misled about all images,
+and nothing was forgotten in particular.
+
+*Proportional effectiveness* is ReMI's reduction as a share of ReMI's plus Fisher's reduction; it
+says nothing about whether either reduction is the right size. The paper gives it for 25 %.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from remibench.analysis.effectiveness import effectiveness
+from remibench.analysis.paper import beside_paper
+from remibench.analysis.results import (
+    BY_METHOD,
+    COLORS,
+    METHODS,
+    Results,
+    count_seeds,
+    displayed,
+    percent,
+)
+from remibench.analysis.statistics import summarise
+from remibench.reporting.panels import Bar, draw_bars
+
+TITLE = "MIA before and after, {access}, {ratio:.0%}"
+VARIANTS = {  # figure → options of draw
+    "figure03_mia_before_after": {"ratio": 0.25, "access": "whitebox"},
+    "figure07_mia_before_after": {"ratio": 0.5, "access": "whitebox"},
+    "figure08_mia_before_after": {"ratio": 0.1, "access": "whitebox"},
+    "figure09_mia_before_after": {"ratio": 0.01, "access": "whitebox"},
+    "figure10_blackbox_mia": {"ratio": 0.01, "access": "blackbox"},
+    "figure11_blackbox_mia": {"ratio": 0.1, "access": "blackbox"},
+    "figure12_blackbox_mia": {"ratio": 0.25, "access": "blackbox"},
+    "figure13_blackbox_mia": {"ratio": 0.5, "access": "blackbox"},
+}
+
+ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}
+
+
+def values(results: Results, ratio: float, access: str) -> pd.DataFrame:
+    """MIA accuracy on the forget set per cell, method and seed at one ratio."""
+    rows = results.metric(f"mia_{access}_rate")
+    rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == "forget")]
+    return rows.assign(bar=rows["method"])
+
+
+def data(results: Results, ratio: float = 0.25, access: str = "whitebox") -> pd.DataFrame:
+    """Mean, interval and seeds per cell and method, with two numbers to compare with.
+
+    ``reference`` is the mean rate of the same models on unseen test images, ``paper`` is that of
+    Table IV (white-box; the paper has no numbers of black-box inference).
+    """
+    rows = results.metric(f"mia_{access}_rate")
+    rows = rows[rows["forget_ratio"] == ratio]
+    table = summarise(rows[rows["subset"] == "forget"], BY_METHOD)
+    test = summarise(rows[rows["subset"] == "test"], BY_METHOD)[[*BY_METHOD, "mean"]]
+    table = table.merge(test.rename(columns={"mean": "reference"}), how="left", on=BY_METHOD)
+    table = table.assign(metric=f"mia_{access}_rate", bar=table["method"])
+    table = beside_paper(table, "Table IV", results.published, results.paper_names)
+    return table.drop(columns="metric")
+
+
+def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Figure:
+    """One panel per dataset, one group per architecture, one bar per method.
+
+    A tick on every bar marks the same model's rate on unseen test images: a method that lowers both
+    alike has moved the model rather than forgotten an image.
+    """
+    rows = values(results, ratio, access)
+    methods = displayed(results.methods)
+    methods.append(methods.pop(methods.index("retrain")))  # what the others are compared with
+    return draw_bars(
+        data(results, ratio, access),
+        rows,
+        [Bar(method, METHODS[method], COLORS[method]) for method in methods],
+        results.names,
+        results.architectures,
+        ylabel=f"{ACCESS[access]} MIA accuracy on $D_f$\n(share called members)",
+        title=lambda dataset: _title(results, rows, dataset, ratio, access),
+    )
+
+
+def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, access: str) -> str:
+    mine = rows[rows["dataset"] == dataset]
+    if mine.empty:
+        return f"{dataset}, {percent(ratio)} forgotten: not run"
+    counts = mine.groupby(BY_METHOD)["seed"].nunique()
+    title = f"{dataset}, {percent(ratio)} forgotten, n = {count_seeds(counts)}"
+    if access != "whitebox":
+        return title
+    ours = effectiveness(mine)["value"].dropna()
+    word = "not defined" if {"fisher", "remi_whitebox"} <= set(mine["method"]) else "not run"
+    title += f"\nproportional effectiveness {word if ours.empty else f'{ours.mean():.0%}'}"
+    cell = pd.DataFrame({"dataset": [dataset], "forget_ratio": [ratio]})
+    paper = beside_paper(cell, "Figure 3", results.published, results.paper_names)["paper"].item()
+    return title if pd.isna(paper) else f"{title} (paper {paper:.0f}%)"
