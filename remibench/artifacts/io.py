@@ -234,18 +234,6 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
         raise unreadable(path, f"not a whole npy file ({error})") from error
 
 
-def load_images(
-    images_path: str | Path, labels_path: str | Path, indices: np.ndarray, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read some images (uint8, N×C×S×S) and labels (int64, N) of a prepared dataset to a device."""
-    import torch
-
-    images, labels = load_array(images_path, mmap=True), load_array(labels_path)
-    return torch.from_numpy(images[indices]).to(device), torch.from_numpy(labels[indices]).to(
-        device
-    )
-
-
 def save_json(path: str | Path, record: Any) -> None:
     """Write a JSON record with sorted keys."""
     with atomic_path(path) as temporary:

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from remibench.artifacts.io import remove_leftovers, sha256
@@ -18,6 +18,8 @@ from remibench.errors import RemibenchError, TerminatedError
 from remibench.jobs.torch_setup import configure_torch
 
 logger = logging.getLogger("remibench")
+
+_COLUMNS = {"ratio": "forget_ratio", "role": "model"}  # wildcards that tables call otherwise
 
 
 @contextlib.contextmanager
@@ -66,6 +68,19 @@ def job(snakemake) -> Iterator[None]:
 def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems repeat it
     raise TerminatedError("stopped by SIGTERM; run the same command again")
+
+
+def cell_axes(wildcards: Mapping[str, str]) -> dict[str, str]:
+    """Return the axes of a job's cell, the first columns of each row that it writes.
+
+    Args:
+        wildcards: The job's wildcards, in the order of its outputs' pattern.
+
+    Returns:
+        Their values by column, in the same order: ``ratio`` is the column ``forget_ratio``, and
+        ``role`` the column ``model``.
+    """
+    return {_COLUMNS.get(name, name): value for name, value in wildcards.items()}
 
 
 def peak_memory() -> int:

@@ -13,21 +13,27 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from remibench.artifacts.io import load_array
 from remibench.artifacts.progress import EpochCheckpoint
+from remibench.attacks import load_attack
 from remibench.attacks.features import (
     MembershipFeatures,
     membership_features,
     model_features,
 )
 from remibench.components.plugins import broken
+from remibench.data.prepared import PreparedDataset
+from remibench.data.splits import DEFENDER
 from remibench.errors import DivergedError
 from remibench.jobs.torch_setup import autocast
-from remibench.models import Classifier, ModelSpec
+from remibench.models import Classifier, ModelSpec, load_model
 from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features
 
@@ -127,6 +133,55 @@ class UnlearningTask:
             if self.guide is not None:
                 record[f"mf_{name}"] = (self.guide(features) > 0.5).float().mean().item()
         return record
+
+
+def open_task(
+    dataset: PreparedDataset,
+    spec: ModelSpec,
+    *,
+    target: str | Path,
+    forget: str | Path,
+    guide: str | Path | None,
+    training: Mapping[str, Any],
+    training_seed: int,
+    seed: int,
+    device: torch.device,
+    progress: EpochCheckpoint | None = None,
+) -> UnlearningTask:
+    """Read the task of making one target model forget one forget set.
+
+    Args:
+        dataset: The dataset of the target; of it a task has the defender's roles alone.
+        spec: The target's spec.
+        target: The target's checkpoint.
+        forget: npy file of (F,) int64 positions in the role ``target_train``.
+        guide: File of the membership fingerprinting model, or None for a method without one.
+        training, training_seed, seed, progress: See :class:`UnlearningTask`.
+        device: Where model, images, positions and guide are to lie.
+
+    Raises:
+        RemibenchError: A file is missing, damaged, or holds something else.
+    """
+    images, labels = dataset.select(
+        np.concatenate([dataset.roles[role] for role in DEFENDER]), device
+    )
+    training_images = len(dataset.roles["target_train"])
+    forgotten = load_array(forget)
+    retained = np.setdiff1d(np.arange(training_images), forgotten)
+    return UnlearningTask(
+        model=load_model(target, spec, device),
+        spec=spec,
+        images=images,
+        labels=labels,
+        forget=torch.from_numpy(forgotten).to(device),
+        retain=torch.from_numpy(retained).to(device),
+        out_of_sample=torch.arange(training_images, len(labels), device=device),
+        guide=load_attack(guide).to(device) if guide else None,
+        training=training,
+        training_seed=training_seed,
+        seed=seed,
+        progress=progress,
+    )
 
 
 def sgd(task: UnlearningTask, learning_rate: float) -> torch.optim.SGD:

@@ -75,7 +75,7 @@ def target(images):
     model = build_model(SPEC, seed=1)
     settings = {"momentum": 0.9, "weight_decay": 5e-4, "batch_size": 8, "precision": "fp32"}
     members = [tensor[MEMBERS] for tensor in images]
-    fit_classifier(model, *members, what="x", seed=1, epochs=12, learning_rate=0.02, **settings)
+    fit_classifier(model, *members, label="x", seed=1, epochs=12, learning_rate=0.02, **settings)
     return model
 
 
@@ -100,7 +100,7 @@ def test_what_changes_no_prediction_changes_no_membership(target, images, name, 
     settings |= {"learning_rate": 1e-3} if "learning_rate" in settings else {}
     populations = (seen(target, images, part) for part in (MEMBERS, OTHERS))
     attack, _ = import_module(f"remibench.attacks.{name}").fit_attack(
-        *populations, what="test", seed=3, progress=None, **settings
+        *populations, label="test", seed=3, progress=None, **settings
     )
     scores = membership(attack, seen(target, images, slice(None)))
     assert scores.std() > 1e-3, "an attack that says one thing of all images is no test"

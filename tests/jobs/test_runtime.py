@@ -1,5 +1,6 @@
 """What jobs share: logs and errors, the optimizer patch, start-up, code digests."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,9 +10,11 @@ import pytest
 import torch
 import yaml
 
+from remibench.artifacts import paths
 from remibench.components import plugins
 from remibench.errors import RemibenchError
 from remibench.jobs import provenance
+from remibench.jobs.script import cell_axes
 from remibench.jobs.torch_setup import Stopwatch
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,25 @@ with job(given):
     line = "rule fit_attack: stopped by SIGTERM; run the same command again (traceback: "
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("artifact", "columns"),
+    [
+        ("training_history", ["dataset", "architecture", "seed", "model"]),
+        ("attack_quality", ["dataset", "architecture", "seed", "attack", "access"]),
+        ("unlearning_history", ["dataset", "architecture", "seed", "method", "forget_ratio"]),
+        ("metrics", ["dataset", "architecture", "seed", "method"]),
+        ("compared", ["dataset", "architecture", "method"]),
+    ],
+)
+def test_the_axes_of_a_cell_are_the_wildcards_of_its_path(artifact, columns):
+    pattern = paths.ARTIFACTS[artifact]
+    forms = {"seed": "7", "ratio": "0.25", "role": "shadow", "attack": "mia"}
+    path = re.sub(r"\{(\w+)\}", lambda found: forms.get(found[1], found[1]), pattern)
+    wildcards = paths.match(pattern, path)
+    assert list(cell_axes(wildcards)) == columns
+    assert list(cell_axes(wildcards).values()) == list(wildcards.values())
 
 
 def test_stopwatch_adds_up():

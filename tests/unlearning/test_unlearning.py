@@ -9,14 +9,17 @@ import torch
 from support.tasks import TRAINING, LossGuide, duplicate, weights
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from remibench.artifacts.io import save_array
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks.whitebox import WhiteBoxAttack
+from remibench.data.prepared import PreparedDataset
 from remibench.errors import DivergedError, RemibenchError
-from remibench.models import build_model
+from remibench.models import build_model, save_model
 from remibench.per_sample import second_moments
 from remibench.training import fit_classifier
 from remibench.unlearning import (
     fisher,
+    open_task,
     remi,
     retrain,
     run_method,
@@ -33,6 +36,39 @@ REMI = {
     "classification_batch_size": 8,
     "classification_data": "train",
 }
+
+
+def test_a_task_has_the_images_of_the_defender_alone(tmp_path, spec, data, model):
+    images, labels = (each.numpy() for each in data)
+    roles = {  # neither contiguous nor in the order of the file
+        "target_train": np.array([1, 4, 9, 16, 20]),
+        "out_of_sample": np.array([0, 3]),
+        "test": np.array([2, 5]),
+        "shadow_train": np.array([6, 7]),
+    }
+    for name, array in {"images": images, "labels": labels, "forget": np.array([1, 3])}.items():
+        save_array(tmp_path / f"{name}.npy", array)
+    save_model(tmp_path / "target.safetensors", model, spec)
+    guide = WhiteBoxAttack(4, 512)
+    guide.save(tmp_path / "guide.safetensors")
+    task = open_task(
+        PreparedDataset(tmp_path / "images.npy", tmp_path / "labels.npy", {}, roles),
+        spec,
+        target=tmp_path / "target.safetensors",
+        forget=tmp_path / "forget.npy",
+        guide=tmp_path / "guide.safetensors",
+        training=TRAINING,
+        training_seed=11,
+        seed=12,
+        device=torch.device("cpu"),
+    )
+    assert np.array_equal(task.images, images[[1, 4, 9, 16, 20, 0, 3]])
+    assert np.array_equal(task.labels, labels[[1, 4, 9, 16, 20, 0, 3]])
+    positions = (task.forget, task.retain, task.out_of_sample)
+    assert [at.tolist() for at in positions] == [[1, 3], [0, 2, 4], [5, 6]]
+    assert torch.equal(weights(task.model), weights(model))
+    assert torch.equal(weights(task.guide), weights(guide))
+    assert (task.training_seed, task.seed, task.progress) == (11, 12, None)
 
 
 def test_retraining_is_training_on_the_retain_set_from_the_same_start(task, spec, data):

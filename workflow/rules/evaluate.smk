@@ -35,8 +35,7 @@ rule evaluate:
     params:
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
-        precision=cfg.training.precision,
-        optimiser=cfg.training.model_dump(exclude={"epochs", "precision"}),
+        training=cfg.training.model_dump(exclude={"epochs"}),
         device=cfg.device,
         code=lambda w: source_digest(
             "evaluate.py",

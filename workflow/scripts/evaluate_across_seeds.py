@@ -5,11 +5,10 @@ from importlib import import_module
 from remibench.artifacts.tables import save_table
 from remibench.evaluation.across_seeds import comparisons
 from remibench.evaluation.predictions import load_scores
-from remibench.jobs.script import job
+from remibench.jobs.script import cell_axes, job
 
 with job(snakemake):
-    given, cell = snakemake.input, snakemake.wildcards
-    axes = {name: cell[name] for name in ("dataset", "architecture", "method")}
+    given, axes = snakemake.input, cell_axes(snakemake.wildcards)
     models = [
         [load_scores(path, attacks=()) for path in paths]
         for paths in (given.unlearned, given.retrained)

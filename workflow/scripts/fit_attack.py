@@ -2,30 +2,29 @@
 
 from importlib import import_module
 
-from remibench.artifacts.io import load_arrays, load_images, load_json
 from remibench.artifacts.tables import save_table
 from remibench.attacks import membership
 from remibench.attacks.features import model_features
 from remibench.components.plugins import call
+from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import FITTED_ON, JUDGED_ON
 from remibench.evaluation.metrics.membership import attack_quality
-from remibench.jobs.script import job, progress_checkpoint
+from remibench.jobs.script import cell_axes, job, progress_checkpoint
 from remibench.jobs.torch_setup import select_device
-from remibench.models import ModelSpec, load_model
+from remibench.models import load_model
 from remibench.seeding import derive_seed
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
     device = select_device(params.device, snakemake.resources.vram_mb)
-    roles = load_arrays(given.splits)
-    spec = ModelSpec.of(cell.architecture, load_json(given.metadata))
+    dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
+    spec = dataset.spec(cell.architecture)
     fitted_on = load_model(given.fitted_on, spec, device)
     target = load_model(given.target, spec, device)
 
     def features(model, role):
         """Attack features of a role's images under a model."""
-        images, labels = load_images(given.images, given.labels, roles[role], device)
-        return model_features(model, images, labels, params.precision)
+        return model_features(model, *dataset.role(role, device), params.precision)
 
     progress = progress_checkpoint(snakemake)
     attack, _ = call(
@@ -42,6 +41,5 @@ with job(snakemake):
         membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
     )
     attack.save(snakemake.output.attack)
-    axes = {name: cell[name] for name in ("dataset", "architecture", "seed", "attack", "access")}
-    save_table(snakemake.output.metrics, [axes | attack_quality(members, nonmembers)])
+    save_table(snakemake.output.metrics, [cell_axes(cell) | attack_quality(members, nonmembers)])
     progress.delete()

@@ -2,26 +2,26 @@
 
 import time
 
-from remibench.artifacts.io import load_array, load_arrays, load_images, load_json, save_json
+from remibench.artifacts.io import load_array, save_json
 from remibench.artifacts.tables import save_table
 from remibench.attacks import load_attack
 from remibench.controls import ControlTask, run_control
+from remibench.data.prepared import PreparedDataset
 from remibench.evaluation.published import published_rate
-from remibench.jobs.script import job
+from remibench.jobs.script import cell_axes, job
 from remibench.jobs.torch_setup import select_device
-from remibench.models import ModelSpec, load_model, save_model
+from remibench.models import load_model, save_model
 from remibench.unlearning import unlearning_cost
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
     device = select_device(params.device, snakemake.resources.vram_mb)
     started = time.perf_counter()  # not before: a job may wait for its GPU
-    roles, metadata = load_arrays(given.splits), load_json(given.metadata)
-    spec = ModelSpec.of(cell.architecture, metadata)
-
-    indices = roles["target_train"][load_array(given.forget)]
-    images, labels = load_images(given.images, given.labels, indices, device)
-    where = (metadata["paper_dataset"], cell.architecture, float(cell.ratio))
+    dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
+    spec = dataset.spec(cell.architecture)
+    forget = dataset.roles["target_train"][load_array(given.forget)]
+    images, labels = dataset.select(forget, device)
+    where = (dataset.metadata["paper_dataset"], cell.architecture, float(cell.ratio))
     task = ControlTask(
         model=load_model(given.target, spec, device),
         spec=spec,
@@ -35,7 +35,6 @@ with job(snakemake):
     loading_seconds = time.perf_counter() - started
     history = run_control(cell.method, task)
     save_model(snakemake.output.model, task.model, spec)
-    names = ("dataset", "architecture", "seed", "method")
-    columns = {**{name: cell[name] for name in names}, "forget_ratio": cell.ratio}
-    save_table(snakemake.output.history, [{**columns, **record} for record in history])
+    axes = cell_axes(cell)
+    save_table(snakemake.output.history, [{**axes, **record} for record in history])
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
