@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import pickle
 import re
 import subprocess
@@ -207,7 +208,9 @@ def test_an_archive_of_more_than_was_published_is_refused(tmp_path, dataset, arc
 )
 def test_damaged_files_of_datasets_are_read_or_refused_in_little_memory(form, count):
     done = subprocess.run(
-        [sys.executable, ROOT / "tests" / "support" / "fuzz.py", form, str(count)],
+        [sys.executable, "-m", "support.fuzz", form, str(count)],
+        cwd=ROOT / "tests",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

@@ -1,4 +1,4 @@
-"""Read damaged copies of one dataset's files: ``python tests/support/fuzz.py FORM COUNT``.
+"""Read damaged copies of one dataset's files: ``python -m support.fuzz FORM COUNT`` in tests/.
 
 Every one must load with images and labels that fit, or be refused by a ``RemibenchError`` of one
 line; in any other case the script ends with a traceback. It may take little more memory than it has

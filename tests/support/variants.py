@@ -6,7 +6,7 @@ import pandas as pd
 def name_variants(table):
     """Replace ``method,parameter=value,…`` in ``method``; return the table and the candidates."""
     names, rows = {}, []
-    for text in dict.fromkeys(table["method"]):
+    for text in sorted(set(table["method"])):
         method, *values = text.split(",")
         if not values:
             continue
