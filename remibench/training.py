@@ -137,7 +137,7 @@ def fit_classifier(
         labels: (N,) int64, on the model's device.
         precision: ``bf16`` (autocast) or ``fp32``.
         label, seed, epochs, batch_size, progress, capture: See :func:`fit`.
-        learning_rate, momentum, weight_decay: Of SGD.
+        learning_rate, momentum, weight_decay: Hyper-parameters of SGD.
 
     Returns:
         The history of :func:`fit`, with ``stalled`` for every epoch: 1 where the loss is at least

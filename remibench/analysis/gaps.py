@@ -140,7 +140,7 @@ def tug_of_war(rows: pd.DataFrame, forget_metric: str, name: str) -> pd.DataFram
     Args:
         rows: Tidy metrics: axes, ``method``, ``seed``, ``subset``, ``metric``, ``value``.
         forget_metric: Whose difference is taken on ``forget``.
-        name: Of the new metric.
+        name: Name of the new metric.
 
     Returns:
         Rows of the new metric, with subset ""; none of what retraining was not run for.

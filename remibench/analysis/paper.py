@@ -70,7 +70,7 @@ class Kind:
     """How numbers of a kind are compared.
 
     Attributes:
-        unit: Of the compared numbers.
+        unit: Unit of the compared numbers.
         tolerance: Greatest difference of *within ±*. With ``log`` a factor. NaN: the number of
             classes, since every class is rounded up.
         log: Compared by their ratio; means are geometric.

@@ -16,7 +16,7 @@ _DECIMALS = 6  # rates are stored in single precision: below this, differences a
 
 
 def standard_error(values: np.ndarray, least: float = 0.0) -> float:
-    """Of the mean of independent seeds, whose standard deviation is taken to be ``least`` or more.
+    """Standard error of the mean of independent seeds, from a standard deviation ≥ ``least``.
 
     NaN for fewer than two values; a ``least`` of NaN is none.
     """
@@ -185,7 +185,7 @@ def equivalence_p(differences: np.ndarray, margin: float) -> float:
     greater p of the two. It is below .05 exactly where the 90 % t-interval lies within ± margin.
 
     Args:
-        differences: Of pairs.
+        differences: Differences of pairs.
         margin: Greatest difference that counts as none, > 0.
 
     Returns:

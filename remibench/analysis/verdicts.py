@@ -154,7 +154,7 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
     """Locate a mean difference: above +width, below −width or within; one statement and its p.
 
     Args:
-        differences: Of pairs, shares.
+        differences: Differences of pairs, as shares.
         width: The margin, > 0.
         resolution: Least standard deviation that is believed, one image of the share's.
 

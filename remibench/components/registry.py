@@ -39,7 +39,7 @@ class Product(NamedTuple):
     """A table or figure of the report, as its module describes itself.
 
     Attributes:
-        name: Of its files and of the rule that makes it.
+        name: Name of its files and of the rule that makes it.
         kind: "table" or "figure".
         module: The full name of its module.
         title: One line.

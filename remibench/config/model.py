@@ -95,9 +95,9 @@ class Training(Closed):
     """Training of target and shadow models and of retraining (the paper's values)."""
 
     epochs: Positive = Field(50, description="Passes over the training set.")
-    learning_rate: PositiveFloat = Field(1e-2, description="Of SGD, constant.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
-    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Of SGD.")
+    learning_rate: PositiveFloat = Field(1e-2, description="Learning rate of SGD, constant.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Weight decay of SGD.")
     batch_size: Positive = Field(64, description="Images per step.")
     precision: Literal["bf16", "fp32"] = Field(
         "bf16", description="bf16 autocast, or fp32 (faster on CPUs without bf16 instructions)."

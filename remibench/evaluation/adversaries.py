@@ -29,7 +29,7 @@ class Adversaries:
         attacks: By name, ``mf_whitebox`` ….
         nonmembers: Images (uint8) and labels (int64) that the attacker holds, and that neither the
             attacked model nor the shadow model was trained on (``shadow_test``).
-        shadow_temperature: Of the shadow model on them.
+        shadow_temperature: Temperature of the shadow model on them.
         precision: See :func:`remibench.training.predict`.
     """
 
@@ -59,7 +59,7 @@ class Adversaries:
 
         Args:
             model: The attacked model.
-            features: Of each set under it.
+            features: Features of each set under the model.
 
         Returns:
             For each set P(member) (N,) by attack, ``calibrated_<access>`` after those of

@@ -102,7 +102,7 @@ def join_scores(
     Args:
         images: (N,) positions in the prepared dataset.
         divisions: By forget ratio, positions in ``images`` of every one of ``SUBSETS``.
-        outputs: Of :func:`score_images`, one per ratio, or one for all.
+        outputs: Outputs of :func:`score_images`, one per ratio, or one for all.
     """
     subset = np.empty((len(divisions), len(images)), np.uint8)
     for numbers, division in zip(subset, divisions.values(), strict=True):

@@ -38,9 +38,9 @@ def page(rows: int, columns: int, height: float, **options: object) -> tuple[Fig
     """Make a grid of panels, a column wide if it is one panel wide, else a page.
 
     Args:
-        rows, columns: Of panels.
-        height: Of a row, in inches.
-        options: Of ``plt.subplots``.
+        rows, columns: Numbers of rows and columns of panels.
+        height: Height of a row, in inches.
+        options: Options of ``plt.subplots``.
     """
     width = COLUMN if columns == 1 else PAGE
     size = (width, 0.2 + height * rows)
@@ -54,7 +54,7 @@ def cell_page(
 
     Args:
         datasets, architectures: The cells of the tree.
-        heights: Of a row in inches, where the page is one panel wide and where it is wider.
+        heights: Heights of a row in inches: where the page is one panel wide and where it is wider.
 
     Returns:
         The figure, and every panel with its dataset and architecture.
@@ -127,7 +127,7 @@ def draw_bars(
         bars: In the order of display. Those that no row has are named in the legend alone.
         datasets, architectures: The cells of the tree; those without rows say "not run".
         ylabel: With unit.
-        title: Of a dataset's panel; its name and number of seeds if None.
+        title: Title of a dataset's panel; the dataset's name and number of seeds if None.
         top: The largest possible value.
         chance: Where a level is drawn.
     """

@@ -41,7 +41,7 @@ def format_cell(
     Args:
         mean, low, high: The mean, NaN for what was not run, and its interval, NaN for none.
         paper: The paper's number, as it is shown; NaN for none.
-        decimals: Of all numbers.
+        decimals: Number of decimal places of all numbers.
         scale: What mean and interval are multiplied by.
         sign: ``+`` to show the sign of positive means, too.
     """
@@ -157,7 +157,7 @@ def write_table(
     Args:
         table: The tidy numbers.
         wide: The same as formatted cells.
-        title: Of the table.
+        title: Title of the table.
         explanation: How to read it, and what its readers must know.
         csv, tex, html: Outputs.
     """

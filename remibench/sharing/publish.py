@@ -64,7 +64,7 @@ def publish(results: str | Path, folder: str | Path) -> Published:
 
     Args:
         results: The tree.
-        folder: Of the documentation, ``docs/results/<name>``; made if it is not there.
+        folder: Folder of the documentation, ``docs/results/<name>``; made if it is not there.
 
     Raises:
         RemibenchError: The tree is not finished, a file names a folder of this machine, or the
@@ -104,7 +104,7 @@ def page(folder: Path, by_hand: str = UNWRITTEN) -> str:
     """The page of a published folder, in Markdown; the same files give the same text.
 
     Args:
-        folder: Of :func:`publish`.
+        folder: Folder, as for :func:`publish`.
         by_hand: What its marked block holds.
 
     Raises:

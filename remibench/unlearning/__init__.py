@@ -169,9 +169,9 @@ def run_method(
     """Run the method of that module on a task.
 
     Args:
-        module: Of this package.
+        module: Name of a module of this package.
         task: Its model is changed in place.
-        parameters: Of the method.
+        parameters: Parameters of the method.
         may_diverge: Turn a model that diverged into one of zeros instead of raising. A search goes
             on then, and judges that candidate like any other destroyed model.
 

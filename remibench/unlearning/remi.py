@@ -136,7 +136,7 @@ def unlearn(
         reference: Model that the out-of-sample scores come from: the current model, so that the
             point to reach moves with it, or the target model, so that it stays.
         learning_rate: η of SGD, with the target's weight decay.
-        momentum: Of SGD.
+        momentum: Momentum of SGD.
         lambda2: Weight of L_G; L_cls has 1 − λ2.
         max_epochs: Stop here at the latest.
         epoch_over: An epoch has as many steps as a pass over the forget set (in batches of

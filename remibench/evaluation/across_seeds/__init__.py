@@ -85,7 +85,7 @@ def attack_rates(
     pool are fitted on each other's models.)
 
     Args:
-        name: Of the attack.
+        name: Name of the attack.
         positives, negatives: Scores, one array per held-out seed.
 
     Yields:

@@ -48,8 +48,8 @@ def points(epsilon: np.ndarray, models: int) -> np.ndarray:
     """1 for ε in [0, ½), ½ in [½, 1), ¼ in [1, 1½) …; 0 from ⌈ln(models − 1)⌉ on.
 
     Args:
-        epsilon: Of any shape, ≥ 0, or ∞.
-        models: Of each population: no finite ε is above ln(models − 1).
+        epsilon: ε of any shape, ≥ 0, or ∞.
+        models: Number of models of each population; no finite ε is above ln(models − 1).
     """
     capped = epsilon >= np.ceil(np.log(models - 1))
     bucket = np.floor(np.where(capped, 0, epsilon) / BUCKET)

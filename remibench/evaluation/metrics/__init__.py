@@ -33,7 +33,7 @@ class Evaluation:
             when a metric first asks for them.
         training: How the target was trained: ``learning_rate``, ``momentum``, ``weight_decay``,
             ``batch_size``, ``precision``.
-        seed: Of a metric's own randomness; the same for all methods.
+        seed: Seed of a metric's random numbers; the same for all methods.
         calibration: What the calibrated attacker did (:mod:`remibench.evaluation.adversaries`).
         published: The paper's white-box MIA rate on ``forget`` after ReMI, or None.
     """

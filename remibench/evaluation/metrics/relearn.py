@@ -59,7 +59,7 @@ def relearn(
         training: See :class:`~remibench.evaluation.metrics.Evaluation`. The batches of an epoch
             are of equal size up to one image: none holds a single one, which batch-norm could
             not normalise.
-        seed: Of the order of the images and of dropout.
+        seed: Seed of the order of the images and of dropout.
 
     Returns:
         Steps taken, and whether ``MAX_EPOCHS`` were not enough.

@@ -92,8 +92,8 @@ def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
     Dotted: after retraining. The vertical line is where the stopping rule ends the run.
 
     Args:
-        table: Of :func:`trace`.
-        stop: Of :func:`stopping_epoch`.
+        table: Table from :func:`trace`.
+        stop: Epoch from :func:`stopping_epoch`.
     """
     figure, axes = page(1, len(ATTACKS), 2.4, sharex=True, sharey=True)
     for axis, (attack, title) in zip(axes.flat, ATTACKS.items(), strict=True):
