@@ -1,4 +1,4 @@
-"""What all seeds' models together say of single images: one tidy table for table and figure."""
+"""Single images under all seeds' models together: one tidy table for table and figure."""
 
 from __future__ import annotations
 

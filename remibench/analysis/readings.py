@@ -1,4 +1,4 @@
-"""Which reading of ReMI's loss reproduces the paper: distance to its numbers, gap to retraining.
+"""Choice of a reading of ReMI's loss: distance to the paper's numbers, gap to retraining.
 
 The rule, stated before any reading was measured. A reading's *distance* in a cell is half the
 absolute difference in white-box MIA rate on the forget set from Table IV, and half the mean

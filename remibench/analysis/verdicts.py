@@ -1,4 +1,4 @@
-"""What counts as like retraining: margins, rules, and the words for what they say.
+"""Likeness to retraining: margins, rules, and the words for their verdicts.
 
 Two rules, both of gaps to retraining (:mod:`remibench.analysis.gaps`) and both in
 docs/statistics.md. :func:`judge_gaps` says of a single metric whether a method is
@@ -80,10 +80,10 @@ class Quantity:
     """A metric on a subset, and how its numbers are shown.
 
     Attributes:
-        metric, subset: As in ``evaluation.csv``.
+        metric, subset: Names, as in ``evaluation.csv``.
         label: The name in tables.
-        scale: What a value is multiplied by before it is shown.
-        decimals: That are shown.
+        scale: Factor by which a value is multiplied before it is shown.
+        decimals: Number of decimal places that are shown.
     """
 
     metric: str
@@ -231,7 +231,7 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judge_cell(found: dict[tuple[str, str], dict], cell: dict, methods: list[str]) -> list[dict]:
-    """Correct everything said of a cell, and conclude on each of its methods."""
+    """Correct all p-values of a cell for their number, and conclude on each of its methods."""
     adjusted = holm(np.array([where["p"] for where in found.values()]))
     for where, p in zip(found.values(), adjusted, strict=True):
         where["p_holm"] = p

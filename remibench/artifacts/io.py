@@ -53,7 +53,7 @@ def atomic_path(
 
     Args:
         path: The final path.
-        remedy: What to do when the file system refuses the write, for the error message.
+        remedy: Remedy for a write that the file system refuses, for the error message.
 
     Raises:
         RemibenchError: The file system refused the write (disk full, read-only, no permission).
@@ -140,7 +140,7 @@ def load_tensors(
 
     Raises:
         RemibenchError: The file is missing, damaged, not of this project, or its header differs
-            from ``expected``; the message names the file, what was expected and found.
+            from ``expected``; the message names the file, the expected value and the actual one.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,4 +1,4 @@
-"""How methods and controls are shown: label, colour and place, as their own files declare them.
+"""Display of methods and controls: label, colour and place, as their files declare them.
 
 A module of ``unlearning`` or ``controls`` may declare ``LABEL`` (text), ``COLOUR`` (``"#0072b2"``;
 with ``GUIDES`` one for each of them, ``{"whitebox": "#0072b2", …}``) and ``ORDER`` (a number: the

@@ -97,7 +97,7 @@ def broken(module: str, problem: str) -> RemibenchError:
     """The error of a component that breaks its contract: its file, and what is wrong.
 
     Args:
-        module: Its full name.
+        module: Full name of the component's module.
         problem: The function, what it did, and what it should.
     """
     return RemibenchError(f"{getattr(sys.modules.get(module), '__file__', module)}: {problem}")

@@ -42,9 +42,9 @@ class Product(NamedTuple):
         name: Name of its files and of the rule that makes it.
         kind: "table" or "figure".
         module: The full name of its module.
-        title: One line.
-        caption: How to read it, reStructuredText.
-        options: What its function ``build`` or ``draw`` is called with, beside the results.
+        title: Title, one line.
+        caption: Explanation for its readers, in reStructuredText.
+        options: Arguments of its function ``build`` or ``draw``, beside the results.
         inputs: The files of ``FURTHER_INPUTS`` that it is made from, beside the gathered ones.
     """
 
@@ -67,7 +67,7 @@ class MethodSpec(NamedTuple):
     """A method that a config names.
 
     Attributes:
-        module: Its module in ``remibench/unlearning``.
+        module: Name of the method's module in ``remibench/unlearning``.
         guide: The attack that guides it, or None.
     """
 
@@ -170,7 +170,7 @@ def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
 
     Args:
         access: The attack.
-        parameters: Those that it is fitted with, its section of the config.
+        parameters: Parameters that it is fitted with, its section of the config.
 
     Returns:
         Names out of ``shift``, ``rescale_hidden``, ``permute_hidden``, ``permute_channels``, as the

@@ -56,7 +56,7 @@ class Closed(BaseModel):
 
 
 class Data(Closed):
-    """Where images come from and how they are prepared and split."""
+    """Source of the images, their preparation and their split."""
 
     search_path: list[Annotated[str, Field(min_length=1)]] = Field(
         ["data"],
@@ -105,11 +105,11 @@ class Training(Closed):
 
 
 class Adversaries(Closed):
-    """Who fits the attacks, and how: the defender (mf) and the attacker (mia)."""
+    """Attacks and their fit, by adversary: the defender (mf) and the attacker (mia)."""
 
 
 class Forgetting(Closed):
-    """How forget sets are chosen."""
+    """Choice of the forget sets."""
 
     selection: Literal["membership", "memorised", "random"] = Field(
         "membership",
@@ -249,7 +249,7 @@ class Config(Closed):
         "image, the models of all seeds with the retrained ones. They need retraining, forget "
         "sets that are the same for all seeds (`forgetting.selection`), and at least 4 seeds.",
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Device that models compute on.")
     checkpoint_seconds: float = Field(
         60,
         ge=0,
@@ -397,7 +397,7 @@ class Config(Closed):
         return named_variants(method, self.variants[method])
 
     def variant_rows(self) -> list[dict[str, Any]]:
-        """What every variant stands for: ``variant``, ``method``, ``parameter`` and ``value``."""
+        """Meaning of every variant: ``variant``, ``method``, ``parameter`` and ``value``."""
         return list(variant_rows(self.variants))
 
     def parameters(
@@ -413,7 +413,7 @@ class Config(Closed):
         return parameters if name == method else parameters | self.variants_of(name)[method]
 
     def searched(self) -> dict[str, list[str]]:
-        """What a search decides by cell: every method's parameters, and those of `per_cell_values`.
+        """Parameters that a search decides by cell: every method's, and those of `per_cell_values`.
 
         The others stay where they are, in the config.
         """

@@ -1,4 +1,4 @@
-"""Per-image outputs of a method's models: what is compared across seeds, image by image."""
+"""Per-image outputs of a method's models, which are compared across seeds, image by image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEMBERS = "member_"
 
 @dataclass(frozen=True)
 class Scores:
-    """What one method's models of one target say of N images, for R forget ratios.
+    """Outputs of one method's models of one target for N images, at R forget ratios.
 
     Attributes:
         images: (N,) int64 positions in the prepared dataset: the training set, then the roles
@@ -101,7 +101,7 @@ def join_scores(
 
     Args:
         images: (N,) positions in the prepared dataset.
-        divisions: By forget ratio, positions in ``images`` of every one of ``SUBSETS``.
+        divisions: Positions in ``images`` of each of ``SUBSETS``, by forget ratio.
         outputs: Outputs of :func:`score_images`, one per ratio, or one for all.
     """
     subset = np.empty((len(divisions), len(images)), np.uint8)

@@ -1,4 +1,4 @@
-"""How well scores tell two populations apart: area under the ROC curve, and its ends."""
+"""Separation of two populations by scores: area under the ROC curve, and its ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which code and which machine made a result."""
+"""Provenance of a result: the code and the machine that made it."""
 
 from __future__ import annotations
 

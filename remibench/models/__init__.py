@@ -24,7 +24,7 @@ from remibench.models.fast_convolutions import use_fast_convolutions
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What fixes a classifier's shape and input step; stored in every checkpoint's header."""
+    """Values that fix a classifier's shape and input step; stored in every checkpoint's header."""
 
     architecture: str
     channels: int

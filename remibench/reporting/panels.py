@@ -1,4 +1,4 @@
-"""What the figures share: panels, grouped bars and curves, at column or page width."""
+"""Elements that figures share: panels, grouped bars and curves, at column or page width."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ def draw_bars(
         table: Rows with ``dataset``, ``architecture``, ``bar``, ``mean``, ``low``, ``high`` and,
             if there are such, ``paper`` (a diamond) and ``reference`` (a black tick).
         values: Rows with ``dataset``, ``architecture``, ``bar``, ``value``: one per seed.
-        bars: In the order of display. Those that no row has are named in the legend alone.
+        bars: Bars in order of display. Those that no row has are named in the legend alone.
         datasets, architectures: The cells of the tree; those without rows say "not run".
-        ylabel: With unit.
+        ylabel: Label of the vertical axis, with unit.
         title: Title of a dataset's panel; the dataset's name and number of seeds if None.
         top: The largest possible value.
-        chance: Where a level is drawn.
+        chance: Level at which a line is drawn.
     """
     columns = min(2, len(datasets))
     rows = -(-len(datasets) // columns)
@@ -258,9 +258,9 @@ def draw_curves(
     Args:
         rows: ``dataset``, ``architecture``, ``curve``, ``seed``, ``epoch``, ``mf_forget`` and
             ``mf_out_of_sample``.
-        curves: In the order of display. Those that no row has are named in the legend alone.
+        curves: Curves in order of display. Those that no row has are named in the legend alone.
         datasets, architectures: The cells of the tree; those without rows say "not run".
-        ylabel, xlabel: With units.
+        ylabel, xlabel: Labels of the axes, with units.
     """
     figure, panels = cell_page(datasets, architectures)
     table = carry_forward(rows, ["mf_forget", "mf_out_of_sample"]) if len(rows) else rows

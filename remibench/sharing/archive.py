@@ -150,7 +150,7 @@ class Archive:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is that of a file below a folder, on any system."""
+    """Tell whether a name is that of a file below a folder, on any system."""
     parts = name.split("/")
     return name.isprintable() and not ({"", ".", ".."} & set(parts) or "\\" in name or ":" in name)
 

@@ -57,7 +57,7 @@ MAX_CONFIG, MAX_DEPTH = 2**20, 32  # ours has 2,000 letters and four levels
 
 @dataclass(frozen=True)
 class Tree:
-    """What is compared of a results tree.
+    """Settings and numbers of a results tree that are compared.
 
     Attributes:
         path: Folder or archive.
@@ -83,7 +83,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two trees and what came out.
+    """Two trees and the result of their comparison.
 
     Attributes:
         a, b: The trees.
@@ -100,7 +100,7 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether some number differs by more than chance explains."""
+        """True if some number differs by more than chance explains."""
         return bool((self.rows["verdict"] == VERDICTS[0]).any())
 
     @property
@@ -263,7 +263,7 @@ def compare_settings(a: Mapping, b: Mapping) -> tuple[pd.DataFrame, int]:
 
 
 def _other_cell(row: tuple[str, str, str, str]) -> bool:
-    """Whether a setting is of a cell, or in a file, that one tree does not have at all."""
+    """Tell whether a setting is of a cell, or in a file, that one tree does not have at all."""
     return row[0] not in RECORDS and ABSENT in row[2:]
 
 

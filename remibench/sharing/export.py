@@ -45,7 +45,7 @@ LEFT_OUT = ("logs", "progress")  # the first has names of folders and machines
 
 @dataclass(frozen=True)
 class Exported:
-    """What is in an archive, and what stayed behind."""
+    """Contents of an archive, and the files that were left out."""
 
     path: Path
     files: int

@@ -42,7 +42,7 @@ UNWRITTEN = "No interpretation has been written yet."
 
 @dataclass(frozen=True)
 class Published:
-    """What was copied, and what stayed behind: number of files by their top folder."""
+    """Record of the copied files, and numbers of the files left out by their top folder."""
 
     folder: Path
     files: int
@@ -105,7 +105,7 @@ def page(folder: Path, by_hand: str = UNWRITTEN) -> str:
 
     Args:
         folder: Folder, as for :func:`publish`.
-        by_hand: What its marked block holds.
+        by_hand: Content of the page's marked block.
 
     Raises:
         RemibenchError: A file is missing or cannot be read.
@@ -192,7 +192,7 @@ def _names(text: str, place: str) -> bool:
 
 
 def _block(folder: Path) -> str:
-    """What is written by hand in the page that is there; a stand-in if there is no page."""
+    """Text written by hand in the page that is there; a stand-in if there is no page."""
     path = folder / PAGE
     if not path.exists():
         return UNWRITTEN
@@ -284,7 +284,7 @@ def _numbers(results: Results) -> str:
 
 
 def _verdicts(results: Results) -> str:
-    """What can be said of every method, against retraining."""
+    """Verdicts on every method, against retraining."""
     table = judge_methods(results.evaluation)
     text = table_verdicts.matrix(table)
     for axis in ("dataset", "architecture"):

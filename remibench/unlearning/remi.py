@@ -126,7 +126,7 @@ def unlearn(
     Args:
         task: The unlearning task, with a guide.
         loss: Reading of L_G, see docs/remi.md.
-        scores: What the Gaussian readings compare: probabilities of membership or their logits.
+        scores: Scores that Gaussian readings compare: probabilities of membership or their logits.
         std_floor: Added to both deviations in gaussian_kl; the deviation in gaussian_bound.
         direction: First argument of the divergence: forget set or out-of-sample images.
         out_of_sample_gradient: Let gradients flow through the out-of-sample branch, too; otherwise

@@ -65,7 +65,7 @@ def unlearn(
 
 
 def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
-    """Where the gradient of the mean cross-entropy on D_f is among the largest in absolute value.
+    """Mask of the weights with the largest absolute gradients of the mean cross-entropy on D_f.
 
     Args:
         task: The unlearning task, its model being the target.

@@ -84,7 +84,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(remarks: str) -> str:
-    """How to read the page."""
+    """Explanation of the page for its readers."""
     return (
         "Difference: method − retraining, mean over pairs with its 95 % t-interval; p of the "
         "signed-rank test, with Holm's correction over the methods of a cell and metric; of "

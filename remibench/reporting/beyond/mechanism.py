@@ -1,4 +1,4 @@
-"""What unlearning does to an attack's scores of forget, retain, test and out-of-sample images.
+"""Effect of unlearning on attack scores of forget, retain, test and out-of-sample images.
 
 Made from the per-image scores of the target, of retraining, and of ReMI ended after several
 numbers of epochs (candidates of a search, ``config/mechanism.yaml``). Nothing is averaged over

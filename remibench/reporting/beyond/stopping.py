@@ -1,4 +1,4 @@
-"""What ReMI's stopping rule changes: two trees, with and without it, paired over seeds.
+"""Effect of ReMI's stopping rule: two trees, with and without it, paired over seeds.
 
 ``remibench stopping WITH WITHOUT OUTPUT``, on results trees or published ones
 that share targets and retraining (``config/all_methods.yaml``, ``config/remi_never_stops.yaml``).
@@ -44,7 +44,7 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
     """One row per cell, ReMI guide and quantity: both sides' gaps to retraining, and what changes.
 
     Args:
-        ruled, unruled: With the stopping rule and without it, otherwise the same runs.
+        ruled, unruled: Results with the stopping rule and without it, otherwise the same runs.
 
     Returns:
         ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``quantity`` (a name of
@@ -147,7 +147,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         f"ReMI − retraining, mean over {count_seeds(table['n'])} ± half-width of the 95 % "
         "t-interval: MIA rate as a share, accuracies in points. “without − with”: paired over "

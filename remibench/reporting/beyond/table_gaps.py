@@ -94,7 +94,7 @@ def _gap(row: tuple | None, shown: Quantity) -> str:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
     return (

@@ -68,7 +68,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         f"{means(table)}. Guide: the membership fingerprinting model that ReMI was guided by; "
         "judge: the one that calls images members. After: ReMI by that guide; all other methods "
