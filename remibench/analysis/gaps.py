@@ -80,7 +80,7 @@ def summarise(
     )
     table["family"] = table.groupby(by, sort=False).ngroup()
     table["margin"] = table["metric"].map(margin)
-    table["mean"] = [_mean(own) for own in values]
+    table["mean"] = [_mean(series) for series in values]
     retrained = table[table["method"] == REFERENCE].set_index("family")["mean"]
     table["retraining"] = table["family"].map(retrained)
     tests = [

@@ -112,11 +112,11 @@ def complete_values(
     Returns:
         One row per cell and a column per parameter, as ``per_cell_values`` reads it.
     """
-    found, begun = (
+    best, initial = (
         rows[rows["method"] == method].set_index([*CELL, "parameter"])["value"].astype(str)
         for rows in (chosen, base)
     )
-    wide = found.combine_first(begun).unstack("parameter")  # noqa: PD010 - unique, no aggregation
+    wide = best.combine_first(initial).unstack("parameter")  # noqa: PD010 - unique, no aggregation
     return wide[parameters].rename_axis(columns=None).reset_index()
 
 

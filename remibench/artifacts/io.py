@@ -157,8 +157,8 @@ def load_tensors(
         stated = header.pop("crc32")
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise unreadable(path, f"not written by remibench (no `{_HEADER}` header)") from error
-    if stated != (found := _tensors_crc32(tensors, header)):
-        raise unreadable(path, f"damaged (CRC-32 {found}, expected {stated})")
+    if stated != (actual := _tensors_crc32(tensors, header)):
+        raise unreadable(path, f"damaged (CRC-32 {actual}, expected {stated})")
     for key, value in expected.items():
         if header.get(key) != value:
             raise unreadable(path, f"it holds {key}={header.get(key)!r}, expected {value!r}")
@@ -176,18 +176,18 @@ def fill_module(
     Raises:
         RemibenchError: A tensor is missing, unknown or of another shape; the message names it.
     """
-    own = module.state_dict()
-    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+    state = module.state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
             raise unreadable(
                 path,
-                f"tensor {name!r} has shape {found.get(name, 'missing')}, expected "
+                f"tensor {name!r} has shape {shapes.get(name, 'missing')}, expected "
                 f"{wanted.get(name, 'no such tensor')}: another architecture, image size or number "
                 "of classes",
             )
-    copies = {name: tensors[name].to(tensor.dtype, copy=True) for name, tensor in own.items()}
+    copies = {name: tensors[name].to(tensor.dtype, copy=True) for name, tensor in state.items()}
     module.load_state_dict(copies, assign=True)
 
 
@@ -223,10 +223,10 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
     """
     try:
         with Path(path).open("rb") as file:
-            found = _file_crc32(file, Path(path).stat().st_size - _NPY_END_SIZE)
+            actual = _file_crc32(file, Path(path).stat().st_size - _NPY_END_SIZE)
             stated = file.read()
-        if stated != _NPY_END + found:
-            raise ValueError(f"damaged, or not written by remibench; CRC-32 {found.decode()}")
+        if stated != _NPY_END + actual:
+            raise ValueError(f"damaged, or not written by remibench; CRC-32 {actual.decode()}")
         return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error

@@ -118,7 +118,7 @@ def _evaluate(node: ast.expr, names: dict[str, Any]) -> Any:
 
 def describe(docstring: str) -> dict[str, str]:
     """The description of each argument in a docstring's section ``Args:``, on one line."""
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     current: list[str] = []
     for line in docstring.partition("Args:\n")[2].splitlines():
         if line and not line.startswith(" "):
@@ -126,7 +126,7 @@ def describe(docstring: str) -> dict[str, str]:
         entry = re.fullmatch(r" {4}(\w+(?:, \w+)*): (.*)", line)
         if entry:
             current = entry[1].split(", ")
-            found |= dict.fromkeys(current, entry[2].strip())
+            descriptions |= dict.fromkeys(current, entry[2].strip())
         elif line.strip():
-            found |= {name: f"{found[name]} {line.strip()}" for name in current}
-    return found
+            descriptions |= {name: f"{descriptions[name]} {line.strip()}" for name in current}
+    return descriptions

@@ -171,22 +171,22 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
         for key in keys:
             if not row.get(key):
                 raise ValueError(f"{path}, line {line}: no value in column `{key}`")
-        given = {name: value for name, value in row.items() if name not in keys and value}
-        if None in given:
+        values = {name: value for name, value in row.items() if name not in keys and value}
+        if None in values:
             raise ValueError(f"{path}, line {line}: more values than columns")
-        for name in given:
+        for name in values:
             if name not in known:
                 raise ValueError(f"{path}: unknown column {name!r}; {_suggest(name, known)}")
         try:
             cell = (row["dataset"], row["architecture"], float(row["forget_ratio"]))
-            checked = section.model_validate(given)
+            checked = section.model_validate(values)
         except ValueError as error:
             problem = error.errors()[0] if isinstance(error, ValidationError) else None
             text = f"`{problem['loc'][0]}`: {problem['msg'].lower()}" if problem else str(error)
             raise ValueError(f"{path}, line {line}: {text}") from error
         if cell in cells:
             raise ValueError(f"{path}, line {line}: {', '.join(map(str, cell))} is listed twice")
-        cells[cell] = checked.model_dump(include=set(given))
+        cells[cell] = checked.model_dump(include=set(values))
     return cells
 
 

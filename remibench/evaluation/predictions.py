@@ -63,11 +63,11 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     others = logits.astype(np.float64)
     place = np.arange(len(labels)), labels
-    own = others[place]
+    labelled = others[place]
     others[place] = -np.inf
     greatest = others.max(axis=1)
     rest = greatest + np.log(np.exp(others - greatest[:, None]).sum(axis=1))
-    return (own - rest).astype(np.float32)
+    return (labelled - rest).astype(np.float32)
 
 
 def score_images(
@@ -116,8 +116,8 @@ def join_scores(
 def save_scores(path: str | Path, scores: Scores) -> None:
     """Write the scores as npz, without pickle."""
     members = {f"{_MEMBERS}{name}": values for name, values in scores.members.items()}
-    own = ("images", "ratios", "subset", "margins")
-    save_arrays(path, {**{name: getattr(scores, name) for name in own}, **members})
+    fields = ("images", "ratios", "subset", "margins")
+    save_arrays(path, {**{name: getattr(scores, name) for name in fields}, **members})
 
 
 def load_scores(path: str | Path, attacks: Sequence[str] | None = None) -> Scores:

@@ -79,19 +79,19 @@ def list_gpus(visible: str | None) -> list[Gpu]:
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return []
-    found = {}
+    gpus = {}
     for line in listing.splitlines():
         index, name, mebibytes = (field.strip() for field in line.split(","))
         memory = int(mebibytes) * 2**20 // 10**6 if mebibytes.isdecimal() else 0
-        found[index] = found[name] = Gpu(name, memory)
-    chosen = list(found) if visible is None else [entry.strip() for entry in visible.split(",")]
+        gpus[index] = gpus[name] = Gpu(name, memory)
+    chosen = list(gpus) if visible is None else [entry.strip() for entry in visible.split(",")]
     for entry in chosen:
-        if entry not in found:
+        if entry not in gpus:
             raise RemibenchError(
                 f"{VISIBLE}={visible} names {entry!r}, which nvidia-smi does not list; "
-                f"give indices or whole UUIDs: {', '.join(found)}"
+                f"give indices or whole UUIDs: {', '.join(gpus)}"
             )
-    return list(dict.fromkeys(found[entry] for entry in chosen))
+    return list(dict.fromkeys(gpus[entry] for entry in chosen))
 
 
 def take_gpu(needed_mb: int, gpus: Sequence[Gpu], folder: Path, poll_seconds: float = 1.0) -> Gpu:

@@ -160,8 +160,8 @@ def draw_bars(
         axis.set_xlim(-0.5, len(architectures) - 0.5)
         axis.set_ylim(0, 1.04 * top)
         axis.tick_params(axis="x", length=0)
-        mine = table.loc[table["dataset"] == dataset, "seeds"]
-        axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(mine)}")
+        counts = table.loc[table["dataset"] == dataset, "seeds"]
+        axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(counts)}")
     for axis in axes.flat[len(datasets) :]:
         axis.set_axis_off()
     label_axes(figure, y=ylabel)
@@ -266,12 +266,12 @@ def draw_curves(
     table = carry_forward(rows, ["mf_forget", "mf_out_of_sample"]) if len(rows) else rows
     for axis, dataset, architecture in panels:
         axis.set_ylim(-0.02, 1.04)
-        mine = _cell(table, dataset, architecture)
-        cell_title(axis, dataset, architecture, [] if mine.empty else mine["seeds"])
-        if mine.empty:
+        of_cell = _cell(table, dataset, architecture)
+        cell_title(axis, dataset, architecture, [] if of_cell.empty else of_cell["seeds"])
+        if of_cell.empty:
             say_not_run(axis)
         for curve in curves:
-            summary = mine[mine["curve"] == curve.key]
+            summary = of_cell[of_cell["curve"] == curve.key]
             if len(summary):
                 runs = _cell(rows, dataset, architecture)
                 _curve(axis, summary, runs[runs["curve"] == curve.key], curve)

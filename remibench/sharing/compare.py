@@ -282,7 +282,8 @@ def read_tree(path: str | Path) -> Tree:
                 Path(folder, name).write_bytes(archive.read(name))
         names = [n.split("/") for n in archive.digests if n.startswith("data/")]
         for number, parts in enumerate(n for n in names if n[2:] == ["metadata.json"]):
-            target = Path(folder, "data", str(number), "metadata.json")  # no name of theirs
+            # Numbered, so that no name stated by the archive reaches the file system.
+            target = Path(folder, "data", str(number), "metadata.json")
             target.parent.mkdir(parents=True)
             target.write_bytes(archive.read("/".join(parts)))
         return _read_folder(Path(folder), path)
@@ -291,11 +292,11 @@ def read_tree(path: str | Path) -> Tree:
 def _read_folder(folder: Path, path: Path) -> Tree:
     try:
         evaluation = _read_evaluation(folder)
-        found = {(name, key): value for name, key, value in _read_settings(folder)}
+        values = {(name, key): value for name, key, value in _read_settings(folder)}
     except RemibenchError as error:
         reason = str(error).replace(str(folder), str(path)).split("; `rm ")[0]
         raise RemibenchError(f"{reason}; is {path} a finished results tree?") from error
-    return Tree(path, evaluation, found)
+    return Tree(path, evaluation, values)
 
 
 def _read_evaluation(folder: Path) -> pd.DataFrame:

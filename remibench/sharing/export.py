@@ -171,9 +171,9 @@ def _missing_cells(results: Path) -> list[str]:
     axes = ["datasets", "architectures", "seeds", "methods", "forget_ratios"]
     table = load_table(results / "evaluation.csv", TEXT)
     columns = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-    found = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
+    evaluated = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
     cells = product(*(config[axis] for axis in axes))
-    return [" ".join(map(str, cell)) for cell in cells if cell not in found]
+    return [" ".join(map(str, cell)) for cell in cells if cell not in evaluated]
 
 
 def _entry(name: str, size: int, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:

@@ -98,10 +98,10 @@ def attack_rates(
     pairs = list(zip(positives, negatives, strict=True))
     values = {"auc": [area_under_roc(*pair) for pair in pairs]}
     for rate, share in RATES.items():
-        found = [true_positives(*pair, share) for pair in pairs]
+        counts = [true_positives(*pair, share) for pair in pairs]
         values[f"tpr_at_{rate}"] = [
-            np.nan if count is None else count / len(own)
-            for count, (own, _) in zip(found, pairs, strict=True)
+            np.nan if count is None else count / len(scores)
+            for count, (scores, _) in zip(counts, pairs, strict=True)
         ]
     for metric, series in values.items():
         low, high = t_interval(np.array(series))

@@ -27,18 +27,18 @@ def measure(comparison: Comparison) -> Rows:
     models = len(unlearned)
     if models < LEAST_SEEDS:
         return
-    every = epsilons(unlearned, retrained)
-    yield "forget", "forgetting_quality", float(points(every, models).mean())
-    yield "forget", "epsilon_median", float(np.median(every))
-    yield "forget", "epsilon_separated", float(np.isinf(every).mean())
+    epsilon = epsilons(unlearned, retrained)
+    yield "forget", "forgetting_quality", float(points(epsilon, models).mean())
+    yield "forget", "epsilon_median", float(np.median(epsilon))
+    yield "forget", "epsilon_separated", float(np.isinf(epsilon).mean())
     first, second = halves(models)
     half = models // 2
     if half < LEAST_SEEDS:
         return
     kinds = {"forgetting_quality_halves": unlearned, "forgetting_quality_floor": retrained}
-    for name, own in kinds.items():
+    for name, margins in kinds.items():
         both = [
-            points(epsilons(own[one], retrained[other]), half).mean()
+            points(epsilons(margins[one], retrained[other]), half).mean()
             for one, other in ((first, second), (second, first))
         ]
         yield "forget", name, float(np.mean(both))

@@ -60,10 +60,12 @@ def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]
             metric's file.
     """
     name = f"remibench.evaluation.metrics.{metric}"
-    given, rows = import_module(name).measure(evaluation), []
-    if not isinstance(given, Iterable):
-        raise broken(name, f"`measure` returned {given!r:.80}; it yields (subset, metric, number)")
-    for row in given:
+    measured, rows = import_module(name).measure(evaluation), []
+    if not isinstance(measured, Iterable):
+        raise broken(
+            name, f"`measure` returned {measured!r:.80}; it yields (subset, metric, number)"
+        )
+    for row in measured:
         match row:
             case (str(), str(), Real()) if row[0] in (*evaluation.subsets, ""):
                 rows.append(row)

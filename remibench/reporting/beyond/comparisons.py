@@ -122,7 +122,7 @@ def _with_ks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         ks_efficacy(scores[(*cell, method)], scores.get((*cell, REFERENCE), ()))
         for *cell, method in efficacy[[*CELL, "method"]].itertuples(index=False)
     ]
-    found = pd.DataFrame(tests, columns=["ks", "ks_p"], index=efficacy.index, dtype=float)
-    families = found["ks_p"].groupby([efficacy[axis] for axis in CELL], sort=False)
-    found["ks_p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
-    return table.join(found)
+    compared = pd.DataFrame(tests, columns=["ks", "ks_p"], index=efficacy.index, dtype=float)
+    families = compared["ks_p"].groupby([efficacy[axis] for axis in CELL], sort=False)
+    compared["ks_p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
+    return table.join(compared)

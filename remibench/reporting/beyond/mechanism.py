@@ -51,10 +51,10 @@ def trace(models: Mapping[str, Scores], epochs: Mapping[str, float], ratio: floa
         for attack in ATTACKS:
             values = scores.at(place, scores.members[attack])
             for number, subset in enumerate(SUBSETS):
-                mine = values[scores.subset[place] == number]
-                shares = np.histogram(mine, edges)[0] / len(mine)
+                group = values[scores.subset[place] == number]
+                shares = np.histogram(group, edges)[0] / len(group)
                 row = {"epoch": epochs[method], "attack": attack, "subset": subset}
-                row |= {"images": len(mine), "rate": (mine > 0.5).mean(), "mean": mine.mean()}
+                row |= {"images": len(group), "rate": (group > 0.5).mean(), "mean": group.mean()}
                 rows.append(row | {f"bin_{k:02}": share for k, share in enumerate(shares)})
     return pd.DataFrame(rows).sort_values("epoch", kind="stable", ignore_index=True)
 
@@ -97,9 +97,9 @@ def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
     """
     figure, axes = page(1, len(ATTACKS), 2.4, sharex=True, sharey=True)
     for axis, (attack, title) in zip(axes.flat, ATTACKS.items(), strict=True):
-        mine = table[table["attack"] == attack]
+        of_attack = table[table["attack"] == attack]
         for subset, (_, color) in POPULATIONS.items():
-            rows = mine[mine["subset"] == subset]
+            rows = of_attack[of_attack["subset"] == subset]
             run, retrained = rows[rows["epoch"].notna()], rows[rows["epoch"].isna()]
             axis.plot(run["epoch"], run["rate"], "o-", color=color, ms=2.5, linewidth=1.4)
             axis.axhline(retrained["rate"].item(), color=color, linewidth=0.9, linestyle=":")

@@ -67,15 +67,15 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     for line, cell in enumerate(rows):
         for column, ratio in enumerate(ratios):
             axis, key = axes[line, column], (*cell, ratio)
-            mine = profiles[(profiles[CELL] == list(key)).all(axis=1)]
+            curve = profiles[(profiles[CELL] == list(key)).all(axis=1)]
             title = [", ".join(cell)] if len(rows) > 1 else []
             title.append(f"{percent(ratio)} forgotten")
-            title += [others.replace("_", " ") for others in mine["others"].unique() if others]
+            title += [others.replace("_", " ") for others in curve["others"].unique() if others]
             axis.set_title("\n".join(title))
-            if mine.empty:
+            if curve.empty:
                 say_not_run(axis, "not searched" if parameter else "no numbers to draw over")
                 continue
-            _panel(axis, mine, targets.loc[key] if key in targets.index else None)
+            _panel(axis, curve, targets.loc[key] if key in targets.index else None)
     values = profiles["value"]
     if len(values) and values.min() > 0 and values.max() >= 10 * values.min():
         axes[0, 0].set_xscale("log")

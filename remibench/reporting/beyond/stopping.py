@@ -169,8 +169,8 @@ def draw(table: pd.DataFrame) -> Figure:
         width = scale * margin(JUDGED[quantity].metric)
         axes[line, 0].set_ylabel(f"{shown[quantity]}\nReMI − retraining")
         for axis, method in zip(axes[line], guides, strict=True):
-            mine = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]
-            rows = table[mine.all(axis=1)].set_index("forget_ratio")
+            selected = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]
+            rows = table[selected.all(axis=1)].set_index("forget_ratio")
             axis.axhspan(-width, width, color="0.9", zorder=0, linewidth=0)
             axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
             _panel(axis, rows, ratios, scale)
