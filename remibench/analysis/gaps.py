@@ -36,7 +36,7 @@ def pair(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``rows`` in their order with ``reference`` (retraining's value, NaN where it was not run)
-        and ``difference`` (``value`` − ``reference``). Retraining's own rows are among them.
+        and ``difference`` (``value`` − ``reference``). Retraining's rows are among them.
     """
     rows = rows.fillna({"subset": ""})
     on = [column for column in rows if column not in ("method", "value")]

@@ -2,8 +2,8 @@
 
 Models are safetensors files with one JSON header, arrays are npy/npz without pickle, tables are
 CSV, records are JSON. Every writer goes through :func:`atomic_path`. Binary files hold a CRC-32
-that every reader checks: in the header of safetensors, behind the array in npy, and in npz zip's
-own. Text files, which are small, are only checked for being whole and well-formed.
+that every reader checks: in the header of safetensors, behind the array in npy, and that of zip in
+npz. Text files, which are small, are only checked for being whole and well-formed.
 """
 
 from __future__ import annotations

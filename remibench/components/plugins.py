@@ -32,7 +32,7 @@ _plugins: dict[str, Path] = {}  # module → file
 
 
 def own_files(package: str) -> list[Path]:
-    """The package's own modules of a kind and those in its rooms, by name."""
+    """The package's modules of a kind and those in its rooms, by name."""
     folder = ROOT.joinpath(*PACKAGES[package].split("."))
     return sorted(folder.rglob("*.py"), key=lambda file: file.stem)
 
@@ -70,7 +70,7 @@ def activate(folders: Sequence[str | Path]) -> None:
             for file in sorted((root / kind).glob("*.py")):
                 if file.stem == "__init__":
                     if file.read_bytes().strip():
-                        raise RemibenchError(f"{file}: the package has its own; delete the file")
+                        raise RemibenchError(f"{file}: the package has one; delete the file")
                     continue
                 if not file.stem.isidentifier():
                     raise RemibenchError(f"{file}: no module's name; use letters, digits and _")

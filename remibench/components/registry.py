@@ -227,7 +227,7 @@ def _names_bound(file: Path, _: int) -> frozenset[str]:
 
 
 def products() -> dict[str, Product]:
-    """The tables and figures of the report by name: the package's own, then those of plug-ins.
+    """The tables and figures of the report by name: the package's, then those of plug-ins.
 
     A module makes one of its own name or, with ``VARIANTS`` (name → options), those that are named
     there. Their titles are ``TITLE``, in which braces name options (``"{ratio:.0%}"``) if there are

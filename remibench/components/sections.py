@@ -85,7 +85,7 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
             field = Field(value, description=described.get(argument.arg))
         except ValidationError as error:
             message = error.errors()[0]["msg"].lower()
-            raise RemibenchError(f"{where}: its default: {message}; got {value!r}") from error
+            raise RemibenchError(f"{where}: the default: {message}; got {value!r}") from error
         except Exception as error:  # pydantic refuses types with many kinds of errors
             raise RemibenchError(
                 f"{where}: {error}; types are bool, int, float, str, Literal, Annotated with Field "

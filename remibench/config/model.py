@@ -373,10 +373,12 @@ class Config(Closed):
                 "images; set it to random or memorised"
             )
         if "retrain" not in self.methods:
-            raise ValueError("`across_seeds`: it compares with retraining; list it in `methods`")
+            raise ValueError(
+                "`across_seeds`: metrics compare with retraining; list retrain in `methods`"
+            )
         if len(self.seeds) < SEEDS_ACROSS:
             raise ValueError(
-                f"`across_seeds`: it needs at least {SEEDS_ACROSS} seeds, two for each half of "
+                f"`across_seeds`: metrics need at least {SEEDS_ACROSS} seeds, two for each half of "
                 f"them; `seeds` lists {len(self.seeds)}"
             )
         return self

@@ -144,7 +144,9 @@ def choose(results: Path, checkpoints: bool) -> tuple[dict[str, Path], Counter[s
             left_out["report.html"] += 1  # half of it is the scripts of its tables
         elif path.suffix in suffixes:
             if not is_plain(name):
-                raise RemibenchError(f"{path}: a name that not every system can have; rename it")
+                raise RemibenchError(
+                    f"{path}: not every system can have this name; rename the file"
+                )
             chosen[name] = path
         elif path.suffix in CHECKPOINTS:
             left_out["checkpoints (CHECKPOINTS=1 adds them)"] += 1

@@ -86,9 +86,9 @@ def _epsilons(unlearned: np.ndarray, retrained: np.ndarray, delta: float) -> np.
     below_any = np.arange(len(below))[:, None]
     possible = np.concatenate((none == 0, ordered[1:] > ordered[:-1], none == 0))
     low, high = np.triu_indices(len(below), 1)
-    own = (below[high] - below[low]) / len(unlearned)  # shares of the models inside
-    other = (below_any[high] - below_any[low] - below[high] + below[low]) / len(retrained)
-    shown = np.maximum(_shown(other, 1 - own, delta), _shown(own, 1 - other, delta))
+    share_u = (below[high] - below[low]) / len(unlearned)  # shares of the models inside
+    share_r = (below_any[high] - below_any[low] - below[high] + below[low]) / len(retrained)
+    shown = np.maximum(_shown(share_r, 1 - share_u, delta), _shown(share_u, 1 - share_r, delta))
     return np.where(possible[low] & possible[high], shown, 0.0).max(axis=0)
 
 

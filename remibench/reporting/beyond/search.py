@@ -56,8 +56,8 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     """A row of panels per dataset and architecture, a column per forget ratio.
 
     Lines are means over the seeds of the search of candidate − retraining, the other parameters as
-    in the cell's winner; dotted, the target's own. Black is the gap that the search minimises, its
-    least value ringed.
+    in the cell's winner; dotted lines are the target's values. Black is the gap that the search
+    minimises, its least value ringed.
     """
     parameter, profiles = profile(trials, candidates, method)
     targets = trials[trials["method"] == "original"].set_index(CELL)

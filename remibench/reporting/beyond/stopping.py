@@ -112,7 +112,7 @@ def _check_parameters(ruled: Results, unruled: Results) -> None:
 
 
 def _gaps(results: Results) -> pd.DataFrame:
-    """ReMI's gap to retraining of every quantity and seed, and retraining's own value."""
+    """ReMI's gap to retraining of every quantity and seed, and retraining's value."""
     names = {(quantity.metric, quantity.subset): name for name, quantity in JUDGED.items()}
     keys = pd.MultiIndex.from_frame(results.evaluation[["metric", "subset"]])
     pairs = pair(results.evaluation[keys.isin(list(names))]).dropna(subset=["reference"])
