@@ -66,7 +66,7 @@ def captured(step: Step, optimizer: torch.optim.Optimizer, label: str) -> Iterat
             optimiser's device and nothing else: what it draws from a CPU generator, reads from a
             tensor or decides in Python would stay as it was when it was recorded. The hooks of the
             optimiser are a part of it.
-        optimizer: What ``step`` calls; its rates must not change within the block.
+        optimizer: Optimiser that ``step`` calls; its rates must not change within the block.
         label: Name for error messages.
 
     Raises:

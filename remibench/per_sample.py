@@ -166,7 +166,7 @@ def _check(
 
 
 def _uses(loss: torch.Tensor) -> Counter[torch.Tensor]:
-    """How often each parameter enters the loss, by its autograd graph."""
+    """Count how often each parameter enters the loss, by its autograd graph."""
     uses: Counter[torch.Tensor] = Counter()
     seen, stack = set(), [loss.grad_fn]
     while stack:
@@ -308,7 +308,7 @@ class _Explicit:
 class _Depthwise(_Explicit):
     @staticmethod
     def gradients(layer, inputs, deltas) -> dict[str, torch.Tensor]:
-        """Those of one image with N·C channels, each of which meets its own copy of the kernel."""
+        """Gradients of one image with N·C channels, each of which meets one copy of the kernel."""
         samples, channels = inputs.shape[:2]
         weight = torch.nn.grad.conv2d_weight(
             inputs.reshape(1, samples * channels, *inputs.shape[2:]),

@@ -48,10 +48,11 @@ def fit(
         batch_loss: Positions (B,) → mean loss of those samples.
         samples: Number of samples.
         label: Name for log and error messages.
-        epochs, batch_size: As usual; the last batch of an epoch may be smaller. A single sample
-            left over joins the batch before it: batch-norm cannot normalise one value.
+        epochs, batch_size: Passes over the samples, and samples per step; the last batch of an
+            epoch may be smaller. A single sample left over joins the batch before it: batch-norm
+            cannot normalise one value.
         seed: Seed of the whole run.
-        progress: Where to keep epoch checkpoints, or None.
+        progress: Checkpoint of the finished epochs, or None.
         capture: Launch the steps as CUDA graphs where the module is on a GPU, which is several
             times faster for small networks and gives the same numbers. Set it only where
             ``batch_loss`` and the optimiser's hooks are operations on the device's tensors alone
@@ -137,7 +138,7 @@ def fit_classifier(
         labels: (N,) int64, on the model's device.
         precision: ``bf16`` (autocast) or ``fp32``.
         label, seed, epochs, batch_size, progress, capture: See :func:`fit`.
-        learning_rate, momentum, weight_decay: Of SGD.
+        learning_rate, momentum, weight_decay: Hyper-parameters of SGD.
 
     Returns:
         The history of :func:`fit`, with ``stalled`` for every epoch: 1 where the loss is at least

@@ -1,4 +1,4 @@
-"""What all seeds' models together say of single images: one tidy table for table and figure."""
+"""Single images under all seeds' models together: one tidy table for table and figure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def compare_across_seeds(results: Results) -> pd.DataFrame:
     ends = rows["metric"].str.endswith(INTERVAL_ENDS)
     table = rows[~ends].copy()
     for end in INTERVAL_ENDS:
-        own = rows[rows["metric"].str.endswith(end)]
-        own = own.assign(metric=own["metric"].str.removesuffix(end))
-        renamed = own[[*key, "value"]].rename(columns={"value": end.removeprefix("_")})
+        bounds = rows[rows["metric"].str.endswith(end)]
+        bounds = bounds.assign(metric=bounds["metric"].str.removesuffix(end))
+        renamed = bounds[[*key, "value"]].rename(columns={"value": end.removeprefix("_")})
         table = table.merge(renamed, how="left", on=key)
     table = pd.concat([table, _final_scores(results, table)], ignore_index=True)
     return table[[*key, "value", "low", "high", "models"]]
@@ -42,8 +42,8 @@ def _final_scores(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     accuracy = results.summary("accuracy")
     accuracy = accuracy[accuracy["subset"].isin(["retain", "test"])]
     axes = [*CELL, "subset"]
-    own = accuracy["method"] == REFERENCE
-    of_retraining = accuracy[own].set_index(axes)["mean"].rename("reference")
+    retrained = accuracy["method"] == REFERENCE
+    of_retraining = accuracy[retrained].set_index(axes)["mean"].rename("reference")
     accuracy = accuracy.join(of_retraining, on=axes)
     kept = accuracy["mean"] / accuracy["reference"]
     utility = kept.groupby([accuracy[axis] for axis in BY_METHOD]).prod(min_count=2)

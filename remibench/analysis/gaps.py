@@ -36,7 +36,7 @@ def pair(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``rows`` in their order with ``reference`` (retraining's value, NaN where it was not run)
-        and ``difference`` (``value`` − ``reference``). Retraining's own rows are among them.
+        and ``difference`` (``value`` − ``reference``). Retraining's rows are among them.
     """
     rows = rows.fillna({"subset": ""})
     on = [column for column in rows if column not in ("method", "value")]
@@ -80,7 +80,7 @@ def summarise(
     )
     table["family"] = table.groupby(by, sort=False).ngroup()
     table["margin"] = table["metric"].map(margin)
-    table["mean"] = [_mean(own) for own in values]
+    table["mean"] = [_mean(series) for series in values]
     retrained = table[table["method"] == REFERENCE].set_index("family")["mean"]
     table["retraining"] = table["family"].map(retrained)
     tests = [
@@ -140,7 +140,7 @@ def tug_of_war(rows: pd.DataFrame, forget_metric: str, name: str) -> pd.DataFram
     Args:
         rows: Tidy metrics: axes, ``method``, ``seed``, ``subset``, ``metric``, ``value``.
         forget_metric: Whose difference is taken on ``forget``.
-        name: Of the new metric.
+        name: Name of the new metric.
 
     Returns:
         Rows of the new metric, with subset ""; none of what retraining was not run for.

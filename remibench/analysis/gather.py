@@ -33,7 +33,7 @@ def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame
 
     Args:
         paths: Histories of targets and shadows.
-        histories: Of :func:`join_histories`; the retrained models are among them.
+        histories: Table from :func:`join_histories`; the retrained models are among them.
 
     Returns:
         ``dataset``, ``architecture``, ``seed``, ``model`` (``target``, ``shadow`` or ``retrain``),

@@ -67,15 +67,15 @@ QUANTITIES = {  # metric → how the scorecard calls it
 
 @dataclass(frozen=True)
 class Kind:
-    """How numbers of a kind are compared.
+    """Rule by which numbers of a kind are compared.
 
     Attributes:
-        unit: Of the compared numbers.
+        unit: Unit of the compared numbers.
         tolerance: Greatest difference of *within ±*. With ``log`` a factor. NaN: the number of
             classes, since every class is rounded up.
-        log: Compared by their ratio; means are geometric.
-        exact: The same for all seeds: equal or not.
-        judged: Whether there can be a verdict.
+        log: True if numbers are compared by their ratio; means are geometric.
+        exact: True if the numbers are the same for all seeds: equal or not.
+        judged: True if there can be a verdict.
     """
 
     unit: str
@@ -136,7 +136,7 @@ def beside_paper(
 
 
 def _open(values: pd.Series) -> pd.Series:
-    """Whether the paper leaves an axis of its number open."""
+    """Tell whether the paper leaves an axis of its number open."""
     return values.isna() | (values == "")
 
 
@@ -231,7 +231,7 @@ def _our_values(results: Results, numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(results: Results) -> pd.DataFrame:
-    """Everything of ours that the paper has numbers of, in its vocabulary: AXES, seed, value."""
+    """Our results that the paper has numbers of, in its vocabulary: AXES, seed, value."""
     evaluation = results.evaluation.fillna({"subset": ""})
     axes = {"architecture": "", "method": "", "metric": "images", "seed": 0}
     sizes = results.datasets.melt("dataset", ["target_train", "target_test"], "subset")

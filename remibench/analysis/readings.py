@@ -1,4 +1,4 @@
-"""Which reading of ReMI's loss reproduces the paper: distance to its numbers, gap to retraining.
+"""Choice of a reading of ReMI's loss: distance to the paper's numbers, gap to retraining.
 
 The rule, stated before any reading was measured. A reading's *distance* in a cell is half the
 absolute difference in white-box MIA rate on the forget set from Table IV, and half the mean
@@ -94,18 +94,18 @@ def format_readings(
     order = choose_reading(readings).set_index("reading")
     cells = readings[CELL].drop_duplicates().reset_index(drop=True)
     paper = cells.join(_beside(cells, published, names)).assign(reading="paper")
-    every = pd.concat([paper, readings], ignore_index=True)
-    every["text"] = [
+    table = pd.concat([paper, readings], ignore_index=True)
+    table["text"] = [
         f"{row.mia:.3f}; {100 * row.forget:.1f} / {100 * row.retain:.1f} / {100 * row.test:.1f}"
-        for row in every.itertuples()
+        for row in table.itertuples()
     ]
-    every["cell"] = [
+    table["cell"] = [
         f"{row.dataset} {row.architecture} {percent(row.forget_ratio)}"
-        for row in every.itertuples()
+        for row in table.itertuples()
     ]
     lines = ["paper", "original", "retrain", *order.index]
-    wide = every.pivot(index="reading", columns="cell", values="text")  # noqa: PD010 - unique text
-    wide = wide.loc[lines, list(dict.fromkeys(every["cell"]))]
+    wide = table.pivot(index="reading", columns="cell", values="text")  # noqa: PD010 - unique text
+    wide = wide.loc[lines, list(dict.fromkeys(table["cell"]))]
     marks = order["distance"].map("{:.3f}".format) + order["chosen"].map(
         {True: " (chosen)", False: ""}
     )

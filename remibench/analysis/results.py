@@ -1,4 +1,4 @@
-"""What every table and figure is made from: the gathered CSV files and the published numbers."""
+"""Source of every table and figure: the gathered CSV files and the published numbers."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class Results:
 
     @property
     def not_run(self) -> str:
-        """What the paper's grid has and this tree has not, one sentence; or nothing."""
+        """Parts of the paper's grid that this tree lacks, in one sentence; or nothing."""
         cells = self.published[self.published["table"] == "Table II"]
         present = self.datasets["paper_dataset"]
         missing = {
@@ -185,7 +185,7 @@ class Results:
 
     @property
     def sources(self) -> str:
-        """Which images the results are of, one phrase per dataset."""
+        """Images that the results are of, one phrase per dataset."""
         return "; ".join(
             f"{row.dataset}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
             for row in self.datasets.itertuples()
@@ -193,7 +193,7 @@ class Results:
 
     @property
     def stalled(self) -> str:
-        """Which trainings ended no better than an output that ignores the images; or nothing."""
+        """Trainings that ended no better than an output that ignores the images; or nothing."""
         rows = self.training[self.training["stalled"] > 0]
         if rows.empty:
             return ""
@@ -206,7 +206,7 @@ class Results:
 
     @property
     def remarks(self) -> str:
-        """What everybody who reads a number must know: images, failed trainings, missing cells."""
+        """Remarks for all who read a number: images, failed trainings, missing cells."""
         sentences = (f"Data: {self.sources}.", self.stalled, self.not_run)
         return " ".join(sentence for sentence in sentences if sentence)
 
@@ -227,7 +227,7 @@ class Results:
 
     @property
     def stopping(self) -> str:
-        """How many ReMI runs met their stopping rule; the others ended at ``max_epochs``."""
+        """Number of ReMI runs that met their stopping rule; the others ended at ``max_epochs``."""
         ended = self.endings.dropna(subset=["met"]).groupby("method")["met"]
         counts = ended.agg(["sum", "size"]).astype(int)
         return "; ".join(

@@ -104,19 +104,19 @@ def complete_values(
     """A method's values in every cell: what was chosen, else what the candidates began as.
 
     Args:
-        chosen: Of :func:`choose_candidates`.
-        base: Rows of the cell, ``method``, ``parameter``, ``value``: what the candidates began as.
-        method: Its name.
+        chosen: Candidates from :func:`choose_candidates`.
+        base: Rows of the cell, ``method``, ``parameter``, ``value``: the values before the search.
+        method: Name of the method.
         parameters: The columns wanted.
 
     Returns:
         One row per cell and a column per parameter, as ``per_cell_values`` reads it.
     """
-    found, begun = (
+    best, initial = (
         rows[rows["method"] == method].set_index([*CELL, "parameter"])["value"].astype(str)
         for rows in (chosen, base)
     )
-    wide = found.combine_first(begun).unstack("parameter")  # noqa: PD010 - unique, no aggregation
+    wide = best.combine_first(initial).unstack("parameter")  # noqa: PD010 - unique, no aggregation
     return wide[parameters].rename_axis(columns=None).reset_index()
 
 
@@ -128,8 +128,8 @@ def describe_choice(
     The paper does not say whose guide its values are for; they are put beside the white-box one's.
 
     Args:
-        trials: Of :func:`judge_candidates`.
-        chosen: Of :func:`choose_candidates`.
+        trials: Trials from :func:`judge_candidates`.
+        chosen: Candidates from :func:`choose_candidates`.
         published: ``paper/numbers.csv``.
         names: The paper's name of each dataset, by ours (:attr:`Results.paper_names`).
 

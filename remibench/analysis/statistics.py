@@ -16,7 +16,7 @@ _DECIMALS = 6  # rates are stored in single precision: below this, differences a
 
 
 def standard_error(values: np.ndarray, least: float = 0.0) -> float:
-    """Of the mean of independent seeds, whose standard deviation is taken to be ``least`` or more.
+    """Standard error of the mean of independent seeds, from a standard deviation ≥ ``least``.
 
     NaN for fewer than two values; a ``least`` of NaN is none.
     """
@@ -145,7 +145,7 @@ class PairedTest(NamedTuple):
 def compare_pairs(values: np.ndarray, reference: np.ndarray, margin: float = np.nan) -> PairedTest:
     """Compare paired values: mean difference with its 95 % t-interval, and two tests of it.
 
-    Wilcoxon's signed-rank test leaves out differences of 0 (his own way). Its p-value is exact
+    Wilcoxon's signed-rank test leaves out differences of 0, as Wilcoxon did. Its p-value is exact
     without ties up to 50 pairs and with ties up to 13, otherwise from the normal approximation
     (``scipy.stats.wilcoxon``). Where even the least p possible, 2 / 2ⁿ, is not below .05 (n < 6
     non-zero differences), there is no p-value and ``remark`` says so.
@@ -179,13 +179,13 @@ def compare_pairs(values: np.ndarray, reference: np.ndarray, margin: float = np.
 
 
 def equivalence_p(differences: np.ndarray, margin: float) -> float:
-    """Two one-sided t-tests (TOST, Schuirmann 1987): is the mean difference within ± margin?
+    """Test by two one-sided t-tests (TOST, Schuirmann 1987) that a mean is within ± margin.
 
     The null hypotheses are that the mean is at most −margin, and that it is at least margin; the
     greater p of the two. It is below .05 exactly where the 90 % t-interval lies within ± margin.
 
     Args:
-        differences: Of pairs.
+        differences: Differences of pairs.
         margin: Greatest difference that counts as none, > 0.
 
     Returns:

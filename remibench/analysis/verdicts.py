@@ -1,4 +1,4 @@
-"""What counts as like retraining: margins, rules, and the words for what they say.
+"""Likeness to retraining: margins, rules, and the words for their verdicts.
 
 Two rules, both of gaps to retraining (:mod:`remibench.analysis.gaps`) and both in
 docs/statistics.md. :func:`judge_gaps` says of a single metric whether a method is
@@ -80,10 +80,10 @@ class Quantity:
     """A metric on a subset, and how its numbers are shown.
 
     Attributes:
-        metric, subset: As in ``evaluation.csv``.
+        metric, subset: Names, as in ``evaluation.csv``.
         label: The name in tables.
-        scale: What a value is multiplied by before it is shown.
-        decimals: That are shown.
+        scale: Factor by which a value is multiplied before it is shown.
+        decimals: Number of decimal places that are shown.
     """
 
     metric: str
@@ -154,7 +154,7 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
     """Locate a mean difference: above +width, below −width or within; one statement and its p.
 
     Args:
-        differences: Of pairs, shares.
+        differences: Differences of pairs, as shares.
         width: The margin, > 0.
         resolution: Least standard deviation that is believed, one image of the share's.
 
@@ -184,8 +184,8 @@ def conclude(places: dict[str, str]) -> tuple[str, str, str]:
     utility = LOSES if BELOW in kept else NOT_DECIDED if NOT_DECIDED in kept else KEEPS
     if set(places.values()) == {WITHIN}:
         return membership, utility, EQUIVALENT
-    said = [word for word in (membership, utility) if word != NOT_DECIDED]
-    return membership, utility, ", ".join(said) or NOT_DECIDED
+    words = [word for word in (membership, utility) if word != NOT_DECIDED]
+    return membership, utility, ", ".join(words) or NOT_DECIDED
 
 
 def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -214,7 +214,7 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
     )
     records = []
     for cell in rows[CELL].drop_duplicates().itertuples(index=False, name=None):
-        found = {
+        tests = {
             (method, name): locate(
                 differences.get((*cell, method, quantity.metric, quantity.subset), ()),
                 margin(quantity.metric),
@@ -223,26 +223,28 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
             for name, quantity in JUDGED.items()
             for method in methods
         }
-        records += _judge_cell(found, dict(zip(CELL, cell, strict=True)), methods)
-    columns = [f"{name}_{said}" for name in JUDGED for said in PLACED]
+        records += _judge_cell(tests, dict(zip(CELL, cell, strict=True)), methods)
+    columns = [f"{name}_{column}" for name in JUDGED for column in PLACED]
     return pd.DataFrame(
         records, columns=[*BY_METHOD, "n", *columns, "membership", "utility", "verdict"]
     )
 
 
-def _judge_cell(found: dict[tuple[str, str], dict], cell: dict, methods: list[str]) -> list[dict]:
-    """Correct everything said of a cell, and conclude on each of its methods."""
-    adjusted = holm(np.array([where["p"] for where in found.values()]))
-    for where, p in zip(found.values(), adjusted, strict=True):
+def _judge_cell(tests: dict[tuple[str, str], dict], cell: dict, methods: list[str]) -> list[dict]:
+    """Correct all p-values of a cell for their number, and conclude on each of its methods."""
+    adjusted = holm(np.array([where["p"] for where in tests.values()]))
+    for where, p in zip(tests.values(), adjusted, strict=True):
         where["p_holm"] = p
         if not p < LEVEL:
             where["place"] = NOT_DECIDED
     records = []
     for method in methods:
-        own = {name: found[method, name] for name in JUDGED}
-        said = conclude({name: where["place"] for name, where in own.items()})
-        record = {f"{name}_{key}": where[key] for name, where in own.items() for key in PLACED}
-        record |= dict(zip(("membership", "utility", "verdict"), said, strict=True))
-        n = min(where["n"] for where in own.values())
+        of_method = {name: tests[method, name] for name in JUDGED}
+        conclusions = conclude({name: where["place"] for name, where in of_method.items()})
+        record = {
+            f"{name}_{key}": where[key] for name, where in of_method.items() for key in PLACED
+        }
+        record |= dict(zip(("membership", "utility", "verdict"), conclusions, strict=True))
+        n = min(where["n"] for where in of_method.values())
         records.append({**cell, "method": method, "n": n, **record})
     return records

@@ -2,8 +2,8 @@
 
 Models are safetensors files with one JSON header, arrays are npy/npz without pickle, tables are
 CSV, records are JSON. Every writer goes through :func:`atomic_path`. Binary files hold a CRC-32
-that every reader checks: in the header of safetensors, behind the array in npy, and in npz zip's
-own. Text files, which are small, are only checked for being whole and well-formed.
+that every reader checks: in the header of safetensors, behind the array in npy, and that of zip in
+npz. Text files, which are small, are only checked for being whole and well-formed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def atomic_path(
 
     Args:
         path: The final path.
-        remedy: What to do when the file system refuses the write, for the error message.
+        remedy: Remedy for a write that the file system refuses, for the error message.
 
     Raises:
         RemibenchError: The file system refused the write (disk full, read-only, no permission).
@@ -140,7 +140,7 @@ def load_tensors(
 
     Raises:
         RemibenchError: The file is missing, damaged, not of this project, or its header differs
-            from ``expected``; the message names the file, what was expected and found.
+            from ``expected``; the message names the file, the expected value and the actual one.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -157,8 +157,8 @@ def load_tensors(
         stated = header.pop("crc32")
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise unreadable(path, f"not written by remibench (no `{_HEADER}` header)") from error
-    if stated != (found := _tensors_crc32(tensors, header)):
-        raise unreadable(path, f"damaged (CRC-32 {found}, expected {stated})")
+    if stated != (actual := _tensors_crc32(tensors, header)):
+        raise unreadable(path, f"damaged (CRC-32 {actual}, expected {stated})")
     for key, value in expected.items():
         if header.get(key) != value:
             raise unreadable(path, f"it holds {key}={header.get(key)!r}, expected {value!r}")
@@ -176,18 +176,18 @@ def fill_module(
     Raises:
         RemibenchError: A tensor is missing, unknown or of another shape; the message names it.
     """
-    own = module.state_dict()
-    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+    state = module.state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
             raise unreadable(
                 path,
-                f"tensor {name!r} has shape {found.get(name, 'missing')}, expected "
+                f"tensor {name!r} has shape {shapes.get(name, 'missing')}, expected "
                 f"{wanted.get(name, 'no such tensor')}: another architecture, image size or number "
                 "of classes",
             )
-    copies = {name: tensors[name].to(tensor.dtype, copy=True) for name, tensor in own.items()}
+    copies = {name: tensors[name].to(tensor.dtype, copy=True) for name, tensor in state.items()}
     module.load_state_dict(copies, assign=True)
 
 
@@ -223,10 +223,10 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
     """
     try:
         with Path(path).open("rb") as file:
-            found = _file_crc32(file, Path(path).stat().st_size - _NPY_END_SIZE)
+            actual = _file_crc32(file, Path(path).stat().st_size - _NPY_END_SIZE)
             stated = file.read()
-        if stated != _NPY_END + found:
-            raise ValueError(f"damaged, or not written by remibench; CRC-32 {found.decode()}")
+        if stated != _NPY_END + actual:
+            raise ValueError(f"damaged, or not written by remibench; CRC-32 {actual.decode()}")
         return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error

@@ -88,14 +88,14 @@ def match(pattern: str, path: str | PurePath) -> dict[str, str] | None:
         pattern: One of this module, relative to the results folder.
         path: A path of a results tree, with the folder or without.
     """
-    found = _expression(pattern).search(PurePath(path).as_posix())
-    return found.groupdict() if found else None
+    matched = _expression(pattern).search(PurePath(path).as_posix())
+    return matched.groupdict() if matched else None
 
 
 def wildcards_of(path: str | PurePath) -> dict[str, str] | None:
     """The wildcards of an artifact's path, or None if no pattern fits it."""
-    found = (match(pattern, path) for pattern in ARTIFACTS.values() if "{" in pattern)
-    return next((wildcards for wildcards in found if wildcards is not None), None)
+    matches = (match(pattern, path) for pattern in ARTIFACTS.values() if "{" in pattern)
+    return next((wildcards for wildcards in matches if wildcards is not None), None)
 
 
 @cache

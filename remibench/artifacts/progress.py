@@ -19,7 +19,7 @@ logger = logging.getLogger("remibench")
 
 
 class EpochCheckpoint:
-    """Where a long job keeps its progress, so that an interrupted job resumes.
+    """Progress of a long job on disk, from which an interrupted job resumes.
 
     The file lies outside the declared outputs (Snakemake removes those of a failed job) under a
     name made from the job's parameters: a job with other parameters never picks it up. Every

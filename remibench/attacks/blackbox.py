@@ -30,7 +30,7 @@ class BlackBoxAttack(nn.Module):
     """ART's fitted scaler and network: attack features → probability of membership.
 
     The layers and their names are those of ART 1.20's network for predictions with labels; a test
-    compares the output with ART's own ``infer``.
+    compares the output with ART's ``infer``.
     """
 
     def __init__(self, classes: int) -> None:

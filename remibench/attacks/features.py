@@ -1,4 +1,4 @@
-"""What a membership model sees of a sample: I(w) = {outputs, loss, gradient, label}.
+"""Features of a sample that a membership model sees: I(w) = {outputs, loss, gradient, label}.
 
 The gradient of the cross-entropy with respect to the last linear layer's weight is rank one,
 (p − e_y) ⊗ h with softmax output p, one-hot label e_y and penultimate features h. It therefore

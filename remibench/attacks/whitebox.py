@@ -174,7 +174,7 @@ def fit_attack(
         outputs: log_posteriors, with sorted contributions of the hidden units: P(member) depends on
             predictions alone; logits, with hidden features as they are: the published attack.
         epochs: Passes over the attack's training features.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         batch_size: Samples per step.
     """
     features = MembershipFeatures.concatenate([members, nonmembers])

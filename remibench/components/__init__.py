@@ -1,1 +1,1 @@
-"""What a config can name: datasets, models, attacks, methods, metrics, tables and figures."""
+"""Components of a config: datasets, models, attacks, methods, metrics, tables and figures."""

@@ -1,4 +1,4 @@
-"""How methods and controls are shown: label, colour and place, as their own files declare them.
+"""Display of methods and controls: label, colour and place, as their files declare them.
 
 A module of ``unlearning`` or ``controls`` may declare ``LABEL`` (text), ``COLOUR`` (``"#0072b2"``;
 with ``GUIDES`` one for each of them, ``{"whitebox": "#0072b2", …}``) and ``ORDER`` (a number: the
@@ -36,7 +36,7 @@ def displays() -> dict[str, Display]:
     Looked up when asked, since a job knows its plug-ins only after it has imported this.
     """
     plugins = (registry.plugin_components(kind) for kind in ("unlearning", "controls"))
-    files = [file for found in plugins for file in found.values()]
+    files = [file for files_by_name in plugins for file in files_by_name.values()]
     return _displays(tuple((file, file.stat().st_mtime_ns) for file in files))
 
 

@@ -32,7 +32,7 @@ _plugins: dict[str, Path] = {}  # module → file
 
 
 def own_files(package: str) -> list[Path]:
-    """The package's own modules of a kind and those in its rooms, by name."""
+    """The package's modules of a kind and those in its rooms, by name."""
     folder = ROOT.joinpath(*PACKAGES[package].split("."))
     return sorted(folder.rglob("*.py"), key=lambda file: file.stem)
 
@@ -56,7 +56,7 @@ def activate(folders: Sequence[str | Path]) -> None:
         RemibenchError: A folder does not exist or holds no sub-folder of ``PACKAGES``; the name of
             a module is taken, or cannot be a module's; an ``__init__.py`` is not empty.
     """
-    found: dict[str, Path] = {}
+    modules: dict[str, Path] = {}
     for folder in map(Path, folders):
         root = folder.expanduser()
         if not root.is_dir():
@@ -70,20 +70,20 @@ def activate(folders: Sequence[str | Path]) -> None:
             for file in sorted((root / kind).glob("*.py")):
                 if file.stem == "__init__":
                     if file.read_bytes().strip():
-                        raise RemibenchError(f"{file}: the package has its own; delete the file")
+                        raise RemibenchError(f"{file}: the package has one; delete the file")
                     continue
                 if not file.stem.isidentifier():
                     raise RemibenchError(f"{file}: no module's name; use letters, digits and _")
                 module = f"remibench.{PACKAGES[kind]}.{file.stem}"
-                own = {each.stem: each for each in own_files(kind)}
-                taken = own.get(file.stem) or found.get(module)
+                builtin = {file.stem: file for file in own_files(kind)}
+                taken = builtin.get(file.stem) or modules.get(module)
                 if taken:
                     raise RemibenchError(
                         f"{file}: the name {file.stem!r} is taken by {taken}; rename the file"
                     )
-                found[module] = file
+                modules[module] = file
     _plugins.clear()
-    _plugins.update(found)
+    _plugins.update(modules)
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)
 
@@ -97,7 +97,7 @@ def broken(module: str, problem: str) -> RemibenchError:
     """The error of a component that breaks its contract: its file, and what is wrong.
 
     Args:
-        module: Its full name.
+        module: Full name of the component's module.
         problem: The function, what it did, and what it should.
     """
     return RemibenchError(f"{getattr(sys.modules.get(module), '__file__', module)}: {problem}")
@@ -120,10 +120,10 @@ def call(module: ModuleType, function: str, kind: type, *arguments: Any, **optio
 def origin(error: BaseException) -> str:
     """``file, line n`` of the last line of a plug-in that an error came through; or nothing."""
     files = {str(file.resolve()): file for file in _plugins.values()}
-    found, trace = "", error.__traceback__
+    place, trace = "", error.__traceback__
     while trace:
         code = trace.tb_frame.f_code.co_filename
         if code in files:
-            found = f"{files[code]}, line {trace.tb_lineno}"
+            place = f"{files[code]}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return found
+    return place

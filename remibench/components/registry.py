@@ -39,12 +39,12 @@ class Product(NamedTuple):
     """A table or figure of the report, as its module describes itself.
 
     Attributes:
-        name: Of its files and of the rule that makes it.
+        name: Name of its files and of the rule that makes it.
         kind: "table" or "figure".
         module: The full name of its module.
-        title: One line.
-        caption: How to read it, reStructuredText.
-        options: What its function ``build`` or ``draw`` is called with, beside the results.
+        title: Title, one line.
+        caption: Explanation for its readers, in reStructuredText.
+        options: Arguments of its function ``build`` or ``draw``, beside the results.
         inputs: The files of ``FURTHER_INPUTS`` that it is made from, beside the gathered ones.
     """
 
@@ -67,7 +67,7 @@ class MethodSpec(NamedTuple):
     """A method that a config names.
 
     Attributes:
-        module: Its module in ``remibench/unlearning``.
+        module: Name of the method's module in ``remibench/unlearning``.
         guide: The attack that guides it, or None.
     """
 
@@ -112,13 +112,13 @@ def _is_component(package: str, file: Path) -> bool:
 
 def plugin_components(package: str) -> dict[str, Path]:
     """The components of a kind that plug-ins add."""
-    own = f"remibench.{PACKAGES[package]}."
-    found = {
-        name.removeprefix(own): file
+    prefix = f"remibench.{PACKAGES[package]}."
+    modules = {
+        name.removeprefix(prefix): file
         for name, file in plugin_files().items()
-        if name.startswith(own)
+        if name.startswith(prefix)
     }
-    return {name: file for name, file in found.items() if not name.startswith("_")}
+    return {name: file for name, file in modules.items() if not name.startswith("_")}
 
 
 def methods() -> dict[str, MethodSpec]:
@@ -156,13 +156,13 @@ def controls() -> dict[str, Path]:
     Raises:
         RemibenchError: An unlearning method has the same name.
     """
-    found, taken = components("controls"), {ORIGINAL, *methods()}
-    for name, file in found.items():
+    files, taken = components("controls"), {ORIGINAL, *methods()}
+    for name, file in files.items():
         if name in taken:
             raise RemibenchError(
                 f"{file}: the control {name!r} has the name of a method; rename the file"
             )
-    return found
+    return files
 
 
 def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
 
     Args:
         access: The attack.
-        parameters: Those that it is fitted with, its section of the config.
+        parameters: Parameters that it is fitted with, its section of the config.
 
     Returns:
         Names out of ``shift``, ``rescale_hidden``, ``permute_hidden``, ``permute_channels``, as the
@@ -180,8 +180,8 @@ def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     declared = constant(components("attacks")[access], "VARIES_WITH", ())
     if not isinstance(declared, dict):
         return tuple(declared)
-    found = (by.get(parameters.get(name), ()) for name, by in declared.items())
-    return tuple(dict.fromkeys(change for changes in found for change in changes))
+    declarations = (by.get(parameters.get(name), ()) for name, by in declared.items())
+    return tuple(dict.fromkeys(change for changes in declarations for change in changes))
 
 
 def parse(file: Path) -> ast.Module:
@@ -200,15 +200,15 @@ def parse(file: Path) -> ast.Module:
 
 def constants(tree: ast.Module) -> dict[str, Any]:
     """The names that a module binds to literals at its top level."""
-    found = {}
+    values = {}
     for statement in tree.body:
         match statement:
             case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
                 try:
-                    found[name] = ast.literal_eval(value)
+                    values[name] = ast.literal_eval(value)
                 except (TypeError, ValueError):
                     continue
-    return found
+    return values
 
 
 def constant(file: Path, name: str, default: Any = None) -> Any:
@@ -227,7 +227,7 @@ def _names_bound(file: Path, _: int) -> frozenset[str]:
 
 
 def products() -> dict[str, Product]:
-    """The tables and figures of the report by name: the package's own, then those of plug-ins.
+    """The tables and figures of the report by name: the package's, then those of plug-ins.
 
     A module makes one of its own name or, with ``VARIANTS`` (name → options), those that are named
     there. Their titles are ``TITLE``, in which braces name options (``"{ratio:.0%}"``) if there are
@@ -236,18 +236,18 @@ def products() -> dict[str, Product]:
     Raises:
         RemibenchError: Two modules make a table or figure of the same name.
     """
-    found: dict[str, Product] = {}
+    by_name: dict[str, Product] = {}
     for stem, file in components("reporting").items():
         declared = _constants(file, file.stat().st_mtime_ns)
         caption = _docstring(file, file.stat().st_mtime_ns) or stem.replace("_", " ")
         title = declared.get("TITLE") or caption.partition("\n")[0].rstrip(".")
         variants = declared.get("VARIANTS", {})
         for name, options in (variants or {stem: {}}).items():
-            if name in found:
+            if name in by_name:
                 raise RemibenchError(
-                    f"{file}: the name {name!r} is taken by {found[name].module}; rename the file"
+                    f"{file}: the name {name!r} is taken by {by_name[name].module}; rename the file"
                 )
-            found[name] = Product(
+            by_name[name] = Product(
                 name=name,
                 kind="table" if stem.startswith("table") else "figure",
                 module=module_name("reporting", stem),
@@ -256,7 +256,7 @@ def products() -> dict[str, Product]:
                 options=options,
                 inputs=tuple(declared.get("INPUTS", ())),
             )
-    return found
+    return by_name
 
 
 def check_plugins() -> None:

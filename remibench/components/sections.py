@@ -85,7 +85,7 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
             field = Field(value, description=described.get(argument.arg))
         except ValidationError as error:
             message = error.errors()[0]["msg"].lower()
-            raise RemibenchError(f"{where}: its default: {message}; got {value!r}") from error
+            raise RemibenchError(f"{where}: the default: {message}; got {value!r}") from error
         except Exception as error:  # pydantic refuses types with many kinds of errors
             raise RemibenchError(
                 f"{where}: {error}; types are bool, int, float, str, Literal, Annotated with Field "
@@ -118,7 +118,7 @@ def _evaluate(node: ast.expr, names: dict[str, Any]) -> Any:
 
 def describe(docstring: str) -> dict[str, str]:
     """The description of each argument in a docstring's section ``Args:``, on one line."""
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     current: list[str] = []
     for line in docstring.partition("Args:\n")[2].splitlines():
         if line and not line.startswith(" "):
@@ -126,7 +126,7 @@ def describe(docstring: str) -> dict[str, str]:
         entry = re.fullmatch(r" {4}(\w+(?:, \w+)*): (.*)", line)
         if entry:
             current = entry[1].split(", ")
-            found |= dict.fromkeys(current, entry[2].strip())
+            descriptions |= dict.fromkeys(current, entry[2].strip())
         elif line.strip():
-            found |= {name: f"{found[name]} {line.strip()}" for name in current}
-    return found
+            descriptions |= {name: f"{descriptions[name]} {line.strip()}" for name in current}
+    return descriptions

@@ -56,7 +56,7 @@ class Closed(BaseModel):
 
 
 class Data(Closed):
-    """Where images come from and how they are prepared and split."""
+    """Source of the images, their preparation and their split."""
 
     search_path: list[Annotated[str, Field(min_length=1)]] = Field(
         ["data"],
@@ -95,9 +95,9 @@ class Training(Closed):
     """Training of target and shadow models and of retraining (the paper's values)."""
 
     epochs: Positive = Field(50, description="Passes over the training set.")
-    learning_rate: PositiveFloat = Field(1e-2, description="Of SGD, constant.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD.")
-    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Of SGD.")
+    learning_rate: PositiveFloat = Field(1e-2, description="Learning rate of SGD, constant.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Weight decay of SGD.")
     batch_size: Positive = Field(64, description="Images per step.")
     precision: Literal["bf16", "fp32"] = Field(
         "bf16", description="bf16 autocast, or fp32 (faster on CPUs without bf16 instructions)."
@@ -105,11 +105,11 @@ class Training(Closed):
 
 
 class Adversaries(Closed):
-    """Who fits the attacks, and how: the defender (mf) and the attacker (mia)."""
+    """Attacks and their fit, by adversary: the defender (mf) and the attacker (mia)."""
 
 
 class Forgetting(Closed):
-    """How forget sets are chosen."""
+    """Choice of the forget sets."""
 
     selection: Literal["membership", "memorised", "random"] = Field(
         "membership",
@@ -171,22 +171,22 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
         for key in keys:
             if not row.get(key):
                 raise ValueError(f"{path}, line {line}: no value in column `{key}`")
-        given = {name: value for name, value in row.items() if name not in keys and value}
-        if None in given:
+        values = {name: value for name, value in row.items() if name not in keys and value}
+        if None in values:
             raise ValueError(f"{path}, line {line}: more values than columns")
-        for name in given:
+        for name in values:
             if name not in known:
                 raise ValueError(f"{path}: unknown column {name!r}; {_suggest(name, known)}")
         try:
             cell = (row["dataset"], row["architecture"], float(row["forget_ratio"]))
-            checked = section.model_validate(given)
+            checked = section.model_validate(values)
         except ValueError as error:
             problem = error.errors()[0] if isinstance(error, ValidationError) else None
             text = f"`{problem['loc'][0]}`: {problem['msg'].lower()}" if problem else str(error)
             raise ValueError(f"{path}, line {line}: {text}") from error
         if cell in cells:
             raise ValueError(f"{path}, line {line}: {', '.join(map(str, cell))} is listed twice")
-        cells[cell] = checked.model_dump(include=set(given))
+        cells[cell] = checked.model_dump(include=set(values))
     return cells
 
 
@@ -249,7 +249,7 @@ class Config(Closed):
         "image, the models of all seeds with the retrained ones. They need retraining, forget "
         "sets that are the same for all seeds (`forgetting.selection`), and at least 4 seeds.",
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where models compute.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Device that models compute on.")
     checkpoint_seconds: float = Field(
         60,
         ge=0,
@@ -374,10 +374,12 @@ class Config(Closed):
                 "images; set it to random or memorised"
             )
         if "retrain" not in self.methods:
-            raise ValueError("`across_seeds`: it compares with retraining; list it in `methods`")
+            raise ValueError(
+                "`across_seeds`: metrics compare with retraining; list retrain in `methods`"
+            )
         if len(self.seeds) < SEEDS_ACROSS:
             raise ValueError(
-                f"`across_seeds`: it needs at least {SEEDS_ACROSS} seeds, two for each half of "
+                f"`across_seeds`: metrics need at least {SEEDS_ACROSS} seeds, two for each half of "
                 f"them; `seeds` lists {len(self.seeds)}"
             )
         return self
@@ -398,7 +400,7 @@ class Config(Closed):
         return named_variants(method, self.variants[method])
 
     def variant_rows(self) -> list[dict[str, Any]]:
-        """What every variant stands for: ``variant``, ``method``, ``parameter`` and ``value``."""
+        """Meaning of every variant: ``variant``, ``method``, ``parameter`` and ``value``."""
         return list(variant_rows(self.variants))
 
     def parameters(
@@ -414,7 +416,7 @@ class Config(Closed):
         return parameters if name == method else parameters | self.variants_of(name)[method]
 
     def searched(self) -> dict[str, list[str]]:
-        """What a search decides by cell: every method's parameters, and those of `per_cell_values`.
+        """Parameters that a search decides by cell: every method's, and those of `per_cell_values`.
 
         The others stay where they are, in the config.
         """

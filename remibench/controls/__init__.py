@@ -23,11 +23,11 @@ from remibench.training import History
 
 @dataclass(frozen=True)
 class ControlTask:
-    """Everything that a control may use.
+    """Inputs that a control may use.
 
     Attributes:
         model: The target model in evaluation mode, to be changed in place.
-        spec: Its shape.
+        spec: Shape of the model.
         images: (N, C, S, S) uint8 images of the forget set.
         labels: (N,) int64.
         precision: See :func:`remibench.training.predict`.

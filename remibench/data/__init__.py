@@ -18,10 +18,10 @@ from remibench.components.plugins import call
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a dataset before any of its files is there.
+    """Facts about a dataset that are known before any of its files is there.
 
     Attributes:
-        title: Its name in prose.
+        title: Name of the dataset in prose.
         images: Number of labelled images as published, train and test parts pooled.
         class_names: One name per class.
         mean, std: Per-channel normalisation constants on the [0, 1] scale (ML-Doctor's).
@@ -38,7 +38,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How to look for a dataset; the section ``data`` of the config.
+    """Options for finding and loading a dataset, as in the section ``data`` of the config.
 
     Attributes:
         search_path: Folders to look in; what is downloaded or unpacked goes to the first.

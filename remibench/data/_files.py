@@ -77,10 +77,10 @@ def verify(path: Path, md5: str, published_only: bool) -> str:
         RemibenchError: It is not the published one, and ``published_only`` asks for it.
     """
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5 and published_only:
-        raise RemibenchError(not_published(path, "MD5", found, md5))
-    return found
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != md5 and published_only:
+        raise RemibenchError(not_published(path, "MD5", digest, md5))
+    return digest
 
 
 def not_published(path: Path, digest: str, found: str, expected: str) -> str:

@@ -46,14 +46,14 @@ def read_idx(path: Path, ndim: int, checksum: str | None = None) -> tuple[np.nda
             f"{path}: cannot be read as gzip-compressed idx ({error}); fetch it again"
         ) from error
     if len(data) != size:
-        found = "more" if len(data) > size else f"only {len(data)}"
+        content = "more" if len(data) > size else f"only {len(data)}"
         raise RemibenchError(
-            f"{path}: the header says {shape} = {size} bytes, the file has {found}"
+            f"{path}: the header says {shape} = {size} bytes, the file has {content}"
         )
-    found = hashlib.sha256(header + data).hexdigest()
-    if checksum not in (None, found):
-        raise RemibenchError(not_published(path, "SHA-256 of its content", found, checksum))
-    return np.frombuffer(data, np.uint8).reshape(shape), found
+    digest = hashlib.sha256(header + data).hexdigest()
+    if checksum not in (None, digest):
+        raise RemibenchError(not_published(path, "SHA-256 of its content", digest, checksum))
+    return np.frombuffer(data, np.uint8).reshape(shape), digest
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

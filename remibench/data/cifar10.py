@@ -78,14 +78,14 @@ def load(options: LoadOptions) -> RawDataset:
         parse = parse_binary if binary else parse_pickle
         contents = _from_archive(folder / archive, ".bin" if binary else "")
     enforce = options.published_only
-    found = {name: verify(folder / name, md5, enforce) for name, md5 in checksums.items()}
+    digests = {name: verify(folder / name, md5, enforce) for name, md5 in checksums.items()}
     batches = [parse(content, name) for name, content in contents]
     return RawDataset(
         info=INFO,
         images=(row.reshape(3, 32, 32).transpose(1, 2, 0) for b in batches for row in b.pixels),
         labels=np.concatenate([batch.labels for batch in batches]),
-        sources={name: f"md5:{md5}" for name, md5 in found.items()},
-        published=found == checksums,
+        sources={name: f"md5:{md5}" for name, md5 in digests.items()},
+        published=digests == checksums,
     )
 
 

@@ -53,7 +53,9 @@ def load(options: LoadOptions) -> RawDataset:
     names = [f"{FOLDER}/{name}" for name in FILES]
     folder = find(names, "stl10", options.search_path) or _unpacked(options)
     paths = {name: folder / FOLDER / name for name in FILES}
-    found = {name: verify(paths[name], md5, options.published_only) for name, md5 in FILES.items()}
+    digests = {
+        name: verify(paths[name], md5, options.published_only) for name, md5 in FILES.items()
+    }
     for part in ("train", "test"):
         size, count = (paths[f"{part}_{axis}.bin"].stat().st_size for axis in "Xy")
         if size != count * PIXELS:
@@ -66,8 +68,8 @@ def load(options: LoadOptions) -> RawDataset:
         info=INFO,
         images=_stream(paths["train_X.bin"], paths["test_X.bin"]),
         labels=np.concatenate(labels).astype(np.int64) - 1,  # labels are 1 … 10 in the files
-        sources={name: f"md5:{md5}" for name, md5 in found.items()},
-        published=found == FILES,
+        sources={name: f"md5:{md5}" for name, md5 in digests.items()},
+        published=digests == FILES,
     )
 
 

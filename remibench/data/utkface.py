@@ -104,13 +104,13 @@ def _inspect(folder: Path) -> _Faces:
     sizes: set[tuple[int, int]] = set()
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        found = NAME.fullmatch(path.name)
+        match = NAME.fullmatch(path.name)
         if path.name.startswith("."):
             continue
-        if not found:
+        if not match:
             reason = "malformed name"
-        elif int(found[1]) >= len(INFO.class_names):
-            reason = f"race {found[1]}"
+        elif int(match[1]) >= len(INFO.class_names):
+            reason = f"race {match[1]}"
         else:
             try:
                 with _open(path) as image:
@@ -118,7 +118,7 @@ def _inspect(folder: Path) -> _Faces:
                     sizes.add(image.size)
                 digest.update(f"\0{path.name}\0".encode())
                 digest.update(path.read_bytes())
-                usable[path.name] = int(found[1])
+                usable[path.name] = int(match[1])
                 continue
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
                 reason = UNREADABLE

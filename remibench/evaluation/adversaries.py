@@ -1,4 +1,4 @@
-"""What all adversaries say of one model: defender, attacker, and the calibrated attacker.
+"""Judgements of all adversaries on one model: defender, attacker, and calibrated attacker.
 
 The calibrated attacker brings the model that it attacks to the confidence of its shadow model
 before it attacks: it fits one temperature to each of the two
@@ -26,10 +26,10 @@ class Adversaries:
     """The fitted attacks of one target model, and the images that one of them calibrates with.
 
     Attributes:
-        attacks: By name, ``mf_whitebox`` ….
+        attacks: Attacks by name, ``mf_whitebox`` ….
         nonmembers: Images (uint8) and labels (int64) that the attacker holds, and that neither the
             attacked model nor the shadow model was trained on (``shadow_test``).
-        shadow_temperature: Of the shadow model on them.
+        shadow_temperature: Temperature of the shadow model on them.
         precision: See :func:`remibench.training.predict`.
     """
 
@@ -59,7 +59,7 @@ class Adversaries:
 
         Args:
             model: The attacked model.
-            features: Of each set under it.
+            features: Features of each set under the model.
 
         Returns:
             For each set P(member) (N,) by attack, ``calibrated_<access>`` after those of

@@ -1,4 +1,4 @@
-"""Per-image outputs of a method's models: what is compared across seeds, image by image."""
+"""Per-image outputs of a method's models, which are compared across seeds, image by image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEMBERS = "member_"
 
 @dataclass(frozen=True)
 class Scores:
-    """What one method's models of one target say of N images, for R forget ratios.
+    """Outputs of one method's models of one target for N images, at R forget ratios.
 
     Attributes:
         images: (N,) int64 positions in the prepared dataset: the training set, then the roles
@@ -63,11 +63,11 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     others = logits.astype(np.float64)
     place = np.arange(len(labels)), labels
-    own = others[place]
+    labelled = others[place]
     others[place] = -np.inf
     greatest = others.max(axis=1)
     rest = greatest + np.log(np.exp(others - greatest[:, None]).sum(axis=1))
-    return (own - rest).astype(np.float32)
+    return (labelled - rest).astype(np.float32)
 
 
 def score_images(
@@ -101,8 +101,8 @@ def join_scores(
 
     Args:
         images: (N,) positions in the prepared dataset.
-        divisions: By forget ratio, positions in ``images`` of every one of ``SUBSETS``.
-        outputs: Of :func:`score_images`, one per ratio, or one for all.
+        divisions: Positions in ``images`` of each of ``SUBSETS``, by forget ratio.
+        outputs: Outputs of :func:`score_images`, one per ratio, or one for all.
     """
     subset = np.empty((len(divisions), len(images)), np.uint8)
     for numbers, division in zip(subset, divisions.values(), strict=True):
@@ -116,8 +116,8 @@ def join_scores(
 def save_scores(path: str | Path, scores: Scores) -> None:
     """Write the scores as npz, without pickle."""
     members = {f"{_MEMBERS}{name}": values for name, values in scores.members.items()}
-    own = ("images", "ratios", "subset", "margins")
-    save_arrays(path, {**{name: getattr(scores, name) for name in own}, **members})
+    fields = ("images", "ratios", "subset", "margins")
+    save_arrays(path, {**{name: getattr(scores, name) for name in fields}, **members})
 
 
 def load_scores(path: str | Path, attacks: Sequence[str] | None = None) -> Scores:

@@ -1,4 +1,4 @@
-"""Numbers of the paper that jobs compute with; tables and figures read theirs themselves."""
+"""Numbers of the paper that jobs compute with; tables and figures read the paper's file."""
 
 from __future__ import annotations
 

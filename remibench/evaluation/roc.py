@@ -1,4 +1,4 @@
-"""How well scores tell two populations apart: area under the ROC curve, and its ends."""
+"""Separation of two populations by scores: area under the ROC curve, and its ends."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def operating_points(
 
     rows = []
     for name, rate in rates.items():
-        found = true_positives(positives, negatives, rate)
+        count = true_positives(positives, negatives, rate)
         values = [math.nan] * 3
-        if found is not None:
-            interval = binomtest(found, len(positives)).proportion_ci(0.95, method="exact")
-            values = [found / len(positives), float(interval.low), float(interval.high)]
+        if count is not None:
+            interval = binomtest(count, len(positives)).proportion_ci(0.95, method="exact")
+            values = [count / len(positives), float(interval.low), float(interval.high)]
         names = (f"tpr_at_{name}{end}" for end in ("", "_low", "_high"))
         rows += zip(names, values, strict=True)
     return rows

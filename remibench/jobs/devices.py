@@ -1,4 +1,4 @@
-"""Which GPU a job computes on, where no scheduler of a cluster decides that.
+"""Choice of the GPU that a job computes on, where no scheduler of a cluster makes it.
 
 Snakemake counts the resource ``gpu`` but assigns no device. So every job takes a place on a GPU
 before CUDA starts, and sees that GPU alone. A place is a locked file: the kernel frees it when the
@@ -79,19 +79,19 @@ def list_gpus(visible: str | None) -> list[Gpu]:
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return []
-    found = {}
+    gpus = {}
     for line in listing.splitlines():
         index, name, mebibytes = (field.strip() for field in line.split(","))
         memory = int(mebibytes) * 2**20 // 10**6 if mebibytes.isdecimal() else 0
-        found[index] = found[name] = Gpu(name, memory)
-    chosen = list(found) if visible is None else [entry.strip() for entry in visible.split(",")]
+        gpus[index] = gpus[name] = Gpu(name, memory)
+    chosen = list(gpus) if visible is None else [entry.strip() for entry in visible.split(",")]
     for entry in chosen:
-        if entry not in found:
+        if entry not in gpus:
             raise RemibenchError(
                 f"{VISIBLE}={visible} names {entry!r}, which nvidia-smi does not list; "
-                f"give indices or whole UUIDs: {', '.join(found)}"
+                f"give indices or whole UUIDs: {', '.join(gpus)}"
             )
-    return list(dict.fromkeys(found[entry] for entry in chosen))
+    return list(dict.fromkeys(gpus[entry] for entry in chosen))
 
 
 def take_gpu(needed_mb: int, gpus: Sequence[Gpu], folder: Path, poll_seconds: float = 1.0) -> Gpu:
@@ -103,8 +103,8 @@ def take_gpu(needed_mb: int, gpus: Sequence[Gpu], folder: Path, poll_seconds: fl
     Args:
         needed_mb: Memory that the job needs, in MB.
         gpus: The GPUs to choose from.
-        folder: Where the places are kept, the same for all that share the GPUs.
-        poll_seconds: How often to look again while there is no room.
+        folder: Folder of the places, the same for all that share the GPUs.
+        poll_seconds: Seconds between two attempts while there is no room.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The head of the queue alone looks for room: no large job is overtaken by small ones.

@@ -1,4 +1,4 @@
-"""Which code and which machine made a result."""
+"""Provenance of a result: the code and the machine that made it."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ def _imports(script: Path) -> set[str]:
 
     Relative imports, which scripts cannot have, are those of a plug-in.
     """
-    found, package = set(), f"{PACKAGE}.{script.parent.name}".split(".")
+    imported, package = set(), f"{PACKAGE}.{script.parent.name}".split(".")
     for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             above = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            imported |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return {name for name in found if name in _graph().modules or name in plugin_files()}
+            imported |= {alias.name for alias in node.names}
+    return {name for name in imported if name in _graph().modules or name in plugin_files()}
 
 
 @cache
@@ -95,8 +95,8 @@ def _closure(roots: frozenset[str]) -> frozenset[str]:
             if module in plugins
             else graph.find_modules_directly_imported_by(module)
         )
-        found = imported | ({parent} if parent else set())
-        pending |= found - modules
+        needed = imported | ({parent} if parent else set())
+        pending |= needed - modules
     return frozenset(modules)
 
 

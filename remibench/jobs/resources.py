@@ -1,4 +1,4 @@
-"""What jobs ask for: the ``resources:`` of every rule, from what the architectures declare.
+"""Resources of jobs: the ``resources:`` of every rule, from the architectures' declarations.
 
 A laptop ignores it. A workstation keeps to it where its profile states totals, a cluster always.
 Every attempt asks for as much more as the first, so that too low a figure costs time and no result.
@@ -20,7 +20,7 @@ from remibench.components.registry import components, constant
 
 
 class Need(NamedTuple):
-    """What the first attempt of a job asks for, on one CPU core.
+    """Resources that the first attempt of a job asks for, on one CPU core.
 
     Attributes:
         mem_mb: Memory in MB.

@@ -97,7 +97,7 @@ def peak_memory() -> int:
 
 
 def progress_checkpoint(snakemake) -> EpochCheckpoint:
-    """Where a job keeps its epochs: keyed by its rule, wildcards, parameters and input contents.
+    """Make a job's epoch checkpoint: keyed by rule, wildcards, parameters and input contents.
 
     From here on SIGTERM ends the job after its epoch.
     """

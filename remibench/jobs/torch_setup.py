@@ -17,7 +17,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
 
 
 def configure_torch(threads: int) -> None:
-    """Set torch up for a job on that many threads."""
+    """Set torch up for a job on this number of threads."""
     import torch
 
     torch.set_num_threads(threads)

@@ -24,7 +24,7 @@ from remibench.models.fast_convolutions import use_fast_convolutions
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What fixes a classifier's shape and input step; stored in every checkpoint's header."""
+    """Values that fix a classifier's shape and input step; stored in every checkpoint's header."""
 
     architecture: str
     channels: int
@@ -136,8 +136,8 @@ def _assemble(spec: ModelSpec) -> Classifier:
             f"architecture {spec.architecture} needs images of at least {smallest}×{smallest} "
             f"pixels, got {spec.image_size}×{spec.image_size}; raise `data.image_size`"
         )
-    given = (spec.channels, spec.image_size)
-    backbone, width = call(module, "build_backbone", tuple, *given)
+    arguments = (spec.channels, spec.image_size)
+    backbone, width = call(module, "build_backbone", tuple, *arguments)
     use_fast_convolutions(backbone)
     return Classifier(backbone, width, spec)
 

@@ -1,4 +1,4 @@
-"""Convolutions that a CPU computes faster than PyTorch's own, with the same parameters."""
+"""Convolutions that a CPU computes faster than PyTorch's, with the same parameters."""
 
 from __future__ import annotations
 

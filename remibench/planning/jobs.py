@@ -73,13 +73,13 @@ def list_jobs(summary: str) -> list[Job]:
     jobs: dict[tuple, bool] = {}
     for row in csv.DictReader((header + rows).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
         rule, path = row["rule"], row["output_file"]
-        found = wildcards_of(path) if rule in JOBS else {}
-        if found is None:
+        wildcards = wildcards_of(path) if rule in JOBS else {}
+        if wildcards is None:
             raise RemibenchError(
                 f"rule {rule} writes {path}, which planning does not know; "
                 "adapt ARTIFACTS of remibench/artifacts/paths.py"
             )
-        job = (rule, tuple(found.items()))
+        job = (rule, tuple(wildcards.items()))
         jobs[job] = jobs.get(job, False) or row["plan"] == "update pending"
     return [Job(rule, dict(cell), pending) for (rule, cell), pending in jobs.items()]
 

@@ -1,4 +1,4 @@
-"""What a config will take, before it runs: jobs, disk space, and hours projected from earlier runs.
+"""Plan of a config before it runs: jobs, disk space, and hours projected from earlier runs.
 
 ``remibench plan CONFIG... [--measured RESULTS...]``, or ``make plan CONFIG=...``.
 """

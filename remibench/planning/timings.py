@@ -48,13 +48,13 @@ _NPY_HEADER = 128  # bytes, of one- to four-dimensional arrays
 
 @dataclass(frozen=True)
 class Task:
-    """What the time of a job depends on; jobs that differ in the seed alone are the same task.
+    """Determinants of a job's time; jobs that differ in the seed alone are the same task.
 
     Attributes:
         kind: The rule, with the access or method: jobs of one kind share a speed.
         device: ``cpu`` or ``cuda``.
         dataset, architecture: The job's cell; the architecture is "" where there is none.
-        precision: That of its training steps, or "".
+        precision: Precision of its training steps, or "".
         details: All that makes two tasks the same: wildcards but seed and role, params, data.
         work: Operations (:func:`count_work`), or None where they cannot be counted.
     """
@@ -69,7 +69,7 @@ class Task:
 
     @property
     def may_stop(self) -> bool:
-        """Whether its work is an upper bound: a method with ``max_epochs`` may end before."""
+        """True if the work is an upper bound: a method with ``max_epochs`` may end before."""
         return "max_epochs" in json.loads(self.details)["params"].get("parameters", {})
 
 
@@ -98,7 +98,7 @@ def describe_task(
     """Reduce a job of one of the rules in ``TIMED`` to what its time depends on.
 
     Args:
-        rule, wildcards, params: As Snakemake records them in a benchmark file.
+        rule, wildcards, params: Values that Snakemake records in a benchmark file.
         images: Number of prepared images of the dataset.
         image_size: Side of the images in pixels.
         out_of_sample_fraction: The split's.
@@ -229,7 +229,7 @@ def _parse_record(row: Mapping[str, str], tree: Path, out_of_sample_fraction: fl
 
 
 class Timings:
-    """What earlier jobs say of the time of planned ones.
+    """Projection of the seconds of planned jobs from the records of earlier ones.
 
     Attributes:
         startup: Seconds that any job takes, by device: the shortest one on record. Preparing

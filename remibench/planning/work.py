@@ -71,7 +71,7 @@ def count_images(dataset: str, limit: int | None) -> int:
 
 
 def declares_passes(method: str) -> bool:
-    """Whether a method's module tells its work; that of a plug-in may not."""
+    """Tell whether a method's module declares its work; that of a plug-in may not."""
     return hasattr(_module(method), "passes")
 
 

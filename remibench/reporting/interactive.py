@@ -29,9 +29,9 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
     Args:
         table: Text is shown as it is, numbers with four significant digits, NaN as "–". Of more
             than 20,000 rows the first are shown, and the page says so.
-        title: Of the page.
-        note: How to read it.
-        name: Of the file that its button "CSV" saves, without suffix.
+        title: Title of the page.
+        note: Explanation of the table for its readers.
+        name: Name of the file that the page's button "CSV" saves, without suffix.
         above: HTML between note and table.
     """
     shown = table.head(MAX_ROWS)

@@ -1,4 +1,4 @@
-"""What the figures share: panels, grouped bars and curves, at column or page width."""
+"""Elements that figures share: panels, grouped bars and curves, at column or page width."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def page(rows: int, columns: int, height: float, **options: object) -> tuple[Fig
     """Make a grid of panels, a column wide if it is one panel wide, else a page.
 
     Args:
-        rows, columns: Of panels.
-        height: Of a row, in inches.
-        options: Of ``plt.subplots``.
+        rows, columns: Numbers of rows and columns of panels.
+        height: Height of a row, in inches.
+        options: Options of ``plt.subplots``.
     """
     width = COLUMN if columns == 1 else PAGE
     size = (width, 0.2 + height * rows)
@@ -54,7 +54,7 @@ def cell_page(
 
     Args:
         datasets, architectures: The cells of the tree.
-        heights: Of a row in inches, where the page is one panel wide and where it is wider.
+        heights: Heights of a row in inches: where the page is one panel wide and where it is wider.
 
     Returns:
         The figure, and every panel with its dataset and architecture.
@@ -124,12 +124,12 @@ def draw_bars(
         table: Rows with ``dataset``, ``architecture``, ``bar``, ``mean``, ``low``, ``high`` and,
             if there are such, ``paper`` (a diamond) and ``reference`` (a black tick).
         values: Rows with ``dataset``, ``architecture``, ``bar``, ``value``: one per seed.
-        bars: In the order of display. Those that no row has are named in the legend alone.
+        bars: Bars in order of display. Those that no row has are named in the legend alone.
         datasets, architectures: The cells of the tree; those without rows say "not run".
-        ylabel: With unit.
-        title: Of a dataset's panel; its name and number of seeds if None.
+        ylabel: Label of the vertical axis, with unit.
+        title: Title of a dataset's panel; the dataset's name and number of seeds if None.
         top: The largest possible value.
-        chance: Where a level is drawn.
+        chance: Level at which a line is drawn.
     """
     columns = min(2, len(datasets))
     rows = -(-len(datasets) // columns)
@@ -160,8 +160,8 @@ def draw_bars(
         axis.set_xlim(-0.5, len(architectures) - 0.5)
         axis.set_ylim(0, 1.04 * top)
         axis.tick_params(axis="x", length=0)
-        mine = table.loc[table["dataset"] == dataset, "seeds"]
-        axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(mine)}")
+        counts = table.loc[table["dataset"] == dataset, "seeds"]
+        axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(counts)}")
     for axis in axes.flat[len(datasets) :]:
         axis.set_axis_off()
     label_axes(figure, y=ylabel)
@@ -258,20 +258,20 @@ def draw_curves(
     Args:
         rows: ``dataset``, ``architecture``, ``curve``, ``seed``, ``epoch``, ``mf_forget`` and
             ``mf_out_of_sample``.
-        curves: In the order of display. Those that no row has are named in the legend alone.
+        curves: Curves in order of display. Those that no row has are named in the legend alone.
         datasets, architectures: The cells of the tree; those without rows say "not run".
-        ylabel, xlabel: With units.
+        ylabel, xlabel: Labels of the axes, with units.
     """
     figure, panels = cell_page(datasets, architectures)
     table = carry_forward(rows, ["mf_forget", "mf_out_of_sample"]) if len(rows) else rows
     for axis, dataset, architecture in panels:
         axis.set_ylim(-0.02, 1.04)
-        mine = _cell(table, dataset, architecture)
-        cell_title(axis, dataset, architecture, [] if mine.empty else mine["seeds"])
-        if mine.empty:
+        of_cell = _cell(table, dataset, architecture)
+        cell_title(axis, dataset, architecture, [] if of_cell.empty else of_cell["seeds"])
+        if of_cell.empty:
             say_not_run(axis)
         for curve in curves:
-            summary = mine[mine["curve"] == curve.key]
+            summary = of_cell[of_cell["curve"] == curve.key]
             if len(summary):
                 runs = _cell(rows, dataset, architecture)
                 _curve(axis, summary, runs[runs["curve"] == curve.key], curve)

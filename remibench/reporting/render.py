@@ -41,8 +41,8 @@ def format_cell(
     Args:
         mean, low, high: The mean, NaN for what was not run, and its interval, NaN for none.
         paper: The paper's number, as it is shown; NaN for none.
-        decimals: Of all numbers.
-        scale: What mean and interval are multiplied by.
+        decimals: Number of decimal places of all numbers.
+        scale: Factor by which mean and interval are multiplied.
         sign: ``+`` to show the sign of positive means, too.
     """
     if pd.isna(mean):
@@ -75,7 +75,7 @@ def spread(table: pd.DataFrame, rows: list[str], by: str, columns: list[str]) ->
         table: Formatted cells in ``text``, one per combination of ``rows`` and ``by``.
         rows: Columns that make a line; their values keep their order of appearance.
         by: Column whose values make the columns.
-        columns: Those values, in the order of display.
+        columns: Values of ``by``, in the order of display.
     """
     lines = pd.MultiIndex.from_product([table[name].unique() for name in rows], names=rows)
     wide = table.pivot(index=rows, columns=by, values="text")  # noqa: PD010 - strings, unique
@@ -129,7 +129,7 @@ def listed(value: object) -> str:
 
 
 def means(table: pd.DataFrame) -> str:
-    """What the numbers of a table of means are, a sentence without its end."""
+    """Meaning of the numbers in a table of means: a sentence without its full stop."""
     seeds = count_seeds(table.loc[table["mean"].notna(), "seeds"])
     text = f"Mean over {seeds} of one split"
     return text + (
@@ -138,7 +138,7 @@ def means(table: pd.DataFrame) -> str:
 
 
 def note(table: pd.DataFrame, remarks: str) -> str:
-    """How to read a formatted table of means, and what its readers must know."""
+    """Explanation of a formatted table of means for its readers, with the remarks on the run."""
     paper = "in brackets the paper's number, where it has that cell (full data, 64×64 pixels)"
     return f"{means(table)}; {paper}. {remarks}"
 
@@ -156,9 +156,9 @@ def write_table(
 
     Args:
         table: The tidy numbers.
-        wide: The same as formatted cells.
-        title: Of the table.
-        explanation: How to read it, and what its readers must know.
+        wide: The same numbers as formatted cells.
+        title: Title of the table.
+        explanation: Explanation of the table for its readers, with the remarks on the run.
         csv, tex, html: Outputs.
     """
     write_csv(csv, table)

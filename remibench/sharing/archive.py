@@ -120,10 +120,10 @@ class Archive:
             lines = self.read(MANIFEST).decode().splitlines()
         except UnicodeDecodeError as error:
             raise self._refused(f"{MANIFEST} is damaged") from error
-        found = [_LINE.fullmatch(line) for line in lines]
-        if None in found:
-            raise self._refused(f"line {found.index(None) + 1} of {MANIFEST} is damaged")
-        digests = {match[2]: match[1] for match in found}
+        matches = [_LINE.fullmatch(line) for line in lines]
+        if None in matches:
+            raise self._refused(f"line {matches.index(None) + 1} of {MANIFEST} is damaged")
+        digests = {match[2]: match[1] for match in matches}
         for name in digests:
             if name not in self._entries:
                 raise self._refused(f"{name!a}, which its manifest lists, is missing")
@@ -150,7 +150,7 @@ class Archive:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is that of a file below a folder, on any system."""
+    """Tell whether a name is that of a file below a folder, on any system."""
     parts = name.split("/")
     return name.isprintable() and not ({"", ".", ".."} & set(parts) or "\\" in name or ":" in name)
 

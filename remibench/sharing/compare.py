@@ -57,7 +57,7 @@ MAX_CONFIG, MAX_DEPTH = 2**20, 32  # ours has 2,000 letters and four levels
 
 @dataclass(frozen=True)
 class Tree:
-    """What is compared of a results tree.
+    """Settings and numbers of a results tree that are compared.
 
     Attributes:
         path: Folder or archive.
@@ -83,7 +83,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two trees and what came out.
+    """Two trees and the result of their comparison.
 
     Attributes:
         a, b: The trees.
@@ -100,7 +100,7 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether some number differs by more than chance explains."""
+        """True if some number differs by more than chance explains."""
         return bool((self.rows["verdict"] == VERDICTS[0]).any())
 
     @property
@@ -263,7 +263,7 @@ def compare_settings(a: Mapping, b: Mapping) -> tuple[pd.DataFrame, int]:
 
 
 def _other_cell(row: tuple[str, str, str, str]) -> bool:
-    """Whether a setting is of a cell, or in a file, that one tree does not have at all."""
+    """Tell whether a setting is of a cell, or in a file, that one tree does not have at all."""
     return row[0] not in RECORDS and ABSENT in row[2:]
 
 
@@ -282,7 +282,8 @@ def read_tree(path: str | Path) -> Tree:
                 Path(folder, name).write_bytes(archive.read(name))
         names = [n.split("/") for n in archive.digests if n.startswith("data/")]
         for number, parts in enumerate(n for n in names if n[2:] == ["metadata.json"]):
-            target = Path(folder, "data", str(number), "metadata.json")  # no name of theirs
+            # Numbered, so that no name stated by the archive reaches the file system.
+            target = Path(folder, "data", str(number), "metadata.json")
             target.parent.mkdir(parents=True)
             target.write_bytes(archive.read("/".join(parts)))
         return _read_folder(Path(folder), path)
@@ -291,11 +292,11 @@ def read_tree(path: str | Path) -> Tree:
 def _read_folder(folder: Path, path: Path) -> Tree:
     try:
         evaluation = _read_evaluation(folder)
-        found = {(name, key): value for name, key, value in _read_settings(folder)}
+        values = {(name, key): value for name, key, value in _read_settings(folder)}
     except RemibenchError as error:
         reason = str(error).replace(str(folder), str(path)).split("; `rm ")[0]
         raise RemibenchError(f"{reason}; is {path} a finished results tree?") from error
-    return Tree(path, evaluation, found)
+    return Tree(path, evaluation, values)
 
 
 def _read_evaluation(folder: Path) -> pd.DataFrame:

@@ -106,13 +106,13 @@ def describe(results: Path, digests: Mapping[str, str], sizes: Mapping[str, int]
             )
         elif top not in parts:
             parts[top] = crate.add_dataset(results / top, top, properties=described)
-    given = [parts["config.yaml"], *_datasets(crate, results)]
+    inputs = [parts["config.yaml"], *_datasets(crate, results)]
     commit = provenance["git_commit"] or "unknown"
     modified = ", modified" if provenance["git_modified"] else ""
     action = crate.add_action(
         _software(crate, provenance, f"commit {commit}{modified}"),
         identifier="#run",
-        object=given,
+        object=inputs,
         result=[part for name, part in parts.items() if name != "config.yaml"],
         properties={
             "name": "Run of the remibench workflow",

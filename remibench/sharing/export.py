@@ -45,7 +45,7 @@ LEFT_OUT = ("logs", "progress")  # the first has names of folders and machines
 
 @dataclass(frozen=True)
 class Exported:
-    """What is in an archive, and what stayed behind."""
+    """Contents of an archive, and the files that were left out."""
 
     path: Path
     files: int
@@ -144,7 +144,9 @@ def choose(results: Path, checkpoints: bool) -> tuple[dict[str, Path], Counter[s
             left_out["report.html"] += 1  # half of it is the scripts of its tables
         elif path.suffix in suffixes:
             if not is_plain(name):
-                raise RemibenchError(f"{path}: a name that not every system can have; rename it")
+                raise RemibenchError(
+                    f"{path}: not every system can have this name; rename the file"
+                )
             chosen[name] = path
         elif path.suffix in CHECKPOINTS:
             left_out["checkpoints (CHECKPOINTS=1 adds them)"] += 1
@@ -171,9 +173,9 @@ def _missing_cells(results: Path) -> list[str]:
     axes = ["datasets", "architectures", "seeds", "methods", "forget_ratios"]
     table = load_table(results / "evaluation.csv", TEXT)
     columns = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-    found = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
+    evaluated = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
     cells = product(*(config[axis] for axis in axes))
-    return [" ".join(map(str, cell)) for cell in cells if cell not in found]
+    return [" ".join(map(str, cell)) for cell in cells if cell not in evaluated]
 
 
 def _entry(name: str, size: int, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:

@@ -42,7 +42,7 @@ UNWRITTEN = "No interpretation has been written yet."
 
 @dataclass(frozen=True)
 class Published:
-    """What was copied, and what stayed behind: number of files by their top folder."""
+    """Record of the copied files, and numbers of the files left out by their top folder."""
 
     folder: Path
     files: int
@@ -64,7 +64,7 @@ def publish(results: str | Path, folder: str | Path) -> Published:
 
     Args:
         results: The tree.
-        folder: Of the documentation, ``docs/results/<name>``; made if it is not there.
+        folder: Folder of the documentation, ``docs/results/<name>``; made if it is not there.
 
     Raises:
         RemibenchError: The tree is not finished, a file names a folder of this machine, or the
@@ -104,8 +104,8 @@ def page(folder: Path, by_hand: str = UNWRITTEN) -> str:
     """The page of a published folder, in Markdown; the same files give the same text.
 
     Args:
-        folder: Of :func:`publish`.
-        by_hand: What its marked block holds.
+        folder: Folder, as for :func:`publish`.
+        by_hand: Content of the page's marked block.
 
     Raises:
         RemibenchError: A file is missing or cannot be read.
@@ -177,12 +177,12 @@ def _check_paths(path: Path, results: Path) -> None:
     """Refuse a text that names a folder of this machine."""
     text = path.read_text(encoding="utf-8")
     here = {str(place) for place in (Path.home(), Path.cwd(), results.resolve())}
-    found = [place for place in sorted(here, key=len, reverse=True) if _names(text, place)]
-    if not found and path.suffix in {".yaml", ".json"}:
-        found = re.findall(r"""(?:^|[\s"'])(~?/[\w./~-]+)""", text)
-    if found:
+    folders = [place for place in sorted(here, key=len, reverse=True) if _names(text, place)]
+    if not folders and path.suffix in {".yaml", ".json"}:
+        folders = re.findall(r"""(?:^|[\s"'])(~?/[\w./~-]+)""", text)
+    if folders:
         raise RemibenchError(
-            f"{path} names {found[0]}, a folder of this machine; give `results` and "
+            f"{path} names {folders[0]}, a folder of this machine; give `results` and "
             "`data.search_path` relative to the repository, and run again"
         )
 
@@ -192,7 +192,7 @@ def _names(text: str, place: str) -> bool:
 
 
 def _block(folder: Path) -> str:
-    """What is written by hand in the page that is there; a stand-in if there is no page."""
+    """Text written by hand in the page that is there; a stand-in if there is no page."""
     path = folder / PAGE
     if not path.exists():
         return UNWRITTEN
@@ -256,17 +256,17 @@ def _hours(folder: Path) -> str:
 def _numbers(results: Results) -> str:
     """Every published number of the cells that this tree is about, table by table."""
     table = compare_with_paper(results)
-    mine = table[
+    shown = table[
         table["dataset"].isin(["", *results.paper_names])
         & table["architecture"].isin(["", *results.architectures])
     ]
     parts = [
-        f"Every number that the paper has for what was run here: {len(mine)} of its {len(table)}. "
+        f"Every number that the paper has for what was run here: {len(shown)} of its {len(table)}. "
         "Ours is the mean over seeds, with its 95 % t-interval; the difference is ours − the "
         "paper's. [The rule of the verdicts](../../statistics.md#the-scorecard). Where the paper "
         "names no dataset or no architecture, ours is the mean over all that were run."
     ]
-    for name, rows in mine.groupby("table", sort=False):
+    for name, rows in shown.groupby("table", sort=False):
         text = scorecard.layout(rows).drop(columns="table")
         for axis in ("dataset", "architecture"):
             if len(set(text[axis])) == 1:
@@ -284,7 +284,7 @@ def _numbers(results: Results) -> str:
 
 
 def _verdicts(results: Results) -> str:
-    """What can be said of every method, against retraining."""
+    """Verdicts on every method, against retraining."""
     table = judge_methods(results.evaluation)
     text = table_verdicts.matrix(table)
     for axis in ("dataset", "architecture"):

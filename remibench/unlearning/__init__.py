@@ -49,7 +49,7 @@ class Images(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """What a run computes on: numbers of images, one counted once for each pass over it.
+    """Numbers of images that a run computes on, an image counted once for each pass over it.
 
     Attributes:
         inference: Images of forward passes alone.
@@ -65,11 +65,11 @@ class Passes(NamedTuple):
 
 @dataclass(frozen=True)
 class UnlearningTask:
-    """Everything that a method may use; nothing here knows of the ``test`` role or the attacker.
+    """Inputs that a method may use; nothing here knows of the ``test`` role or the attacker.
 
     Attributes:
         model: The target model in evaluation mode, to be changed in place.
-        spec: Its shape, for methods that start afresh.
+        spec: Shape of the model, for methods that start afresh.
         images: (N, C, S, S) uint8 images of the defender: training set, then out-of-sample pool.
         labels: (N,) int64.
         forget, retain, out_of_sample: Positions in ``images``; forget and retain make up the
@@ -77,8 +77,8 @@ class UnlearningTask:
         guide: The membership fingerprinting model, for methods guided by one; else None.
         training: The target's training section of the config.
         training_seed: The seed that the target was trained with.
-        seed: The seed for this method's own randomness.
-        progress: Where to keep epoch checkpoints, or None.
+        seed: The seed of this method's random numbers.
+        progress: Checkpoint of the finished epochs, or None.
     """
 
     model: Classifier
@@ -112,7 +112,7 @@ class UnlearningTask:
         return logits.float()
 
     def loss(self, positions: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Mean cross-entropy of the current model; with other ``labels`` (N,), where given."""
+        """Mean cross-entropy of the current model; with other ``labels`` (N,), if not None."""
         labels = self.labels if labels is None else labels
         return functional.cross_entropy(self.logits(positions), labels[positions])
 
@@ -211,7 +211,7 @@ def shuffled(positions: torch.Tensor) -> torch.Tensor:
 
 
 def draw(positions: torch.Tensor, count: int) -> torch.Tensor:
-    """That many of the positions, at random with replacement."""
+    """Positions drawn at random with replacement."""
     # Not blocking: a copy from ordinary memory is staged before the call returns, and waiting for
     # it would keep Python from launching ahead of a GPU.
     drawn = torch.randint(len(positions), (count,))
@@ -221,12 +221,12 @@ def draw(positions: torch.Tensor, count: int) -> torch.Tensor:
 def run_method(
     module: str, task: UnlearningTask, parameters: Mapping[str, Any], may_diverge: bool = False
 ) -> History:
-    """Run the method of that module on a task.
+    """Run the method of a module on a task.
 
     Args:
-        module: Of this package.
-        task: Its model is changed in place.
-        parameters: Of the method.
+        module: Name of a module of this package.
+        task: The unlearning task, whose model is changed in place.
+        parameters: Parameters of the method.
         may_diverge: Turn a model that diverged into one of zeros instead of raising. A search goes
             on then, and judges that candidate like any other destroyed model.
 

@@ -40,7 +40,7 @@ def unlearn(
 
     Args:
         task: The unlearning task.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         epochs: Passes over the forget set and that share of the retain set.
         retain_share: Share of the retain set, drawn once.
         temperature: Divides the logits of teachers and student.

@@ -34,7 +34,7 @@ def unlearn(
 
     Args:
         task: The unlearning task.
-        learning_rate: Of SGD, with the target's momentum, weight decay and batch size.
+        learning_rate: Learning rate of SGD; momentum, weight decay and batch size are the target's.
         alpha: α, the weight of the retain set.
         epochs: Passes over the retain set.
 

@@ -28,7 +28,7 @@ def unlearn(
 
     Args:
         task: The unlearning task.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         epochs: Passes over forget and retain set, in batches of the target's size.
     """
     labels = wrong_labels(task)

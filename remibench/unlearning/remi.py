@@ -127,7 +127,7 @@ def unlearn(
     Args:
         task: The unlearning task, with a guide.
         loss: Reading of L_G, see docs/remi.md.
-        scores: What the Gaussian readings compare: probabilities of membership or their logits.
+        scores: Scores that Gaussian readings compare: probabilities of membership or their logits.
         std_floor: Added to both deviations in gaussian_kl; the deviation in gaussian_bound.
         direction: First argument of the divergence: forget set or out-of-sample images.
         out_of_sample_gradient: Let gradients flow through the out-of-sample branch, too; otherwise
@@ -137,7 +137,7 @@ def unlearn(
         reference: Model that the out-of-sample scores come from: the current model, so that the
             point to reach moves with it, or the target model, so that it stays.
         learning_rate: η of SGD, with the target's weight decay.
-        momentum: Of SGD.
+        momentum: Momentum of SGD.
         lambda2: Weight of L_G; L_cls has 1 − λ2.
         max_epochs: Stop here at the latest.
         epoch_over: An epoch has as many steps as a pass over the forget set (in batches of

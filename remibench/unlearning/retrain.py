@@ -15,7 +15,7 @@ ORDER = 10
 
 
 def unlearn(task: UnlearningTask) -> History:
-    """Train afresh on the retain set with the target's own seed and hyper-parameters."""
+    """Train afresh on the retain set with the target's seed and hyper-parameters."""
     fresh = build_model(task.spec, task.training_seed)
     task.model.load_state_dict(fresh.state_dict())
     return fit_classifier(

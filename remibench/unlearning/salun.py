@@ -35,7 +35,7 @@ def unlearn(
 
     Args:
         task: The unlearning task.
-        learning_rate: Of SGD, with the target's momentum, weight decay and batch size.
+        learning_rate: Learning rate of SGD; momentum, weight decay and batch size are the target's.
         epochs: Passes over forget and retain set.
         share: Share of the weights that may change: those in the mask.
     """
@@ -66,11 +66,11 @@ def unlearn(
 
 
 def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
-    """Where the gradient of the mean cross-entropy on D_f is among the largest in absolute value.
+    """Mask of the weights with the largest absolute gradients of the mean cross-entropy on D_f.
 
     Args:
         task: The unlearning task, its model being the target.
-        share: Of all weights of the model together, rounded up; ties at the threshold are in.
+        share: Share of all weights of the model together, rounded up; ties at the threshold are in.
 
     Returns:
         A bool tensor of the shape of each of the model's parameters.

@@ -47,7 +47,7 @@ def unlearn(
 
     Args:
         task: The unlearning task.
-        learning_rate: Of SGD, with the target's momentum and weight decay.
+        learning_rate: Learning rate of SGD; momentum and weight decay are the target's.
         alpha: α, the weight of the divergence on D_r.
         gamma: γ, the weight of the cross-entropy on D_r.
         temperature: Divides the logits in the divergence.

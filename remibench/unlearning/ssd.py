@@ -28,7 +28,7 @@ SEARCH = {"alpha": [1.0, 1.2, 1.5, 3.0, 10.0], "dampening": [0.1, 0.5, 1.0]}
 def unlearn(
     task: UnlearningTask, *, alpha: PositiveFloat = 10.0, dampening: PositiveFloat = 1.0
 ) -> History:
-    """Where F_f > α·F_D: w ← w · min(λ·F_D / F_f, 1). Nothing is trained.
+    """Dampen weights where F_f > α·F_D: w ← w · min(λ·F_D / F_f, 1). Nothing is trained.
 
     F_f and F_D are the means of (∂ log p(y_n | x_n) / ∂w)² over the forget set and over the whole
     training set. Defaults as published.

@@ -259,13 +259,13 @@ BROKEN = {  # file, text, what is said of it
     "default": (
         UNLEARN,
         "def unlearn(task, *, a: Positive = -1): ...",
-        "`a` of `unlearn`: its default: input should be greater than 0; got -1",
+        "`a` of `unlearn`: the default: input should be greater than 0; got -1",
     ),
     "type": (UNLEARN, "def unlearn(task, *, a: open('x') = 1): ...", 'cannot read "open'),
     "default as text": (
         UNLEARN,
         'def unlearn(task, *, a: Positive = "5"): ...',
-        "`a` of `unlearn`: its default: input should be a valid integer; got '5'",
+        "`a` of `unlearn`: the default: input should be a valid integer; got '5'",
     ),
     "private": (UNLEARN, "def unlearn(task, *, _a: int = 1): ...", "`_a` begins with _; rename it"),
     "of pydantic": (UNLEARN, "def unlearn(task, *, copy: int = 1): ...", "`copy` is taken; rename"),

@@ -121,12 +121,12 @@ CONFIG = [
     Case(
         "config across_seeds without retraining",
         lambda _: load_config(default() | ACROSS | {"methods": ["original", "fisher"]}),
-        "^config: `across_seeds`: it compares with retraining; list it in `methods`",
+        "^config: `across_seeds`: metrics compare with retraining; list retrain in `methods`",
     ),
     Case(
         "config across_seeds of few seeds",
         lambda _: load_config(default() | ACROSS | {"seeds": [0, 1, 2]}),
-        "^config: `across_seeds`: it needs at least 4 seeds, .*; `seeds` lists 3",
+        "^config: `across_seeds`: metrics need at least 4 seeds, .*; `seeds` lists 3",
     ),
     config("unlearning.fisher.alpha", -1, "`unlearning.fisher.alpha`: input should be greater"),
     config("unlearning.remi_whitebox.loss", "kl", "`unlearning.remi_whitebox.loss`: input should"),

@@ -1,4 +1,4 @@
-"""Every image compared over all seeds: part of a run if `across_seeds` lists what to measure."""
+"""Every image compared over all seeds: part of a run if `across_seeds` lists a metric."""
 
 
 rule evaluate_across_seeds:

@@ -1,4 +1,4 @@
-"""The configuration, and what the rules share. No science here."""
+"""The configuration and the functions that the rules share. No science here."""
 
 import sys
 from functools import partial
@@ -94,7 +94,7 @@ def method_spec(wildcards):
 
 
 def uses(wildcards):
-    """What a control is made from, beyond the target and the forget set."""
+    """Inputs of a control, beyond the target and the forget set."""
     return constant(CONTROLS[wildcards.method], "USES", ())
 
 
@@ -109,12 +109,12 @@ def verbatim(text):
 
 
 def escaped(text):
-    """The same for what must be a string."""
+    """The same text as a string with doubled braces, where a string is required."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def product_path(product, suffix):
-    """Where a table or figure lies."""
+    """Path of a table or figure."""
     return f"<results>/{product.kind}s/{product.name}.{suffix}"
 
 
@@ -162,7 +162,7 @@ def compared_across_seeds(wildcards):
 
 
 def reported(wildcards):
-    """Provenance, unless these are the data of a search: no table is made of those."""
+    """Provenance, unless these are the data of a search, of which no table is made."""
     if cfg.variants:
         sys.exit(
             "config: `data.swap_target_and_shadow: true` is never reported; the target is tune"

@@ -1,4 +1,4 @@
-"""Controls: what forgets nothing, made from the target and evaluated like any method."""
+"""Controls: models that forget nothing, made from the target and evaluated like any method."""
 
 
 rule make_control:

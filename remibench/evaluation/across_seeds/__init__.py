@@ -1,4 +1,4 @@
-"""What all seeds' models say of one image, one family per module: ``measure(comparison) -> rows``.
+"""Single images under all seeds' models, one family per module: ``measure(comparison) -> rows``.
 
 A metric of :mod:`remibench.evaluation.metrics` looks at one model and many images. These look at
 one image and many models: those unlearned from every seed's target, beside those retrained without
@@ -40,7 +40,7 @@ class Comparison:
 def comparisons(
     unlearned: Sequence[Scores], retrained: Sequence[Scores]
 ) -> Iterator[tuple[float, Comparison]]:
-    """Yield every forget ratio and what is compared there.
+    """Yield every forget ratio with its comparison.
 
     Args:
         unlearned, retrained: One per seed, the same seeds in the same order.
@@ -70,7 +70,7 @@ def comparisons(
 
 
 def halves(models: int) -> tuple[slice, slice]:
-    """Every other seed, from the first and from the second on; the same number of them in both."""
+    """Two equal halves of the seeds: every other one, from the first and from the second on."""
     even = models - models % 2
     return slice(0, even, 2), slice(1, even, 2)
 
@@ -85,7 +85,7 @@ def attack_rates(
     pool are fitted on each other's models.)
 
     Args:
-        name: Of the attack.
+        name: Name of the attack.
         positives, negatives: Scores, one array per held-out seed.
 
     Yields:
@@ -98,10 +98,10 @@ def attack_rates(
     pairs = list(zip(positives, negatives, strict=True))
     values = {"auc": [area_under_roc(*pair) for pair in pairs]}
     for rate, share in RATES.items():
-        found = [true_positives(*pair, share) for pair in pairs]
+        counts = [true_positives(*pair, share) for pair in pairs]
         values[f"tpr_at_{rate}"] = [
-            np.nan if count is None else count / len(own)
-            for count, (own, _) in zip(found, pairs, strict=True)
+            np.nan if count is None else count / len(scores)
+            for count, (scores, _) in zip(counts, pairs, strict=True)
         ]
     for metric, series in values.items():
         low, high = t_interval(np.array(series))

@@ -27,18 +27,18 @@ def measure(comparison: Comparison) -> Rows:
     models = len(unlearned)
     if models < LEAST_SEEDS:
         return
-    every = epsilons(unlearned, retrained)
-    yield "forget", "forgetting_quality", float(points(every, models).mean())
-    yield "forget", "epsilon_median", float(np.median(every))
-    yield "forget", "epsilon_separated", float(np.isinf(every).mean())
+    epsilon = epsilons(unlearned, retrained)
+    yield "forget", "forgetting_quality", float(points(epsilon, models).mean())
+    yield "forget", "epsilon_median", float(np.median(epsilon))
+    yield "forget", "epsilon_separated", float(np.isinf(epsilon).mean())
     first, second = halves(models)
     half = models // 2
     if half < LEAST_SEEDS:
         return
     kinds = {"forgetting_quality_halves": unlearned, "forgetting_quality_floor": retrained}
-    for name, own in kinds.items():
+    for name, margins in kinds.items():
         both = [
-            points(epsilons(own[one], retrained[other]), half).mean()
+            points(epsilons(margins[one], retrained[other]), half).mean()
             for one, other in ((first, second), (second, first))
         ]
         yield "forget", name, float(np.mean(both))
@@ -48,8 +48,8 @@ def points(epsilon: np.ndarray, models: int) -> np.ndarray:
     """1 for ε in [0, ½), ½ in [½, 1), ¼ in [1, 1½) …; 0 from ⌈ln(models − 1)⌉ on.
 
     Args:
-        epsilon: Of any shape, ≥ 0, or ∞.
-        models: Of each population: no finite ε is above ln(models − 1).
+        epsilon: ε of any shape, ≥ 0, or ∞.
+        models: Number of models of each population; no finite ε is above ln(models − 1).
     """
     capped = epsilon >= np.ceil(np.log(models - 1))
     bucket = np.floor(np.where(capped, 0, epsilon) / BUCKET)
@@ -86,9 +86,9 @@ def _epsilons(unlearned: np.ndarray, retrained: np.ndarray, delta: float) -> np.
     below_any = np.arange(len(below))[:, None]
     possible = np.concatenate((none == 0, ordered[1:] > ordered[:-1], none == 0))
     low, high = np.triu_indices(len(below), 1)
-    own = (below[high] - below[low]) / len(unlearned)  # shares of the models inside
-    other = (below_any[high] - below_any[low] - below[high] + below[low]) / len(retrained)
-    shown = np.maximum(_shown(other, 1 - own, delta), _shown(own, 1 - other, delta))
+    share_u = (below[high] - below[low]) / len(unlearned)  # shares of the models inside
+    share_r = (below_any[high] - below_any[low] - below[high] + below[low]) / len(retrained)
+    shown = np.maximum(_shown(share_r, 1 - share_u, delta), _shown(share_u, 1 - share_r, delta))
     return np.where(possible[low] & possible[high], shown, 0.0).max(axis=0)
 
 

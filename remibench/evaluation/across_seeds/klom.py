@@ -24,9 +24,9 @@ def measure(comparison: Comparison) -> Rows:
     for subset in MEASURED:
         at = comparison.subsets[subset]
         unlearned, retrained = comparison.unlearned[:, at], comparison.retrained[:, at]
-        every = divergences(unlearned, retrained)
-        yield subset, "klom", float(every.mean())
-        yield subset, "klom_p95", float(np.quantile(every, 0.95))
+        divergence = divergences(unlearned, retrained)
+        yield subset, "klom", float(divergence.mean())
+        yield subset, "klom_p95", float(np.quantile(divergence, 0.95))
         if len(unlearned) < 2:
             continue
         for name, models in {"klom_halves": unlearned, "klom_floor": retrained}.items():

@@ -28,13 +28,13 @@ class Evaluation:
         subsets: Positions in ``images`` of ``forget``, ``retain`` and ``test``.
         features: Attack features of all N images under the model.
         scores: Membership probabilities (N,) of every attack, by name (``mia_whitebox`` …).
-        cost: What unlearning took: ``seconds``, ``seconds_attack_loss``, ``epochs``.
+        cost: Cost of unlearning: ``seconds``, ``seconds_attack_loss``, ``epochs``.
         before: Attack features of all N images under the target model, before unlearning; computed
             when a metric first asks for them.
-        training: How the target was trained: ``learning_rate``, ``momentum``, ``weight_decay``,
+        training: The target's training: ``learning_rate``, ``momentum``, ``weight_decay``,
             ``batch_size``, ``precision``.
-        seed: Of a metric's own randomness; the same for all methods.
-        calibration: What the calibrated attacker did (:mod:`remibench.evaluation.adversaries`).
+        seed: Seed of a metric's random numbers; the same for all methods.
+        calibration: Record of the calibrated attacker (:mod:`remibench.evaluation.adversaries`).
         published: The paper's white-box MIA rate on ``forget`` after ReMI, or None.
     """
 
@@ -60,10 +60,12 @@ def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]
             metric's file.
     """
     name = f"remibench.evaluation.metrics.{metric}"
-    given, rows = import_module(name).measure(evaluation), []
-    if not isinstance(given, Iterable):
-        raise broken(name, f"`measure` returned {given!r:.80}; it yields (subset, metric, number)")
-    for row in given:
+    measured, rows = import_module(name).measure(evaluation), []
+    if not isinstance(measured, Iterable):
+        raise broken(
+            name, f"`measure` returned {measured!r:.80}; it yields (subset, metric, number)"
+        )
+    for row in measured:
         match row:
             case (str(), str(), Real()) if row[0] in (*evaluation.subsets, ""):
                 rows.append(row)

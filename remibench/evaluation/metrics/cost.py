@@ -1,4 +1,4 @@
-"""What unlearning took."""
+"""Cost of unlearning: seconds and epochs."""
 
 from remibench.evaluation.metrics import Evaluation, Rows
 

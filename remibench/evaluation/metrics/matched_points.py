@@ -1,4 +1,4 @@
-"""What an attack finds of D_f where it errs as often on test images for every model."""
+"""True-positive rates on D_f at a false-positive rate on test images that all models share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What membership models say of an unlearned model."""
+"""Judgements of membership models on an unlearned model."""
 
 import torch
 
@@ -28,7 +28,7 @@ def measure(evaluation: Evaluation) -> Rows:
 
 
 def attack_quality(members: torch.Tensor, nonmembers: torch.Tensor) -> dict[str, float]:
-    """How well an attack tells members from non-members, from their probabilities of membership.
+    """Quality of an attack, from its membership probabilities of members and non-members.
 
     Returns:
         ``accuracy`` (balanced: the mean of true-positive and true-negative rate, so that unequal

@@ -1,4 +1,4 @@
-"""What an attack finds while it hardly ever errs: TPR at 1 % and .1 % FPR (Carlini et al. 2022)."""
+"""Success of an attack that hardly ever errs: TPR at 1 % and .1 % FPR (Carlini et al. 2022)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MAX_EPOCHS = 50  # passes over D_f, as many as the target made by default
 def measure(evaluation: Evaluation) -> Rows:
     """Yield ``relearn_steps`` and ``relearn_capped`` (0 or 1) on ``forget``.
 
-    Steps of the target's own SGD on batches of D_f, from the unlearned model, until the mean loss
+    Steps of the target's SGD on batches of D_f, from the unlearned model, until the mean loss
     on D_f is at most the target's (Golatkar et al. 2020); 0 if it is from the start. The loss is
     looked at after every pass over D_f. A model that has not relearned after 50 of them has their
     steps, and ``relearn_capped`` is 1: it takes longer.
@@ -59,7 +59,7 @@ def relearn(
         training: See :class:`~remibench.evaluation.metrics.Evaluation`. The batches of an epoch
             are of equal size up to one image: none holds a single one, which batch-norm could
             not normalise.
-        seed: Of the order of the images and of dropout.
+        seed: Seed of the order of the images and of dropout.
 
     Returns:
         Steps taken, and whether ``MAX_EPOCHS`` were not enough.

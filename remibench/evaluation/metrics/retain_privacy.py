@@ -1,4 +1,4 @@
-"""Whether unlearning exposes the images that stay: membership inference of D_r."""
+"""Exposure of retained images by unlearning: membership inference of D_r."""
 
 from __future__ import annotations
 

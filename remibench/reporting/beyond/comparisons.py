@@ -84,7 +84,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(remarks: str) -> str:
-    """How to read the page."""
+    """Explanation of the page for its readers."""
     return (
         "Difference: method − retraining, mean over pairs with its 95 % t-interval; p of the "
         "signed-rank test, with Holm's correction over the methods of a cell and metric; of "
@@ -122,7 +122,7 @@ def _with_ks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         ks_efficacy(scores[(*cell, method)], scores.get((*cell, REFERENCE), ()))
         for *cell, method in efficacy[[*CELL, "method"]].itertuples(index=False)
     ]
-    found = pd.DataFrame(tests, columns=["ks", "ks_p"], index=efficacy.index, dtype=float)
-    families = found["ks_p"].groupby([efficacy[axis] for axis in CELL], sort=False)
-    found["ks_p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
-    return table.join(found)
+    compared = pd.DataFrame(tests, columns=["ks", "ks_p"], index=efficacy.index, dtype=float)
+    families = compared["ks_p"].groupby([efficacy[axis] for axis in CELL], sort=False)
+    compared["ks_p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
+    return table.join(compared)

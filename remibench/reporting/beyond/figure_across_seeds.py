@@ -55,8 +55,8 @@ def draw(results: Results) -> Figure:
     figure, axes = plt.subplots(len(cells), len(PANELS), figsize=size, squeeze=False, sharey=True)
     known = table.set_index(["metric", "method", "forget_ratio"])
     for line, (dataset, architecture) in enumerate(cells):
-        own = (known["dataset"] == dataset) & (known["architecture"] == architecture)
-        rows = known[own & (known["subset"] == "forget")].sort_index()
+        of_cell = (known["dataset"] == dataset) & (known["architecture"] == architecture)
+        rows = known[of_cell & (known["subset"] == "forget")].sort_index()
         for axis, (metric, (label, level)) in zip(axes[line], PANELS.items(), strict=True):
             _panel(axis, rows, metric, level, shown, ratios)
             if line == len(cells) - 1:

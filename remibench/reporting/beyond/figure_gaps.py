@@ -108,17 +108,17 @@ def _rows(axis: plt.Axes, cell: pd.DataFrame, run: list[str], limit: float) -> N
     for place, (metric, subset) in enumerate(ROWS):
         width = min(margin(metric), limit)
         axis.barh(place, 2 * width, 0.9, left=-width, color="0.9", zorder=0)
-        mine = cell[(cell["metric"] == metric) & (cell["subset"] == subset)].set_index("method")
-        if mine["gap"].isna().all():
-            lost = len(mine) and (mine["remark"] == NOT_MEASURABLE).all()
+        gaps = cell[(cell["metric"] == metric) & (cell["subset"] == subset)].set_index("method")
+        if gaps["gap"].isna().all():
+            lost = len(gaps) and (gaps["remark"] == NOT_MEASURABLE).all()
             word = NOT_MEASURABLE if lost else NOT_RUN
             style = {"ha": "right", "va": "center", "color": "0.35", "fontsize": "x-small"}
             axis.text(0.98 * limit, place, word, **style)
             continue
         for position, method in enumerate(run):
-            if method not in mine.index or pd.isna(mine.loc[method, "gap"]):
+            if method not in gaps.index or pd.isna(gaps.loc[method, "gap"]):
                 continue
-            row, at = mine.loc[method], place + (position - (len(run) - 1) / 2) * step
+            row, at = gaps.loc[method], place + (position - (len(run) - 1) / 2) * step
             if pd.notna(row["low"]):
                 axis.hlines(at, row["low"], row["high"], color=COLORS[method], linewidth=0.9)
             axis.plot(row["gap"], at, "o", color=COLORS[method], ms=2.8, clip_on=False)

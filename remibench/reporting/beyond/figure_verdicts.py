@@ -48,18 +48,18 @@ def draw(results: Results) -> Figure:
             axis = axes[line, column]
             axis.set(xlim=limits[0], ylim=limits[1])
             axis.grid(visible=False)
-            mine = groups.get((*cell, ratio), table.head(0))
+            verdicts = groups.get((*cell, ratio), table.head(0))
             title = f"{percent(ratio)} forgotten"
             if len(cells) > 1:
                 title = f"{cell[0]}, {cell[1]}\n{title}"
-            counts = sorted(set(mine["n"]))
+            counts = sorted(set(verdicts["n"]))
             if counts:
                 title += f" (n = {'–'.join(map(str, counts))})"
             axis.set_title(title, fontsize=7.5)
-            if mine["mia_gap"].isna().all():
+            if verdicts["mia_gap"].isna().all():
                 say_not_run(axis)
                 continue
-            _panel(axis, mine)
+            _panel(axis, verdicts)
     label_axes(figure, "Accuracy on test images, method − retraining (points)")
     if table.empty:
         return figure

@@ -1,4 +1,4 @@
-"""What unlearning does to an attack's scores of forget, retain, test and out-of-sample images.
+"""Effect of unlearning on attack scores of forget, retain, test and out-of-sample images.
 
 Made from the per-image scores of the target, of retraining, and of ReMI ended after several
 numbers of epochs (candidates of a search, ``config/mechanism.yaml``). Nothing is averaged over
@@ -51,10 +51,10 @@ def trace(models: Mapping[str, Scores], epochs: Mapping[str, float], ratio: floa
         for attack in ATTACKS:
             values = scores.at(place, scores.members[attack])
             for number, subset in enumerate(SUBSETS):
-                mine = values[scores.subset[place] == number]
-                shares = np.histogram(mine, edges)[0] / len(mine)
+                group = values[scores.subset[place] == number]
+                shares = np.histogram(group, edges)[0] / len(group)
                 row = {"epoch": epochs[method], "attack": attack, "subset": subset}
-                row |= {"images": len(mine), "rate": (mine > 0.5).mean(), "mean": mine.mean()}
+                row |= {"images": len(group), "rate": (group > 0.5).mean(), "mean": group.mean()}
                 rows.append(row | {f"bin_{k:02}": share for k, share in enumerate(shares)})
     return pd.DataFrame(rows).sort_values("epoch", kind="stable", ignore_index=True)
 
@@ -92,14 +92,14 @@ def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
     Dotted: after retraining. The vertical line is where the stopping rule ends the run.
 
     Args:
-        table: Of :func:`trace`.
-        stop: Of :func:`stopping_epoch`.
+        table: Table from :func:`trace`.
+        stop: Epoch from :func:`stopping_epoch`.
     """
     figure, axes = page(1, len(ATTACKS), 2.4, sharex=True, sharey=True)
     for axis, (attack, title) in zip(axes.flat, ATTACKS.items(), strict=True):
-        mine = table[table["attack"] == attack]
+        of_attack = table[table["attack"] == attack]
         for subset, (_, color) in POPULATIONS.items():
-            rows = mine[mine["subset"] == subset]
+            rows = of_attack[of_attack["subset"] == subset]
             run, retrained = rows[rows["epoch"].notna()], rows[rows["epoch"].isna()]
             axis.plot(run["epoch"], run["rate"], "o-", color=color, ms=2.5, linewidth=1.4)
             axis.axhline(retrained["rate"].item(), color=color, linewidth=0.9, linestyle=":")

@@ -28,7 +28,7 @@ def profile(
     Args:
         trials: The outcome of :func:`remibench.analysis.search.judge_candidates`.
         candidates: See :func:`remibench.analysis.search.value_text`.
-        method: Its name.
+        method: Name of the method.
 
     Returns:
         The parameter's name ("" if its values are no numbers), and of every cell the trials that
@@ -56,8 +56,8 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     """A row of panels per dataset and architecture, a column per forget ratio.
 
     Lines are means over the seeds of the search of candidate − retraining, the other parameters as
-    in the cell's winner; dotted, the target's own. Black is the gap that the search minimises, its
-    least value ringed.
+    in the cell's winner; dotted lines are the target's values. Black is the gap that the search
+    minimises, its least value ringed.
     """
     parameter, profiles = profile(trials, candidates, method)
     targets = trials[trials["method"] == "original"].set_index(CELL)
@@ -67,15 +67,15 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     for line, cell in enumerate(rows):
         for column, ratio in enumerate(ratios):
             axis, key = axes[line, column], (*cell, ratio)
-            mine = profiles[(profiles[CELL] == list(key)).all(axis=1)]
+            curve = profiles[(profiles[CELL] == list(key)).all(axis=1)]
             title = [", ".join(cell)] if len(rows) > 1 else []
             title.append(f"{percent(ratio)} forgotten")
-            title += [others.replace("_", " ") for others in mine["others"].unique() if others]
+            title += [others.replace("_", " ") for others in curve["others"].unique() if others]
             axis.set_title("\n".join(title))
-            if mine.empty:
+            if curve.empty:
                 say_not_run(axis, "not searched" if parameter else "no numbers to draw over")
                 continue
-            _panel(axis, mine, targets.loc[key] if key in targets.index else None)
+            _panel(axis, curve, targets.loc[key] if key in targets.index else None)
     values = profiles["value"]
     if len(values) and values.min() > 0 and values.max() >= 10 * values.min():
         axes[0, 0].set_xscale("log")

@@ -1,4 +1,4 @@
-"""What ReMI's stopping rule changes: two trees, with and without it, paired over seeds.
+"""Effect of ReMI's stopping rule: two trees, with and without it, paired over seeds.
 
 ``remibench stopping WITH WITHOUT OUTPUT``, on results trees or published ones
 that share targets and retraining (``config/all_methods.yaml``, ``config/remi_never_stops.yaml``).
@@ -44,7 +44,7 @@ def build(ruled: Results, unruled: Results) -> pd.DataFrame:
     """One row per cell, ReMI guide and quantity: both sides' gaps to retraining, and what changes.
 
     Args:
-        ruled, unruled: With the stopping rule and without it, otherwise the same runs.
+        ruled, unruled: Results with the stopping rule and without it, otherwise the same runs.
 
     Returns:
         ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``quantity`` (a name of
@@ -112,7 +112,7 @@ def _check_parameters(ruled: Results, unruled: Results) -> None:
 
 
 def _gaps(results: Results) -> pd.DataFrame:
-    """ReMI's gap to retraining of every quantity and seed, and retraining's own value."""
+    """ReMI's gap to retraining of every quantity and seed, and retraining's value."""
     names = {(quantity.metric, quantity.subset): name for name, quantity in JUDGED.items()}
     keys = pd.MultiIndex.from_frame(results.evaluation[["metric", "subset"]])
     pairs = pair(results.evaluation[keys.isin(list(names))]).dropna(subset=["reference"])
@@ -147,7 +147,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         f"ReMI − retraining, mean over {count_seeds(table['n'])} ± half-width of the 95 % "
         "t-interval: MIA rate as a share, accuracies in points. “without − with”: paired over "
@@ -169,8 +169,8 @@ def draw(table: pd.DataFrame) -> Figure:
         width = scale * margin(JUDGED[quantity].metric)
         axes[line, 0].set_ylabel(f"{shown[quantity]}\nReMI − retraining")
         for axis, method in zip(axes[line], guides, strict=True):
-            mine = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]
-            rows = table[mine.all(axis=1)].set_index("forget_ratio")
+            selected = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]
+            rows = table[selected.all(axis=1)].set_index("forget_ratio")
             axis.axhspan(-width, width, color="0.9", zorder=0, linewidth=0)
             axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
             _panel(axis, rows, ratios, scale)

@@ -99,7 +99,7 @@ def _text(row: tuple | None) -> str:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         f"Of every image, the margins of {count_seeds(table['models'])} of unlearned models beside "
         "those of retrained ones. U-LiRA and RMIA tell an unlearned model from a retrained one: .5 "

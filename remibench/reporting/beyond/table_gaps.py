@@ -1,7 +1,7 @@
 """Beyond the paper: how far every method is from retraining, in every metric, paired over seeds.
 
 A gap is method − retraining on the same target and forget set, mean over seeds ± the half-width of
-the 95 % t-interval of the paired differences. The first column of numbers is retraining's own mean.
+the 95 % t-interval of the paired differences. The first column of numbers is retraining's mean.
 Accuracies are in %, all other shares in [0, 1]; ToW and ToW-MIA are 1 for retraining, so that their
 gap is never above 0.
 
@@ -94,7 +94,7 @@ def _gap(row: tuple | None, shown: Quantity) -> str:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
     return (

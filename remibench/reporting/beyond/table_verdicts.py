@@ -54,7 +54,7 @@ def _gaps(table: pd.DataFrame, name: str) -> list[str]:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     seeds = count_seeds(table.loc[table["n"] > 0, "n"])
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
     return (

@@ -93,15 +93,15 @@ def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Fig
 
 
 def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, access: str) -> str:
-    mine = rows[rows["dataset"] == dataset]
-    if mine.empty:
+    of_dataset = rows[rows["dataset"] == dataset]
+    if of_dataset.empty:
         return f"{dataset}, {percent(ratio)} forgotten: not run"
-    counts = mine.groupby(BY_METHOD)["seed"].nunique()
+    counts = of_dataset.groupby(BY_METHOD)["seed"].nunique()
     title = f"{dataset}, {percent(ratio)} forgotten, n = {count_seeds(counts)}"
     if access != "whitebox":
         return title
-    ours = effectiveness(mine)["value"].dropna()
-    word = "not defined" if {"fisher", "remi_whitebox"} <= set(mine["method"]) else "not run"
+    ours = effectiveness(of_dataset)["value"].dropna()
+    word = "not defined" if {"fisher", "remi_whitebox"} <= set(of_dataset["method"]) else "not run"
     title += f"\nproportional effectiveness {word if ours.empty else f'{ours.mean():.0%}'}"
     cell = pd.DataFrame({"dataset": [dataset], "forget_ratio": [ratio]})
     paper = beside_paper(cell, "Figure 3", results.published, results.paper_names)["paper"].item()

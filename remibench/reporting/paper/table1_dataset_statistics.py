@@ -70,7 +70,7 @@ def _cell(row: tuple) -> str:
 
 
 def explain(_: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         "The four quarters of each dataset, and the forget sets, which are parts of target train. "
         f"In brackets the paper's number for the whole dataset. {remarks}"

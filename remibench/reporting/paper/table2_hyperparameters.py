@@ -1,8 +1,8 @@
 """Table II: the hyper-parameters that every unlearning method was run with.
 
-Of every method and by forget ratio; in brackets the paper's learning rates and λ2 of ReMI. Values
-that are the same for all datasets and architectures have one line. How ours were found is in the
-protocol; how the paper found its own is not stated.
+The values are listed by method and forget ratio; in brackets are the paper's learning rates and λ2
+of ReMI. Values that are the same for all datasets and architectures have one line. The protocol
+states how our values were chosen; the paper does not state how its values were.
 """
 
 import pandas as pd
@@ -68,7 +68,7 @@ def _cell(value: object, paper: float) -> str:
 
 
 def explain(_: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         "By share of the training set forgotten. In brackets the paper's values of ReMI, which are "
         "for the full data at 64×64 pixels; λ1 is 1 − λ2 (lambda2). “all” stands for every "

@@ -123,7 +123,7 @@ def _speedup(row: tuple | None) -> str:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         f"{means(table)}. L_G: ReMI's membership loss. Speed-up: mean seconds of "
         "retraining over the method's; in the last line the ratio of the means of all cells (one "

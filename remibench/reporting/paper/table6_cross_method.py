@@ -34,8 +34,8 @@ def build(results: Results) -> pd.DataFrame:
     axes = (*axes, displayed(results.methods))
     names = [*CELL, "guide", "method"]
     table = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
-    own = table["method"].map(results.guides)
-    table = table[~own.isin(DIRECTIONS) | (own == table["guide"])].reset_index(drop=True)
+    guides = table["method"].map(results.guides)
+    table = table[~guides.isin(DIRECTIONS) | (guides == table["guide"])].reset_index(drop=True)
     table.insert(4, "judge", table["guide"].map(DIRECTIONS))
     judged = pd.concat([rows.assign(judge=access) for access, rows in rates.items()])
     judged = judged[judged["subset"] == "forget"].drop(columns="subset")
@@ -53,14 +53,14 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     ]
     column = table["method"].replace(dict.fromkeys(REMI, "remi"))
     ours = table.assign(column=column, text=texts)
-    theirs = ours[column.isin(["original", "remi"])]
-    theirs = theirs.assign(
-        column="paper: " + theirs["column"],
-        text=["–" if pd.isna(value) else f"{value:.1f}" for value in theirs["paper"]],
+    published = ours[column.isin(["original", "remi"])]
+    published = published.assign(
+        column="paper: " + published["column"],
+        text=["–" if pd.isna(value) else f"{value:.1f}" for value in published["paper"]],
     )
     others = [m for m in displayed(table["method"]) if m not in ("original", *REMI)]
     columns = ["original", "remi", *others, "paper: original", "paper: remi"]
-    wide = spread(pd.concat([ours, theirs]), [*CELL, "guide"], "column", columns)
+    wide = spread(pd.concat([ours, published]), [*CELL, "guide"], "column", columns)
     wide.insert(4, "judge", wide["guide"].map(DIRECTIONS))
     labels = {method: METHODS[method] for method in ("original", *others)}
     labels |= {"remi": "After", "paper: original": "Paper: before", "paper: remi": "Paper: after"}
@@ -68,7 +68,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
-    """How to read the formatted table."""
+    """Explanation of the formatted table for its readers."""
     return (
         f"{means(table)}. Guide: the membership fingerprinting model that ReMI was guided by; "
         "judge: the one that calls images members. After: ReMI by that guide; all other methods "

@@ -1,1 +1,1 @@
-"""What a run was made of, and what came out of every part of it."""
+"""Inputs of a run, and the results of every part of it."""

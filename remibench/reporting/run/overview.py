@@ -1,4 +1,4 @@
-"""The report's pages beside the paper's: what a run was made of, and what came out of every part.
+"""The report's pages beside the paper's: inputs of a run, and the results of every part of it.
 
 Tables for people: labels as in the other tables, percent for accuracies. The CSV file that is named
 on every page has all digits.
@@ -64,7 +64,7 @@ class Page:
 
     @property
     def note(self) -> str:
-        """Where the numbers are from."""
+        """Source of the numbers, and the meaning of an empty cell."""
         return f"From {self.source}. “{ABSENT}”: not measured, or does not apply."
 
 
@@ -95,7 +95,7 @@ def build(
 
 
 def datasets(results: Results, metadata: Mapping[str, Mapping]) -> pd.DataFrame:
-    """What was loaded and how it was split: one line per property, one column per dataset."""
+    """Loaded images and their split: one line per property, one column per dataset."""
     columns = {}
     for row in results.datasets.to_dict("records"):
         record = metadata[row["dataset"]]
@@ -129,7 +129,7 @@ def files(metadata: Mapping[str, Mapping]) -> pd.DataFrame:
 def trainings(results: Results) -> pd.DataFrame:
     """Every target, shadow and retrained model: last epoch's loss, accuracies, whether it stalled.
 
-    A retrained model's training images are the retain set. Of shadows no accuracy is measured.
+    A retrained model's training images are the retain set. No accuracy of shadows is measured.
     """
     target = target_accuracies(results).pivot(index=RUN[:3], columns="bar", values="value")  # noqa: PD010 - unique
     target = target.reset_index().assign(model="target")

@@ -27,16 +27,16 @@ def load(options: LoadOptions) -> RawDataset:
     Raises:
         RemibenchError: The file is not the published one, and ``options`` insist on it.
     """
-    found = sha256(FILE)
-    if options.published_only and found != CHECKSUM:
+    digest = sha256(FILE)
+    if options.published_only and digest != CHECKSUM:
         raise RemibenchError(
-            f"{FILE}: SHA-256 is {found}, expected {CHECKSUM}; install scikit-learn again"
+            f"{FILE}: SHA-256 is {digest}, expected {CHECKSUM}; install scikit-learn again"
         )
     table = np.loadtxt(FILE, delimiter=",")
     return RawDataset(
         info=INFO,
         images=(table[:, :64].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8),
         labels=table[:, 64].astype(np.int64),
-        sources={FILE.name: found},
-        published=found == CHECKSUM,
+        sources={FILE.name: digest},
+        published=digest == CHECKSUM,
     )

@@ -1,4 +1,4 @@
-"""Whether a model's confidence is its accuracy."""
+"""Calibration error: the difference of a model's confidence from its accuracy."""
 
 import torch
 

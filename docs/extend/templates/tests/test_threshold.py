@@ -8,7 +8,7 @@ from remibench.attacks.threshold import fit_attack
 
 
 def features_with(loss):
-    """Attack features of two classes whose cross-entropy is the given one."""
+    """Attack features of two classes with these values of the cross-entropy."""
     wrong = (torch.as_tensor(loss).exp() - 1).log()
     logits = torch.stack((torch.zeros_like(wrong), wrong), dim=1)
     labels = torch.zeros(len(wrong), dtype=torch.int64)

@@ -29,7 +29,7 @@ def unlearn(
     Args:
         task: The unlearning task.
         epochs: Passes over the retain set.
-        learning_rate: Of SGD with momentum .9.
+        learning_rate: Learning rate of SGD with momentum .9.
     """
     head = task.model.head
     with torch.random.fork_rng(devices=[]):  # the global generator is left alone
