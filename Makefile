@@ -15,7 +15,7 @@ help:
 	@echo "make publish RESULTS=... NAME=...: a finished run as docs/results/NAME, with its page"
 	@echo "make test    run the tests                            make test-slurm   those that start a SLURM"
 	@echo "make bench   time the hot paths against plain reference code, after make run"
-	@echo "make gpu-check OUT=... MINUTES=9.5: tests, benchmarks, a column and the plan on a GPU"
+	@echo "make gpu-check GPU_OUT=... MINUTES=9.5: tests, benchmarks, a column and the plan on a GPU"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
 	@echo "make docs    build the documentation into site/, offline; a warning is an error"
@@ -78,8 +78,9 @@ bench: .venv/.run
 
 # On a machine that reaches no registry: WHEELS=folder, of wheels for its Python, and no .venv.
 MINUTES ?= 9.5
+GPU_OUT ?= gpu-check
 gpu-check: $(if $(WHEELS),,.venv/.dev)
-	$(if $(WHEELS),$(PYTHON),$(BIN)/python) -m benchmarks.gpu_check --out $(OUT) \
+	$(if $(WHEELS),$(PYTHON),$(BIN)/python) -m benchmarks.gpu_check --out $(GPU_OUT) \
 	    --minutes $(MINUTES) $(if $(WHEELS),--wheels $(WHEELS)) $(GPU_CHECK)
 
 lint: .venv/.dev

@@ -228,7 +228,7 @@ def workflow(check: Check, seeds: Sequence[int], *arguments: str) -> list[str]:
 
 
 def is_finished(check: Check, seed: int) -> bool:
-    """Whether every method of that seed was evaluated."""
+    """Whether every method and control of that seed was evaluated."""
     import yaml
 
     config: dict = {}
@@ -239,7 +239,8 @@ def is_finished(check: Check, seed: int) -> bool:
         for dataset in config["datasets"]
         for architecture in config["architectures"]
     ]
-    return all((f / f"{method}.csv").exists() for f in folders for method in config["methods"])
+    models = [*config["methods"], *config.get("controls", [])]
+    return all((folder / f"{model}.csv").exists() for folder in folders for model in models)
 
 
 def run_plan(check: Check) -> None:

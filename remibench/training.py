@@ -56,7 +56,8 @@ def fit(
         capture: Launch the steps as CUDA graphs where the module is on a GPU, which is several
             times faster for small networks and gives the same numbers. Set it only where
             ``batch_loss`` and the optimiser's hooks are operations on the device's tensors alone
-            (:func:`remibench.graphs.captured`): nothing drawn on the CPU, no value read.
+            (:func:`remibench.graphs.captured`): nothing drawn on the CPU, no value read. A module
+            with an attribute ``capture`` that is False is not captured.
 
     Returns:
         One record per epoch: ``epoch``, ``loss`` (mean over samples), ``seconds``.
@@ -76,6 +77,7 @@ def fit(
         total.add_(loss.detach() * len(batch))
 
     history = progress.restore(module, optimizer) if progress else []
+    capture = capture and getattr(module, "capture", True)
     with captured(step, optimizer, label) if capture else contextlib.nullcontext(step) as run:
         for epoch in range(len(history) + 1, epochs + 1):
             started = time.perf_counter()

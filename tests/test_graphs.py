@@ -154,6 +154,13 @@ def test_nothing_is_captured_unless_asked_for(stand_in):
     assert stand_in.made == ()
 
 
+def test_a_module_can_decline_to_be_captured(stand_in):
+    module = nn.Linear(1, 1)
+    module.capture = False
+    minimise(module, torch.optim.SGD(module.parameters(), lr=0.1, fused=True))
+    assert stand_in.made == ()
+
+
 def minimise(module, optimizer):
     def batch_loss(batch):
         return functional.mse_loss(module(batch[:, None].float()), batch[:, None].float())

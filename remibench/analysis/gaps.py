@@ -13,12 +13,19 @@ import pandas as pd
 
 from remibench.analysis.results import CELL, METHODS
 from remibench.analysis.statistics import PairedTest, compare_pairs, holm
+from remibench.components.registry import controls
 
 REFERENCE = "retrain"
 NO_REFERENCE = f"{REFERENCE} was not run"
 LOG_EFFICACY = "log10_efficacy"  # scores span orders of magnitude: their logarithms are compared
 QUANTITY = [*CELL, "subset", "metric"]
-NO_GAP = ("images", "relearn_capped")  # the first is no result, the second a remark on one
+NO_GAP = (  # no results, but remarks on others or what they were measured at
+    "images",
+    "relearn_capped",
+    "calibration_temperature",
+    "calibration_factor",
+    "paper_rate",
+)
 INTERVAL_ENDS = ("_low", "_high")
 TUGS_OF_WAR = {  # metric → whose difference on the forget set is one of its three factors
     "tow": "accuracy",
@@ -94,7 +101,8 @@ def summarise(
     place = {method: number for number, method in enumerate(METHODS)}
     table = table.assign(place=table["method"].map(place))
     table = table.sort_values(["family", "place"], kind="stable", ignore_index=True)
-    families = table.groupby("family", sort=False)["p"]
+    # Controls are tests of the measurement: to list one does not raise what a method has to show.
+    families = table.groupby(["family", table["method"].isin(controls())], sort=False)["p"]
     table["p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
     numbers = ["mean", "retraining", "gap", "low", "high", "n", "p", "p_holm"]
     return table[[*by, "method", *numbers, "margin", "p_equivalence", "remark"]]

@@ -47,8 +47,13 @@ def judge_readings(
         ``test`` (shares), ``epochs``, ``seconds``; ``distance``, ``gap``, ``seeds``.
 
     Raises:
-        RemibenchError: The paper has no number for a cell, or a measurement is missing.
+        RemibenchError: The paper has no number for a cell, a measurement is missing, or the
+            variants are of several methods: the paper's numbers are those of one.
     """
+    if len(studied := sorted(set(candidates["method"]))) > 1:
+        raise RemibenchError(
+            f"`variants` lists {', '.join(studied)}; a study is of one method, list one"
+        )
     trials = judge_candidates(evaluation, candidates)
     trials["reading"] = trials["candidate"].where(trials["candidate"] != "", trials["method"])
     values = evaluation.fillna({"subset": ""}).pivot_table(

@@ -15,7 +15,7 @@ import pandas as pd
 from remibench.analysis.gaps import REFERENCE, pair
 from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import BY_METHOD, CELL, percent
-from remibench.components.registry import method_of
+from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
 
 WEIGHTS = {  # (metric, subset) → weight of the absolute gap

@@ -45,6 +45,7 @@ from remibench.analysis.gaps import (
 )
 from remibench.analysis.results import BY_METHOD, CELL, METHODS
 from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
+from remibench.components.registry import controls
 
 NOT_RUN, NOT_MEASURABLE = "not run", "not measurable"
 NOT_DECIDED, WITHIN = "not decided", "within the margin"
@@ -207,6 +208,11 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows.index.isin([*keys, *images])].reset_index()
     run = set(rows["method"])
     methods = [method for method in METHODS if method in run and method != REFERENCE]
+    controlled = set(controls())
+    families = [
+        [method for method in methods if (method in controlled) == control]
+        for control in (False, True)
+    ]
     sizes = rows[rows["metric"] == "images"].groupby([*CELL, "subset"])["value"].min()
     pairs = pair(rows).dropna(subset=["difference"])
     differences = dict(
@@ -223,7 +229,9 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
             for name, quantity in JUDGED.items()
             for method in methods
         }
-        records += _judge_cell(tests, dict(zip(CELL, cell, strict=True)), methods)
+        own = dict(zip(CELL, cell, strict=True))
+        for family in families:
+            records += _judge_cell(tests, own, family)
     columns = [f"{name}_{column}" for name in JUDGED for column in PLACED]
     return pd.DataFrame(
         records, columns=[*BY_METHOD, "n", *columns, "membership", "utility", "verdict"]
@@ -231,9 +239,10 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judge_cell(tests: dict[tuple[str, str], dict], cell: dict, methods: list[str]) -> list[dict]:
-    """Correct all p-values of a cell for their number, and conclude on each of its methods."""
-    adjusted = holm(np.array([where["p"] for where in tests.values()]))
-    for where, p in zip(tests.values(), adjusted, strict=True):
+    """Correct all p-values of these methods for their number, and conclude on each of them."""
+    family = [where for (method, _), where in tests.items() if method in methods]
+    adjusted = holm(np.array([where["p"] for where in family]))
+    for where, p in zip(family, adjusted, strict=True):
         where["p_holm"] = p
         if not p < LEVEL:
             where["place"] = NOT_DECIDED

@@ -7,9 +7,8 @@ fingerprinting (the defender's) and membership inference (the attacker's) are th
 different data.
 
 P(member) depends on the classifier's predictions alone. A module whose attack also varies with what
-changes no prediction says so: ``VARIES_WITH``, see
-:func:`remibench.components.registry.varies_with`; the changes and the test are in
-``tests/attacks/test_invariance.py``.
+changes no prediction says so: ``VARIES_WITH``, names of such changes, or a dictionary of them by
+the value of a parameter. The changes and the test are in ``tests/attacks/test_invariance.py``.
 """
 
 from __future__ import annotations

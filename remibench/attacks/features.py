@@ -46,8 +46,13 @@ class MembershipFeatures(NamedTuple):
 
     def scaled(self, factor: float) -> MembershipFeatures:
         """The same samples under a classifier whose last layer is ``factor`` > 0 times as large."""
-        scaled = membership_features(self.logits * factor, self.hidden, self.label.argmax(dim=1))
-        return scaled._replace(contributions=self.contributions * factor)
+        logits, targets = self.logits * factor, self.label.argmax(dim=1)
+        return self._replace(
+            logits=logits,
+            loss=functional.cross_entropy(logits, targets, reduction="none")[:, None],
+            error=logits.softmax(dim=1) - self.label,
+            contributions=self.contributions * factor,
+        )
 
     def take(self, samples: torch.Tensor | slice) -> MembershipFeatures:
         """Select samples by position."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 ACCESS = "whitebox"
-# What P(member) varies with although no prediction does (remibench.symmetries), by parameter.
+# What P(member) varies with although no prediction does, by parameter (see the package).
 VARIES_WITH = {"outputs": {"logits": ("shift", "rescale_hidden", "permute_hidden")}}
 
 

@@ -57,7 +57,7 @@ def _display(name: str, entry: registry.MethodSpec, file: Path) -> Display:
     if label is None:
         label = name.replace("_", " ").capitalize()
     elif entry.guide:
-        label = f"{label} ({entry.guide.replace('box', '-box')})"
+        label = f"{label} ({entry.guide.replace('box', '-box').replace('_', ' ')})"
     if entry.guide:  # one colour for several methods tells none of them apart
         colour = colour.get(entry.guide) if isinstance(colour, dict) else None
     return Display(label, colour or made_colour(name))

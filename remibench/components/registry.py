@@ -7,7 +7,7 @@ one, since that takes seconds, and some jobs need no torch otherwise.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,12 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 }
 # Declarations that change no result: no digest of a job covers them. Whoever reads them brings them
 # to the jobs that they do change, as params or like remibench.components.display.
-UNDIGESTED = ("LABEL", "COLOUR", "ORDER", "RESOURCES", "SEARCH", "passes", "build_attack")
+UNDIGESTED = {  # kind of component → names
+    "attacks": ("VARIES_WITH", "build_attack"),
+    "controls": ("LABEL", "COLOUR", "ORDER"),
+    "models": ("RESOURCES",),
+    "unlearning": ("LABEL", "COLOUR", "ORDER", "SEARCH", "passes"),
+}
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 
 
@@ -104,6 +109,14 @@ def module_name(package: str, name: str) -> str:
     return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts)
 
 
+def kind_of(module: str) -> str | None:
+    """The kind of component that a module of this full name is, None for other modules."""
+    package, _, name = module.removeprefix(f"{ROOT.name}.").rpartition(".")
+    kinds = (kind for kind, folder in PACKAGES.items() if folder == package)
+    kind = next(kinds, None)
+    return kind if kind and name in components(kind) else None
+
+
 def _is_component(package: str, file: Path) -> bool:
     if package == "reporting":
         return file.stem.startswith(("figure", "table"))
@@ -145,11 +158,6 @@ def methods() -> dict[str, MethodSpec]:
     return specs
 
 
-def method_of(name: str) -> str:
-    """The method of a variant's name (``fisher~03``), or the name itself, that of a method."""
-    return name.partition("~")[0]
-
-
 def controls() -> dict[str, Path]:
     """The controls by the names that a config lists, with their files.
 
@@ -163,25 +171,6 @@ def controls() -> dict[str, Path]:
                 f"{file}: the control {name!r} has the name of a method; rename the file"
             )
     return files
-
-
-def varies_with(access: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """Changes under which an attack's P(member) varies although no prediction does.
-
-    Args:
-        access: The attack.
-        parameters: Parameters that it is fitted with, its section of the config.
-
-    Returns:
-        Names out of ``shift``, ``rescale_hidden``, ``permute_hidden``, ``permute_channels``, as the
-        attack's module declares them: ``VARIES_WITH``, a tuple, or by the value of a parameter
-        ``{"outputs": {"logits": ("shift",)}}``. Nothing where it declares nothing.
-    """
-    declared = constant(components("attacks")[access], "VARIES_WITH", ())
-    if not isinstance(declared, dict):
-        return tuple(declared)
-    declarations = (by.get(parameters.get(name), ()) for name, by in declared.items())
-    return tuple(dict.fromkeys(change for changes in declarations for change in changes))
 
 
 def parse(file: Path) -> ast.Module:

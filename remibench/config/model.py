@@ -32,11 +32,10 @@ from remibench.components.registry import (
     components,
     constant,
     controls,
-    method_of,
     methods,
 )
 from remibench.components.sections import read_section
-from remibench.config.variants import combinations, named_variants, variant_rows
+from remibench.config.variants import combinations, method_of, named_variants, variant_rows
 from remibench.errors import RemibenchError
 
 REQUIRED_ATTACKS = ("whitebox", "blackbox")  # of the paper's tables and figures
@@ -241,7 +240,7 @@ class Config(Closed):
     metrics: list[str] = Field(
         ["accuracy", "cost", "efficacy", "membership"],
         min_length=1,
-        description="Modules of remibench/metrics.",
+        description="Modules of remibench/evaluation/metrics.",
     )
     across_seeds: list[str] = Field(
         [],

@@ -28,6 +28,11 @@ def named_variants(method: str, search: Search) -> dict[str, dict[str, Any]]:
     return {f"{method}~{n:02}": values for n, values in enumerate(combinations(search), 1)}
 
 
+def method_of(name: str) -> str:
+    """The method of a variant's name (``fisher~03``), or the name itself, that of a method."""
+    return name.partition("~")[0]
+
+
 def variant_rows(searches: Mapping[str, Search]) -> Iterator[dict[str, Any]]:
     """Yield the table of variants: ``variant``, ``method``, ``parameter``, ``value``."""
     for method, search in searches.items():

@@ -12,7 +12,9 @@ from remibench.errors import RemibenchError
 from remibench.models import Classifier
 from remibench.training import predict
 
-LABEL = "Rescaling"
+LABEL = "Control: rescaling"
+COLOUR = "#737373"
+ORDER = 210
 FACTOR = 16.0  # a power of two: exact in bf16, too
 PROBES = 64  # images that the change is checked on
 

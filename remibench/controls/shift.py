@@ -5,7 +5,9 @@ from __future__ import annotations
 from remibench.controls import ControlTask
 from remibench.models import Classifier
 
-LABEL = "Shift"
+LABEL = "Control: shift"
+COLOUR = "#4d4d4d"
+ORDER = 200
 CONSTANT = -20.0  # in nats
 
 

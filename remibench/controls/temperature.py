@@ -15,7 +15,9 @@ from remibench.attacks.features import model_features
 from remibench.controls import ControlTask
 from remibench.models import Classifier
 
-LABEL = "Temperature"
+LABEL = "Control: temperature"
+COLOUR = "#999999"
+ORDER = 220
 USES = ("retrained", "attack")
 DOUBLINGS, HALVINGS = 10, 30  # of the search for the factor
 

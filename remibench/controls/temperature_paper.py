@@ -9,7 +9,9 @@ from remibench.controls import ControlTask
 from remibench.controls.temperature import cool
 from remibench.errors import RemibenchError
 
-LABEL = "Temperature (paper's rate)"
+LABEL = "Control: temperature (paper's rate)"
+COLOUR = "#bdbdbd"
+ORDER = 230
 USES = ("attack", "published")
 
 

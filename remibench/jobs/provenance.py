@@ -16,7 +16,7 @@ import grimp
 
 from remibench.components import display
 from remibench.components.plugins import plugin_files
-from remibench.components.registry import UNDIGESTED
+from remibench.components.registry import UNDIGESTED, kind_of
 
 PACKAGE = "remibench"
 ROOT = Path(__file__).parents[2]
@@ -43,9 +43,9 @@ def code_digest(script: Path, *dynamic: str) -> str:
     ``__init__`` modules on the way, with the templates beside these. The modules of active plug-ins
     are such modules, too.
 
-    Docstrings and declarations in :data:`remibench.components.registry.UNDIGESTED` are not covered,
-    but a script that shows methods by :mod:`remibench.components.display` depends on what all of
-    them declare for it.
+    Not covered are docstrings, and those declarations of a component that are in
+    :data:`remibench.components.registry.UNDIGESTED`, unless its own code uses them. A script that
+    shows methods by :mod:`remibench.components.display` depends on what all of them declare for it.
 
     Args:
         script: The rule's script.
@@ -56,7 +56,7 @@ def code_digest(script: Path, *dynamic: str) -> str:
     digest, modules = hashlib.sha256(), _closure(frozenset(roots))
     for module in sorted(modules):
         source = _source(module)
-        digest.update(f"{module}\0{_computation(source)}\n".encode())
+        digest.update(f"{module}\0{_computation(source, kind_of(module))}\n".encode())
         if source.name == "__init__.py":
             for template in sorted(source.parent.glob("*.j2")):
                 digest.update(template.read_bytes())
@@ -65,13 +65,13 @@ def code_digest(script: Path, *dynamic: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _imports(script: Path) -> set[str]:
+def _imports(file: Path, module: str = "") -> set[str]:
     """Modules of this package that a script imports, by ``import x`` or ``from x import y``.
 
-    Relative imports, which scripts cannot have, are those of a plug-in.
+    Relative imports, which scripts cannot have, start at the full name of a plug-in's ``module``.
     """
-    imported, package = set(), f"{PACKAGE}.{script.parent.name}".split(".")
-    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+    imported, package = set(), module.split(".")[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             above = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*above, *([node.module] if node.module else [])])
@@ -91,7 +91,7 @@ def _closure(roots: frozenset[str]) -> frozenset[str]:
         modules.add(module)
         parent = module.rpartition(".")[0]
         imported = (
-            _imports(plugins[module])
+            _imports(plugins[module], module)
             if module in plugins
             else graph.find_modules_directly_imported_by(module)
         )
@@ -113,18 +113,26 @@ def _source(module: str) -> Path:
 
 
 @cache
-def _computation(path: Path) -> str:
+def _computation(path: Path, kind: str | None) -> str:
     """The source of a module without docstrings, ``UNDIGESTED`` declarations and blank lines.
+
+    Declarations are those of a component of that ``kind`` that nothing else in the module reads.
 
     Whole lines are left out, so that the text does not depend on Python's version.
     """
     text = path.read_text(encoding="utf-8")
     tree, lines = ast.parse(text), text.splitlines()
     dropped, within_strings = [], set()
+    read = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    undigested = set(UNDIGESTED.get(kind, ())) - read
     for node in ast.walk(tree):
         match node:
             case ast.Assign([ast.Name(name)]) | ast.FunctionDef(name=name) if (
-                node in tree.body and name in UNDIGESTED
+                node in tree.body and name in undigested
             ):
                 dropped.append(node)
             case (

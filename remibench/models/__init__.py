@@ -4,7 +4,9 @@ An architecture is found by the name of its module, which is its name in the con
 everything up to the penultimate features; :class:`Classifier` adds what all share. It is also built
 on the meta device, to be filled from a checkpoint or only to be counted: its tensors are parameters
 and persistent buffers, and no value of them decides its shape. The smallest side of an image that
-it computes on is its ``MIN_IMAGE_SIZE``, 1 where a module has none.
+it computes on is its ``MIN_IMAGE_SIZE``, 1 where a module has none. A backbone that draws
+random numbers on the CPU or reads a tensor's value while it trains says ``CAPTURE = False``: its
+training steps are not recorded as CUDA graphs.
 """
 
 from __future__ import annotations
@@ -139,7 +141,9 @@ def _assemble(spec: ModelSpec) -> Classifier:
     arguments = (spec.channels, spec.image_size)
     backbone, width = call(module, "build_backbone", tuple, *arguments)
     use_fast_convolutions(backbone)
-    return Classifier(backbone, width, spec)
+    model = Classifier(backbone, width, spec)
+    model.capture = getattr(module, "CAPTURE", True)
+    return model
 
 
 def _skeleton(spec: ModelSpec) -> Classifier:

@@ -13,8 +13,8 @@ from snakemake.utils import update_config
 from snakemake_interface_common.exceptions import WorkflowError
 
 from remibench.artifacts.paths import JOBS, wildcards_of
-from remibench.components.registry import method_of
 from remibench.config.model import Config, load_config
+from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
 
 
@@ -86,7 +86,7 @@ def list_jobs(summary: str) -> list[Job]:
 
 def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
     """The rule, with the access or method where it has one: jobs that take alike."""
-    detail = {"fit_attack": "access", "unlearn": "method"}.get(rule)
+    detail = {"fit_attack": "access", "unlearn": "method", "make_control": "method"}.get(rule)
     return f"{rule} {method_of(wildcards[detail])}" if detail else rule
 
 

@@ -39,6 +39,7 @@ TIMED = {  # rules whose time is projected, and the params that it depends on
     "score_members": (),
     "measure_losses": (),
     "unlearn": ("parameters", "training"),
+    "make_control": (),
     "evaluate": ("ratios", "metrics"),
 }
 QUALITIES = ("measured", "scaled", "borrowed")

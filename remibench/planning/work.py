@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from remibench.components.plugins import call
-from remibench.components.registry import method_of, methods
+from remibench.components.registry import methods
+from remibench.config.variants import method_of
 from remibench.data import dataset_info
 from remibench.data.splits import CALIBRATED_ON, FITTED_ON, JUDGED_ON, split_dataset
 from remibench.models import ModelSpec, forward_flops
@@ -111,6 +112,7 @@ def count_work(
     - train_model: 3F · n · epochs
     - fit_attack: F · (images fitted on + judged on) + 6 · (attack's values) · fitted on · epochs
     - score_members, measure_losses: F · n
+    - make_control: F · r · n
     - unlearn: what the method declares (:func:`count_passes`)
     - evaluate: for every ratio F · (n + test + out of sample + shadow_test), and 3F · r · n for
       efficacy; once more F · shadow_test, under the shadow model
@@ -125,6 +127,8 @@ def count_work(
         return 3 * flops * train * params["training"]["epochs"]
     if rule in ("score_members", "measure_losses"):
         return flops * train
+    if rule == "make_control":
+        return flops * float(wildcards["ratio"]) * train
     if rule == "fit_attack":
         fitted, judged = (
             sum(roles[role] for role in use[wildcards["attack"]]) for use in (FITTED_ON, JUDGED_ON)

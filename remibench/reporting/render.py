@@ -173,7 +173,8 @@ def make_table(module: ModuleType, results: Results, options: Mapping, **paths: 
     """
     table = call(module, "build", pd.DataFrame, results, **options)
     wide = call(module, "layout", pd.DataFrame, table)
-    write_table(table, wide, module.TITLE, module.explain(table, results.remarks), **paths)
+    title = module.TITLE.format(**options) if options else module.TITLE  # as in the registry
+    write_table(table, wide, title, module.explain(table, results.remarks), **paths)
 
 
 def make_figure(module: ModuleType, results: Results, options: Mapping, **paths: Path) -> None:

@@ -170,11 +170,12 @@ def _walk(results: Path, folders: tuple[str, ...] = ("",)) -> Iterator[Path]:
 
 def _missing_cells(results: Path) -> list[str]:
     config = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))
-    axes = ["datasets", "architectures", "seeds", "methods", "forget_ratios"]
+    models = [*config["methods"], *config.get("controls", [])]
+    axes = [config["datasets"], config["architectures"], config["seeds"], models]
     table = load_table(results / "evaluation.csv", TEXT)
     columns = ["dataset", "architecture", "seed", "method", "forget_ratio"]
     evaluated = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
-    cells = product(*(config[axis] for axis in axes))
+    cells = product(*axes, config["forget_ratios"])
     return [" ".join(map(str, cell)) for cell in cells if cell not in evaluated]
 
 

@@ -218,7 +218,8 @@ def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:
         "Architectures": ", ".join(results.architectures),
         "Seeds": f"{len(config['seeds'])}: {', '.join(map(str, config['seeds']))}",
         "Forgotten": ", ".join(map(percent, results.ratios)),
-        "Methods": ", ".join(METHODS[method] for method in results.methods),
+        "Methods": ", ".join(METHODS[m] for m in results.methods if m not in config["controls"]),
+        "Controls": ", ".join(METHODS[m] for m in config["controls"]) or "none",
         "Metrics": ", ".join(config["metrics"]),
         "Training": ", ".join(
             f"{name.replace('_', ' ')} {training[name]}"

@@ -85,6 +85,20 @@ def test_gaps_of_every_metric_but_counts_and_the_ends_of_intervals():
     assert measured - found == {"images", "efficacy", "relearn_capped"} | ends
 
 
+def test_controls_raise_no_p_value_of_a_method():
+    rng = np.random.default_rng(2)
+    drawn = {name: rng.normal(size=20) for name in ("original", "retrain", "ssd")}
+    rows = [row for name, values in drawn.items() for row in series(name, "forget", "loss", values)]
+    alone = summarise(pair(results_of(rows).evaluation)).set_index("method")
+    for control in ("shift", "temperature"):
+        rows += series(control, "forget", "loss", drawn["original"])
+    beside = summarise(pair(results_of(rows).evaluation)).set_index("method")
+    assert beside.index.tolist() == ["original", "ssd", "shift", "temperature"]
+    pd.testing.assert_frame_equal(beside.loc[alone.index], alone)
+    p = alone.loc["original", "p"]
+    assert beside.loc[["shift", "temperature"], "p_holm"].tolist() == pytest.approx(holm([p, p]))
+
+
 def test_every_methods_test_is_scipys_and_holms_family_is_the_methods_of_a_quantity():
     rng = np.random.default_rng(1)
     names = ("original", "fisher", "retrain", "ssd")

@@ -49,8 +49,9 @@ def test_the_subsets_are_those_of_the_forget_ratio():
 
 
 def variants(*values):
-    rows = [("remi_whitebox~01", *value.split("=")) for value in values]
-    return pd.DataFrame(rows, columns=["variant", "parameter", "value"])
+    rows = [("remi_whitebox~01", "remi_whitebox", *value.split("=")) for value in values]
+    rows.append(("fisher~01", "fisher", "alpha", "1.0"))  # of another method: not followed
+    return pd.DataFrame(rows, columns=["variant", "method", "parameter", "value"])
 
 
 def test_a_variant_stands_for_its_number_of_epochs():

@@ -13,7 +13,7 @@ import torch
 from remibench.attacks import membership
 from remibench.attacks.features import model_features
 from remibench.components.plugins import plugin_files
-from remibench.components.registry import components, constant, plugin_components, varies_with
+from remibench.components.registry import components, constant, plugin_components
 from remibench.config.model import config_model
 from remibench.controls.rescale_hidden import rescale
 from remibench.controls.shift import shift
@@ -22,6 +22,15 @@ from remibench.training import fit_classifier, predict
 
 SPEC = ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
 MEMBERS, OTHERS = slice(0, 60), slice(60, 120)
+
+
+def varies_with(access, parameters):
+    """The changes that an attack declares for these parameters (``VARIES_WITH``)."""
+    declared = constant(components("attacks")[access], "VARIES_WITH", ())
+    if not isinstance(declared, dict):
+        return tuple(declared)
+    declarations = (by.get(parameters.get(name), ()) for name, by in declared.items())
+    return tuple(dict.fromkeys(change for changes in declarations for change in changes))
 
 
 def permute_hidden(model):

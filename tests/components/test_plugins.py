@@ -243,6 +243,40 @@ def test_the_code_of_a_plugin_is_that_of_its_helpers_and_of_what_it_imports(
     assert alone != first
 
 
+@pytest.mark.parametrize("kind", sorted(plugins.PACKAGES))
+def test_a_relative_import_is_of_the_folder_that_the_plugin_stands_for(write, tmp_path, kind):
+    script = tmp_path / "script.py"
+    script.write_text("")
+
+    def digest(folder, base):
+        files = {f"{kind}__mine": "from ._base import X\n", f"{kind}___base": base}
+        plugins.activate([write(folder, **files)])
+        return code_digest(script, f"{plugins.PACKAGES[kind]}.mine")
+
+    assert digest("a", "X = 1") != digest("b", "X = 2")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "covered"),
+    [
+        ("unlearning__shown", "LABEL = {!r}\ndef unlearn(task): ...\n", False),
+        ("unlearning__shown", "LABEL = {!r}\ndef unlearn(task): print(LABEL)\n", True),
+        ("unlearning___shown", "LABEL = {!r}\n", True),
+        ("metrics__shown", "LABEL = {!r}\ndef measure(evaluation): ...\n", True),
+    ],
+)
+def test_declarations_are_left_out_where_they_only_declare(write, tmp_path, file, text, covered):
+    script = tmp_path / "script.py"
+    script.write_text("")
+    kind, _, name = file.partition("__")
+
+    def digest(folder, label):
+        plugins.activate([write(folder, **{file: text.format(label)})])
+        return code_digest(script, f"{plugins.PACKAGES[kind]}.{name}")
+
+    assert (digest("a", "one") != digest("b", "two")) == covered
+
+
 UNLEARN = "unlearning__bad"
 BROKEN = {  # file, text, what is said of it
     "syntax": (UNLEARN, "def unlearn(:\n", "bad.py, line 1: invalid syntax"),

@@ -15,7 +15,6 @@ from remibench.errors import RemibenchError
 BENEATH = {  # what a preset is laid over, besides the default
     "fmnist_cnn.yaml": ["paper.yaml"],
     "fmnist_cnn_measured.yaml": ["paper.yaml"],
-    "search_remi.yaml": ["paper.yaml", "fmnist_cnn_measured.yaml"],
     "study_remi.yaml": ["paper.yaml"],
     "study_resnet18.yaml": ["paper.yaml", "study_remi.yaml"],
     "mechanism.yaml": ["paper.yaml", "study_remi.yaml"],

@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from remibench.config.model import ORIGINAL, load_config
+from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
 from remibench.artifacts import paths
 from remibench.components.plugins import ROOT
 from remibench.components.registry import (
     constant,
     controls,
-    method_of,
     methods,
     components,
     products,

@@ -4,7 +4,7 @@ import time
 
 from remibench.artifacts.io import save_json
 from remibench.artifacts.tables import save_table
-from remibench.components.registry import method_of
+from remibench.config.variants import method_of
 from remibench.data.prepared import PreparedDataset
 from remibench.jobs.script import cell_axes, job, progress_checkpoint
 from remibench.jobs.torch_setup import select_device

@@ -27,6 +27,7 @@ POPULATIONS = {  # subset → label and colour
     "out_of_sample": ("out-of-sample (guides)", COLORS["fisher"]),
     "test": ("test (seen by none)", COLORS["original"]),
 }
+TRACED = "remi_whitebox"  # the method whose variants are followed
 BINS = 25  # of P(member)
 COLUMNS = 5  # models whose distributions are drawn, retraining among them
 
@@ -69,7 +70,8 @@ def epochs_of(candidates: pd.DataFrame) -> dict[str, float]:
         RemibenchError: A variant does not say its ``max_epochs``, or may stop before.
     """
     epochs = {"original": 0.0, "retrain": np.nan}
-    for variant, rows in candidates.groupby("variant", sort=False):
+    of_remi = candidates[candidates["method"] == TRACED]
+    for variant, rows in of_remi.groupby("variant", sort=False):
         values = dict(zip(rows["parameter"], rows["value"].astype(str), strict=True))
         if values.get("stop") != "never" or "max_epochs" not in values:
             raise RemibenchError(
