@@ -211,6 +211,7 @@ def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:
         f"{row['dataset']}: " + ", ".join(f"{row[role]:,} {role}" for role in roles)
         for row in results.datasets.to_dict("records")
     ]
+    controls = config.get("controls", [])  # configs of earlier versions know none
     training, machine = config["training"], load_json(folder / "provenance.json")
     lines = {
         "Data": results.sources,
@@ -218,8 +219,8 @@ def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:
         "Architectures": ", ".join(results.architectures),
         "Seeds": f"{len(config['seeds'])}: {', '.join(map(str, config['seeds']))}",
         "Forgotten": ", ".join(map(percent, results.ratios)),
-        "Methods": ", ".join(METHODS[m] for m in results.methods if m not in config["controls"]),
-        "Controls": ", ".join(METHODS[m] for m in config["controls"]) or "none",
+        "Methods": ", ".join(METHODS[m] for m in results.methods if m not in controls),
+        **({"Controls": ", ".join(METHODS[m] for m in controls)} if controls else {}),
         "Metrics": ", ".join(config["metrics"]),
         "Training": ", ".join(
             f"{name.replace('_', ' ')} {training[name]}"

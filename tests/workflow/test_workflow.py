@@ -23,17 +23,19 @@ from support.smoke import (
     snakemake,
 )
 
-from remibench.components.registry import methods
+from remibench.components.registry import methods, products
 from remibench.evaluation.predictions import SUBSETS, Scores, load_scores, save_scores
 
-REPORTS = {"all", "gather", "record_provenance"} | {  # what follows from every evaluation
-    name
-    for path in ("report", "scorecard")
-    for name in re.findall(
-        r'^(?:    "(?=table|figure)|rule )(\w+)"?:',
-        (ROOT / f"workflow/rules/{path}.smk").read_text(),
-        flags=re.MULTILINE,
-    )
+REPORTS = {  # what follows from every evaluation
+    *("all", "gather", "record_provenance"),
+    *(name for name, product in products().items() if "across_seeds" not in product.inputs),
+    *(
+        name
+        for path in ("report", "scorecard")
+        for name in re.findall(
+            r"^rule (\w+):", (ROOT / f"workflow/rules/{path}.smk").read_text(), flags=re.MULTILINE
+        )
+    ),
 }
 
 
@@ -160,7 +162,7 @@ def test_editing_remi_re_runs_remi_alone(project):
 
 
 def test_changing_the_mias_epochs_trains_and_unlearns_nothing(project):
-    configure(project, attacks={"mia": {"whitebox": {"epochs": 3}, "blackbox": {"epochs": 2}}})
+    configure(project, adversaries={"mia": {"whitebox": {"epochs": 3}, "blackbox": {"epochs": 2}}})
     jobs = planned(project)
     assert set(rules(jobs)) == {"fit_attack", "evaluate"} | REPORTS
     assert [w for rule, w in jobs if rule == "fit_attack"] == [
