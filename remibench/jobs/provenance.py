@@ -56,7 +56,7 @@ def code_digest(script: Path, *dynamic: str) -> str:
     digest, modules = hashlib.sha256(), _closure(frozenset(roots))
     for module in sorted(modules):
         source = _source(module)
-        digest.update(f"{module}\0{_computation(source, kind_of(module))}\n".encode())
+        digest.update(f"{module}\0{_computation(source, module)}\n".encode())
         if source.name == "__init__.py":
             for template in sorted(source.parent.glob("*.j2")):
                 digest.update(template.read_bytes())
@@ -113,10 +113,10 @@ def _source(module: str) -> Path:
 
 
 @cache
-def _computation(path: Path, kind: str | None) -> str:
+def _computation(path: Path, module: str) -> str:
     """The source of a module without docstrings, ``UNDIGESTED`` declarations and blank lines.
 
-    Declarations are those of a component of that ``kind`` that nothing else in the module reads.
+    Left out are declarations of components that nothing else in the ``module`` reads.
 
     Whole lines are left out, so that the text does not depend on Python's version.
     """
@@ -128,7 +128,7 @@ def _computation(path: Path, kind: str | None) -> str:
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    undigested = set(UNDIGESTED.get(kind, ())) - read
+    undigested = set(UNDIGESTED.get(kind_of(module), ())) - read
     for node in ast.walk(tree):
         match node:
             case ast.Assign([ast.Name(name)]) | ast.FunctionDef(name=name) if (
