@@ -78,7 +78,7 @@ def _imports(file: Path, module: str = "") -> set[str]:
             imported |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
-    return {name for name in imported if name in _graph().modules or name in plugin_files()}
+    return imported & (_modules() | plugin_files().keys())
 
 
 @cache
@@ -103,6 +103,11 @@ def _closure(roots: frozenset[str]) -> frozenset[str]:
 @cache
 def _graph() -> grimp.ImportGraph:
     return grimp.build_graph(PACKAGE, cache_dir=None)
+
+
+@cache
+def _modules() -> frozenset[str]:
+    return frozenset(_graph().modules)
 
 
 def _source(module: str) -> Path:
