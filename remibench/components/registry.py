@@ -35,8 +35,6 @@ UNDIGESTED = {  # kind of component → names
     "unlearning": ("LABEL", "COLOUR", "ORDER", "SEARCH", "passes"),
 }
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
-
-
 FURTHER_INPUTS = ("across_seeds", "hyperparameters")  # what ``INPUTS`` of a table can list
 
 
@@ -112,9 +110,10 @@ def module_name(package: str, name: str) -> str:
 def kind_of(module: str) -> str | None:
     """The kind of component that a module of this full name is, None for other modules."""
     package, _, name = module.removeprefix(f"{ROOT.name}.").rpartition(".")
-    kinds = (kind for kind, folder in PACKAGES.items() if folder == package)
-    kind = next(kinds, None)
-    return kind if kind and name in components(kind) else None
+    for kind, folder in PACKAGES.items():
+        if folder == package and name in components(kind):
+            return kind
+    return None
 
 
 def _is_component(package: str, file: Path) -> bool:

@@ -1,7 +1,7 @@
 """The configuration and the functions that the rules share. No science here."""
 
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from remibench.config.model import ORIGINAL, load_config
@@ -98,8 +98,12 @@ def uses(wildcards):
     return constant(CONTROLS[wildcards.method], "USES", ())
 
 
+@cache
 def source_digest(script, *dynamic):
-    """Digest of the source of the modules that a rule depends on (see remibench.jobs.provenance)."""
+    """Digest of the source of the modules that a rule depends on (see remibench.jobs.provenance).
+
+    A dry-run of the paper's grid asks ten thousand times for some dozens of different ones.
+    """
     return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
 
 
