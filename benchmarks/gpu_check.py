@@ -341,34 +341,19 @@ def page(check: Check, record: dict) -> str:
         lines += ["| | mode | precision | | | |", "|---|---|---|--:|---|---|"]
         for row in rows:
             if row["section"] == section and row["value"]:
-                value = (
-                    f"{float(row['value']):,.4g}"
-                    if float(row["value"]) < 1e4
-                    else (f"{float(row['value']):,.0f}")
-                )
+                number = float(row["value"])
+                value = f"{number:,.4g}" if number < 1e4 else f"{number:,.0f}"
                 cells = row["name"], row["mode"], row["precision"], value, row["unit"], row["note"]
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    summary = ROOT / check.results / "summary.txt"
-    if summary.exists():
-        lines += [
-            "## The column",
-            "",
-            "```",
-            summary.read_text(encoding="utf-8").strip(),
-            "```",
-            "",
-        ]
-    plan = check.out / "plan.txt"
-    if plan.exists():
-        lines += [
-            "## The full grid",
-            "",
-            "```",
-            plan.read_text(encoding="utf-8").strip(),
-            "```",
-            "",
-        ]
+    printed = {
+        "The column": ROOT / check.results / "summary.txt",
+        "The full grid": check.out / "plan.txt",
+    }
+    for title, file in printed.items():
+        if file.exists():
+            text = file.read_text(encoding="utf-8").strip()
+            lines += [f"## {title}", "", "```", text, "```", ""]
     return "\n".join(lines)
 
 

@@ -32,6 +32,12 @@ def displayed(run: Iterable[str]) -> list[str]:
     return [method for method in METHODS if method in present]
 
 
+def rows_by(table: pd.DataFrame, columns: list[str]) -> dict[tuple, tuple]:
+    """The rows of a table as named tuples, by their values in these columns."""
+    keys = table[columns].itertuples(index=False, name=None)
+    return dict(zip(keys, table.itertuples(), strict=True))
+
+
 def percent(share: float) -> str:
     """``0.1`` → ``10%``, ``0.125`` → ``12.5%``."""
     return f"{100 * share:.4g}%"

@@ -31,7 +31,7 @@ import pandas as pd
 
 from remibench.analysis.across_seeds import compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, METHODS, Results, count_seeds
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
 from remibench.analysis.verdicts import NOT_MEASURABLE, Quantity
 from remibench.reporting.render import format_cell, name_absence, spread
 
@@ -70,11 +70,7 @@ def build(results: Results) -> pd.DataFrame:
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and measured quantity of ``SHOWN``, one column per method."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
-    cells = {
-        (*key, row.method): row
-        for key, group in table.groupby([*CELL, "metric", "subset"], sort=False)
-        for row in group.itertuples()
-    }
+    cells = rows_by(table, [*CELL, "metric", "subset", "method"])
     measured = set(table[["metric", "subset"]].itertuples(index=False, name=None))
     quantities = [shown for shown in SHOWN if (shown.metric, shown.subset) in measured]
     run = set(table["method"])

@@ -17,7 +17,7 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
-from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
 from remibench.analysis.verdicts import (
     DIFFERENT,
     INDISTINGUISHABLE,
@@ -59,11 +59,7 @@ def build(results: Results) -> pd.DataFrame:
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and quantity of ``SHOWN``: retraining's mean, every method's gap to it."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
-    cells = {
-        (*key, row.method): row
-        for key, group in table.groupby([*CELL, "metric", "subset"], sort=False)
-        for row in group.itertuples()
-    }
+    cells = rows_by(table, [*CELL, "metric", "subset", "method"])
     methods = displayed(table["method"])
     known = {key[:-1]: row for key, row in cells.items()}
     lines = []
