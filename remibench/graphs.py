@@ -132,7 +132,8 @@ class _CapturedStep:
         except RuntimeError as error:
             raise RemibenchError(
                 f"{self._label}: the step cannot be captured as a CUDA graph "
-                f"({str(error).strip().splitlines()[0]}); pass capture=False to fit"
+                f"({str(error).strip().splitlines()[0]}); pass capture=False to fit, "
+                "or declare CAPTURE = False in the architecture's module"
             ) from error
         self._pool = graph.pool
         return positions, graph
