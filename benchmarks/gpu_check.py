@@ -174,37 +174,23 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def run_column(check: Check, until: float) -> None:
-    """Waves of seeds of one column, each wave as large as fits the time that is left.
+    """One column, earlier seeds first (the rules' priority), until the time is over.
 
     Args:
         check: The call.
         until: When the time of this stage is over, on the monotonic clock.
     """
-    options, finished, first = check.options, [], 0
-    wave, started = options.wave, time.monotonic()
-    gathering = min(45.0, 0.25 * (until - started))
-    while wave and first < options.seeds:
-        seeds = list(range(first, min(first + wave, options.seeds)))
-        begun = time.monotonic()
-        seconds = until - gathering - begun
-        if seconds < 5:
-            check.missing.append(f"Column: no time for the seeds {seeds}.")
-            break
-        status = check.run(
-            "column", workflow(check, seeds, "--until", "evaluate", "--nolock"), seconds
-        )
-        done = [seed for seed in seeds if is_finished(check, seed)]
-        finished += done
-        if status != 0:
-            reason = "the time was over" if status is None else f"Snakemake's status was {status}"
-            check.missing.append(
-                f"Column: {reason} in the wave of seeds {seeds}; finished of these: {done}."
-            )
-            break
-        # The next wave is as much slower per seed at most as chance makes it: a tenth.
-        remaining = until - gathering - time.monotonic()
-        wave = min(wave, int(len(seeds) * remaining / (1.1 * (time.monotonic() - begun))))
-        first = seeds[-1] + 1
+    seeds = list(range(check.options.seeds))
+    gathering = min(45.0, 0.25 * (until - time.monotonic()))
+    status = check.run(
+        "column",
+        workflow(check, seeds, "--until", "evaluate", "--nolock"),
+        until - gathering - time.monotonic(),
+    )
+    finished = [seed for seed in seeds if is_finished(check, seed)]
+    if status != 0:
+        reason = "the time was over" if status is None else f"Snakemake's status was {status}"
+        check.missing.append(f"Column: {reason}; finished of {len(seeds)} seeds: {finished}.")
     check.stages["column"]["seeds"] = finished
     check.stages["column"]["outcome"] = f"{len(finished)} seeds finished"
     if finished:
@@ -369,7 +355,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--configs", nargs="+", default=column, help="the column's config")
     parser.add_argument("--plan", nargs="+", default=column[:1], help="the config to plan")
     parser.add_argument("--seeds", type=int, default=20, help="seeds of the column at most")
-    parser.add_argument("--wave", type=int, default=2, help="seeds begun at once")
     parser.add_argument("--jobs", type=int, default=12, help="jobs on the GPU at once")
     options = parser.parse_args(arguments)
     options.stages = options.stages.split(",")

@@ -76,29 +76,28 @@ def test_what_is_too_large_for_an_archive_is_left_out_and_named(check, tmp_path,
     assert missing == ["x.tar.gz: 1 files were left out, 1,048,676 bytes are the most."]
 
 
-def test_waves_of_seeds_go_on_while_there_is_time(check, monkeypatch):
+def test_a_column_is_begun_with_all_seeds_and_ends_with_the_finished_ones(check, monkeypatch):
     calls = []
     monkeypatch.setattr(check, "run", lambda stage, command, seconds: calls.append(command) or 0)
     monkeypatch.setattr(gpu_check, "is_finished", lambda check, seed: True)
-    check.options.seeds, check.options.wave = 5, 2
+    check.options.seeds = 3
     check.stages["column"] = {}
     gpu_check.run_column(check, time.monotonic() + 600)
     seeds = [next(word for word in call if word.startswith("seeds=")) for call in calls]
-    assert seeds == ["seeds=[0,1]", "seeds=[2,3]", "seeds=[4]", "seeds=[0,1,2,3,4]"]
+    assert seeds == ["seeds=[0,1,2]", "seeds=[0,1,2]"]
+    assert ["--until" in call for call in calls] == [True, False]
     assert all("gpu=12" in call for call in calls)
     assert check.missing == []
 
 
-def test_an_interrupted_wave_counts_the_seeds_that_are_finished(check, monkeypatch):
+def test_an_interrupted_column_counts_the_seeds_that_are_finished(check, monkeypatch):
     monkeypatch.setattr(check, "run", lambda *_: None)
     monkeypatch.setattr(gpu_check, "is_finished", lambda check, seed: seed == 1)
+    check.options.seeds = 2
     check.stages["column"] = {}
     gpu_check.run_column(check, time.monotonic() + 600)
     assert check.stages["column"]["seeds"] == [1]
-    assert (
-        "the time was over in the wave of seeds [0, 1]; finished of these: [1]"
-        in (check.missing[0])
-    )
+    assert "the time was over; finished of 2 seeds: [1]" in check.missing[0]
 
 
 def test_an_unknown_stage_is_refused(capsys):

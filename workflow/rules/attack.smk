@@ -14,6 +14,7 @@ rule fit_attack:
         log_of("fit_attack"),
     benchmark:
         benchmark_of("fit_attack")
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS

@@ -88,6 +88,11 @@ ENVIRONMENT = "../../envs/remibench.yaml"
 resources_for = partial(job_resources, device=cfg.device)
 
 
+def earlier_seeds_first(wildcards):
+    """Priority of a job: a run that is ended before its end has whole seeds."""
+    return -cfg.seeds.index(int(wildcards["seed"]))
+
+
 def method_spec(wildcards):
     """Module and guide of a method, or of the method that a variant is of."""
     return METHODS[method_of(wildcards.method)]

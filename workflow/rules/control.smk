@@ -27,6 +27,7 @@ rule make_control:
         benchmark_of("make_control")
     wildcard_constraints:
         method="|".join(CONTROLS),
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS

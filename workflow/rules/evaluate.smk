@@ -27,6 +27,7 @@ rule evaluate:
         benchmark_of("evaluate")
     wildcard_constraints:
         method=EVALUABLE,
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS

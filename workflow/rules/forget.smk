@@ -9,6 +9,7 @@ rule score_members:
         log_of("score_members"),
     benchmark:
         benchmark_of("score_members")
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -34,6 +35,7 @@ rule measure_losses:
         log_of("measure_losses"),
     benchmark:
         benchmark_of("measure_losses")
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -65,6 +67,7 @@ rule select_forget_set:
         forget=at("forget_set"),
     log:
         log_of("select_forget_set"),
+    priority: earlier_seeds_first
     localrule: True
     conda:
         ENVIRONMENT

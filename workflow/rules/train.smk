@@ -8,6 +8,7 @@ rule train_model:
         log_of("train_model"),
     benchmark:
         benchmark_of("train_model")
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS

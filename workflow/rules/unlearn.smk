@@ -16,6 +16,7 @@ rule unlearn:
         log_of("unlearn"),
     benchmark:
         benchmark_of("unlearn")
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS
