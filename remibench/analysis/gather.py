@@ -6,19 +6,44 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from remibench.artifacts.io import load_arrays, load_json
+from remibench.artifacts.io import load_arrays, load_json, unreadable
 from remibench.artifacts.tables import TEXT, load_table
 
 AXES = ["dataset", "architecture", "seed", "method", "forget_ratio"]
+ROW = ["epoch", "forget_ratio", "subset", "metric"]  # what tells rows of a job's table apart
 
 
-def join(paths: Sequence[str]) -> pd.DataFrame:
+def join(paths: Sequence[str], ratios: Sequence[float] | None = None) -> pd.DataFrame:
     """Join the tables of single jobs, whose columns name their cell (evaluations, histories).
+
+    Args:
+        paths: CSV files, one per cell.
+        ratios: The forget ratios that each of them has rows of, no other; None where a file is of
+            one ratio, or of none.
 
     Returns:
         All rows in the order of the paths; NaN where a job's table lacks a column.
+
+    Raises:
+        RemibenchError: A file is missing, damaged or another cell's, is given twice, or its rows
+            are not those of its cell, each once.
     """
-    return pd.concat([load_table(path, TEXT) for path in paths], ignore_index=True)
+    tables = {}
+    for path in paths:
+        if path in tables:
+            raise unreadable(path, "it is gathered twice")
+        table = tables[path] = load_table(path, TEXT)
+        keys = [column for column in ROW if column in table]
+        repeated = table[table.duplicated(keys)] if keys else table[1:]  # of one row
+        if table.empty:
+            raise unreadable(path, "it has no rows")
+        if not repeated.empty:
+            row = " ".join(str(value) for value in repeated.iloc[0][keys])
+            raise unreadable(path, f"it has two rows where one is expected: {row}")
+        found = sorted(table["forget_ratio"].unique().tolist()) if ratios else None
+        if ratios and found != sorted(ratios):
+            raise unreadable(path, f"it has the forget ratios {found}, expected {sorted(ratios)}")
+    return pd.concat(tables.values(), ignore_index=True)
 
 
 def join_histories(paths: Sequence[str]) -> pd.DataFrame:

@@ -3,14 +3,15 @@
 Models are safetensors files with one JSON header, arrays are npy/npz without pickle, tables are
 CSV, records are JSON. Every writer goes through :func:`atomic_path`. Binary files hold a CRC-32
 that every reader checks: in the header of safetensors, behind the array in npy, and that of zip in
-npz. Text files, which are small, are only checked for being whole and well-formed.
+npz. Text files, which are small, are only checked for being whole and well-formed. The artifacts
+of single jobs also state which they are (:mod:`remibench.artifacts.identity`), at the same places
+and in a key of JSON records, and every reader compares that with the path that it reads.
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
 import json
 import logging
 import os
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from remibench.artifacts.identity import KEY, mismatch, state
+from remibench.artifacts.identity import sha256 as sha256  # for whoever reads raw files
 from remibench.errors import DivergedError, RemibenchError
 
 if TYPE_CHECKING:  # many jobs never import these
@@ -33,6 +36,7 @@ logger = logging.getLogger("remibench")
 _HEADER = "remibench"  # a single metadata key: safetensors does not keep the order of several
 _NPY_END = b"CRC-32: "  # behind the array, where numpy does not look; 8 hexadecimal digits follow
 _NPY_END_SIZE = len(_NPY_END) + 8
+_NPY_IDENTITY = b"IDENTITY"  # between its JSON and the length of that, 8 hexadecimal digits
 _CHUNK = 2**24  # bytes that a checksum reads at once
 
 
@@ -98,7 +102,7 @@ def save_tensors(
     """Write named tensors and a JSON header (what the tensors are) to a safetensors file.
 
     The same tensors and header give the same bytes. The format has no checksum: the header gets
-    one, ``crc32``, of itself and of the tensors.
+    one, ``crc32``, of itself and of the tensors. An artifact's header also states which it is.
 
     Raises:
         DivergedError: A tensor is not finite: whatever made it diverged in its last step.
@@ -110,6 +114,8 @@ def save_tensors(
             )
     from safetensors.torch import save
 
+    if (stated := state(path)) is not None:
+        header = {**header, KEY: stated}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     sealed = {**header, "crc32": _tensors_crc32(contiguous, header)}
     # Keys keep their order: that of a history's records is the order of its columns.
@@ -139,8 +145,9 @@ def load_tensors(
         The tensors on the CPU, and the whole header.
 
     Raises:
-        RemibenchError: The file is missing, damaged, not of this project, or its header differs
-            from ``expected``; the message names the file, the expected value and the actual one.
+        RemibenchError: The file is missing, damaged, not of this project, another than its path
+            says, or its header differs from ``expected``; the message names the file, the expected
+            value and the actual one.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -159,6 +166,7 @@ def load_tensors(
         raise unreadable(path, f"not written by remibench (no `{_HEADER}` header)") from error
     if stated != (actual := _tensors_crc32(tensors, header)):
         raise unreadable(path, f"damaged (CRC-32 {actual}, expected {stated})")
+    _check_identity(path, header.get(KEY))
     for key, value in expected.items():
         if header.get(key) != value:
             raise unreadable(path, f"it holds {key}={header.get(key)!r}, expected {value!r}")
@@ -191,19 +199,48 @@ def fill_module(
     module.load_state_dict(copies, assign=True)
 
 
+def _check_identity(path: str | Path, stated: Any) -> None:
+    if stated is not None and not isinstance(stated, Mapping):
+        raise unreadable(path, f"it says of itself {stated!r:.80}")
+    if (reason := mismatch(path, stated)) is not None:
+        raise unreadable(path, reason)
+
+
 def save_array(path: str | Path, array: np.ndarray) -> None:
-    """Write one array as npy, without pickle, and a checksum behind it."""
+    """Write one array as npy, without pickle, its identity and a checksum behind it."""
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
-        seal_array(temporary)
+        seal_array(temporary, path)
 
 
-def seal_array(path: Path) -> None:
-    """Append the checksum that :func:`load_array` checks to a finished npy file."""
-    with path.open("r+b") as file:
-        checksum = _file_crc32(file, path.stat().st_size)
+def seal_array(temporary: Path, path: str | Path) -> None:
+    """Append what :func:`load_array` checks to a finished npy file.
+
+    Args:
+        temporary: The file.
+        path: The name that it is going to have.
+    """
+    with temporary.open("r+b") as file:
+        if (stated := state(path)) is not None:
+            text = json.dumps(stated).encode()
+            file.seek(0, os.SEEK_END)
+            file.write(text + _NPY_IDENTITY + b"%08x" % len(text))
+            file.seek(0)
+        checksum = _file_crc32(file, os.fstat(file.fileno()).st_size)
         file.write(_NPY_END + checksum)
+
+
+def _npy_identity(file: BinaryIO, end: int) -> dict[str, Any] | None:
+    """What an npy file says of itself before the checksum, which begins at ``end``."""
+    size = len(_NPY_IDENTITY) + 8
+    file.seek(max(end - size, 0))
+    mark = file.read(size)
+    if not mark.startswith(_NPY_IDENTITY):
+        return None
+    length = int(mark[len(_NPY_IDENTITY) :], 16)
+    file.seek(end - size - length)
+    return json.loads(file.read(length))
 
 
 def _file_crc32(file: BinaryIO, size: int) -> bytes:
@@ -219,66 +256,73 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
     """Read one npy array, memory-mapped if asked for, after checking its checksum.
 
     Raises:
-        RemibenchError: The file is missing, damaged, or would need unpickling.
+        RemibenchError: The file is missing, damaged, another than its path says, or would need
+            unpickling.
     """
     try:
         with Path(path).open("rb") as file:
-            actual = _file_crc32(file, Path(path).stat().st_size - _NPY_END_SIZE)
-            stated = file.read()
-        if stated != _NPY_END + actual:
-            raise ValueError(f"damaged, or not written by remibench; CRC-32 {actual.decode()}")
-        return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+            end = Path(path).stat().st_size - _NPY_END_SIZE
+            actual = _file_crc32(file, end)
+            if file.read() != _NPY_END + actual:
+                raise ValueError(f"damaged, or not written by remibench; CRC-32 {actual.decode()}")
+            stated = _npy_identity(file, end)
+        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, f"not a whole npy file ({error})") from error
+    _check_identity(path, stated)
+    return array
 
 
 def save_json(path: str | Path, record: Any) -> None:
     """Write a JSON record with sorted keys."""
+    if (stated := state(path)) is not None:
+        record = {**record, KEY: stated}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_json(path: str | Path) -> Any:
-    """Read a JSON record.
+    """Read a JSON record as it was given to :func:`save_json`.
 
     Raises:
-        RemibenchError: The file is missing or not JSON.
+        RemibenchError: The file is missing, not JSON, or another than its path says.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error
     except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, f"not a whole JSON file ({error})") from error
+    _check_identity(path, record.pop(KEY, None) if isinstance(record, dict) else None)
+    return record
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays as npz, without pickle."""
+    """Write named arrays as npz, without pickle; the member ``identity`` says which they are."""
+    if (stated := state(path)) is not None:
+        arrays = {**arrays, KEY: np.array(json.dumps(stated))}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the named arrays of an npz file.
+    """Read the named arrays of an npz file as they were given to :func:`save_arrays`.
 
     Raises:
-        RemibenchError: The file is missing, damaged, or would need unpickling.
+        RemibenchError: The file is missing, damaged, another than its path says, or would need
+            unpickling.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("it holds something else than arrays")
-        return arrays
+        stated = json.loads(str(arrays.pop(KEY, "null")))
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error
     except Exception as error:  # zipfile believes lengths and methods that a damaged file states
         raise unreadable(path, f"not a whole npz file ({error})") from error
-
-
-def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    _check_identity(path, stated)
+    return arrays

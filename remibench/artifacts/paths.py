@@ -13,7 +13,7 @@ from pathlib import PurePath
 _CELL = "{dataset}/{architecture}/{seed}"
 _UNLEARNED = f"unlearned/{_CELL}/{{method}}/{{ratio}}"
 
-ARTIFACTS = {  # name → pattern
+IDENTIFIED = {  # name → pattern of what one job hands to others; each file states which it is
     "images": "data/{dataset}/images.npy",
     "labels": "data/{dataset}/labels.npy",
     "metadata": "data/{dataset}/metadata.json",
@@ -31,6 +31,9 @@ ARTIFACTS = {  # name → pattern
     "metrics": f"evaluation/{_CELL}/{{method}}.csv",
     "predictions": f"evaluation/{_CELL}/{{method}}.npz",
     "compared": "across_seeds/{dataset}/{architecture}/{method}.csv",
+}
+ARTIFACTS = {  # name → pattern of all
+    **IDENTIFIED,
     "evaluation": "evaluation.csv",
     "histories": "histories.csv",
     "datasets": "datasets.csv",
@@ -68,6 +71,7 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
 }
 GATHERED = ("evaluation", "histories", "datasets", "training", "attacks")  # tables of all cells
 PROGRESS = "progress"  # epochs of unfinished jobs
+COLUMNS = {"ratio": "forget_ratio", "role": "model"}  # wildcards that tables call otherwise
 _FORMS = {"seed": r"\d+", "ratio": r"0\.\d+", "attack": "mf|mia", "role": "target|shadow"}
 
 
@@ -96,6 +100,22 @@ def wildcards_of(path: str | PurePath) -> dict[str, str] | None:
     """The wildcards of an artifact's path, or None if no pattern fits it."""
     matches = (match(pattern, path) for pattern in ARTIFACTS.values() if "{" in pattern)
     return next((wildcards for wildcards in matches if wildcards is not None), None)
+
+
+def identify(path: str | PurePath) -> tuple[str, dict[str, str]] | None:
+    """Name and wildcards of the artifact of ``IDENTIFIED`` at a path, or None where none lies."""
+    for name, pattern in IDENTIFIED.items():
+        if (wildcards := match(pattern, path)) is not None:
+            return name, wildcards
+    return None
+
+
+def place(path: str | PurePath) -> str:
+    """A path relative to its results tree; of a file that is no artifact, the name."""
+    for pattern in ARTIFACTS.values():
+        if (wildcards := match(pattern, path)) is not None:
+            return pattern.format(**wildcards)
+    return PurePath(path).name
 
 
 @cache

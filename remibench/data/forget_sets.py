@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from remibench.artifacts.io import load_array, unreadable
+from remibench.data.splits import wrong_positions
 from remibench.errors import RemibenchError
 from remibench.seeding import derive_seed
 
@@ -55,3 +58,40 @@ def random_scores(images: int, dataset: str, split_seed: int) -> np.ndarray:
 def mean_scores(scores: Sequence[np.ndarray]) -> np.ndarray:
     """Mean (N,) in double precision of priorities (N,): of one target, or of all seeds' targets."""
     return np.mean(np.asarray(scores, np.float64), axis=0)
+
+
+def read_forget_set(path: str | Path, images: int) -> np.ndarray:
+    """Read a forget set: (F,) ascending int64 positions among the training images, not all of them.
+
+    Args:
+        path: npy file.
+        images: Number of training images.
+
+    Raises:
+        RemibenchError: The file is missing, damaged, or holds something else.
+    """
+    forget = load_array(path)
+    if reason := wrong_positions(forget, images):
+        raise unreadable(path, f"no forget set of {images} training images: {reason}")
+    if len(forget) == images:
+        raise unreadable(path, f"no forget set of {images} training images: it leaves none")
+    return forget
+
+
+def read_scores(path: str | Path, images: int) -> np.ndarray:
+    """Read a priority (N,), finite, of every training image.
+
+    Args:
+        path: npy file.
+        images: Number N of training images.
+
+    Raises:
+        RemibenchError: The file is missing, damaged, or holds something else.
+    """
+    scores = load_array(path)
+    if scores.dtype.kind != "f" or scores.shape != (images,) or not np.isfinite(scores).all():
+        raise unreadable(
+            path,
+            f"{scores.dtype} of shape {scores.shape}, expected finite floats of shape ({images},)",
+        )
+    return scores

@@ -66,7 +66,7 @@ def prepare_dataset(
                 f"{'more than ' if count > len(labels) else ''}{min(count, len(labels))} images "
                 f"but {len(labels)} labels; an image or label file is incomplete"
             )
-        seal_array(temporary)
+        seal_array(temporary, images_path)
     save_array(labels_path, labels.astype(np.int64))
     save_json(
         metadata_path,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from remibench.artifacts.io import load_array, load_arrays, load_json
+from remibench.artifacts.io import load_array, load_arrays, load_json, unreadable
+from remibench.data.splits import wrong_positions
 
 # Both are imported by the methods that need them: `remibench.data` imports no torch, for which a
 # reader of roles and metadata alone would wait longer than for all else.
@@ -55,9 +56,14 @@ class PreparedDataset:
             splits: npz file of the roles.
 
         Raises:
-            RemibenchError: The metadata or the splits are missing or damaged.
+            RemibenchError: The metadata or the splits are missing or damaged, or a role is none of
+                images of this dataset.
         """
-        return cls(Path(images), Path(labels), load_json(metadata), load_arrays(splits))
+        record, roles = load_json(metadata), load_arrays(splits)
+        for name, positions in roles.items():
+            if reason := wrong_positions(positions, record["images"]):
+                raise unreadable(splits, f"role {name} of {record['images']} images: {reason}")
+        return cls(Path(images), Path(labels), record, roles)
 
     def select(
         self, indices: np.ndarray, device: torch.device
@@ -72,11 +78,21 @@ class PreparedDataset:
             Images (M, C, S, S) uint8 and labels (M,) int64, in the order of ``indices``.
 
         Raises:
-            RemibenchError: The images or the labels are missing or damaged.
+            RemibenchError: The images or the labels are missing or damaged, or are none.
         """
         import torch
 
         images, labels = load_array(self.images_path, mmap=True), load_array(self.labels_path)
+        for path, array, dtype, axes in (
+            (self.images_path, images, np.uint8, 4),
+            (self.labels_path, labels, np.int64, 1),
+        ):
+            if array.dtype != dtype or array.ndim != axes or len(array) != len(labels):
+                raise unreadable(
+                    path,
+                    f"{array.dtype} of shape {array.shape}, expected {np.dtype(dtype)} of {axes} "
+                    f"axes, the first of length {len(labels)}",
+                )
         return torch.from_numpy(images[indices]).to(device), torch.from_numpy(labels[indices]).to(
             device
         )

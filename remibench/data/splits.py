@@ -59,3 +59,18 @@ def split_dataset(
     roles["out_of_sample"], roles["test"] = np.split(roles["target_test"], [pool])
     roles["mf_members"], roles["mf_holdout"] = np.split(roles["target_train"], [pool])
     return {name: np.sort(indices).astype(np.int64) for name, indices in roles.items()}
+
+
+def wrong_positions(positions: np.ndarray, count: int) -> str | None:
+    """Say why an array is none of ascending positions among ``count`` images, or None if it is."""
+    if positions.dtype != np.int64 or positions.ndim != 1:
+        return f"{positions.dtype} of shape {positions.shape}, expected int64 of one dimension"
+    if not positions.size:
+        return "it is empty"
+    if positions.min() < 0 or positions.max() >= count:
+        wrong = positions.min() if positions.min() < 0 else positions.max()
+        return f"position {wrong} is out of range 0…{count - 1}"
+    if (np.diff(positions) <= 0).any():
+        at = positions[1:][np.diff(positions) <= 0][0]
+        return f"position {at} is repeated, or not in ascending order"
+    return None

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from remibench.artifacts.io import load_array, load_json
+from remibench.artifacts.io import load_json
 from remibench.attacks.features import MembershipFeatures, model_features
+from remibench.data.forget_sets import read_forget_set
 from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import CALIBRATED_ON, EVALUATED_ON
 from remibench.errors import RemibenchError
@@ -42,6 +43,7 @@ class UnlearnedModel(NamedTuple):
 def read_models(
     spec: ModelSpec,
     device: torch.device,
+    images: int,
     ratios: Sequence[float],
     forget: Sequence[str | Path],
     models: Sequence[str | Path],
@@ -52,6 +54,7 @@ def read_models(
     Args:
         spec: The spec of all models.
         device: Where the models are to lie.
+        images: Number of training images.
         ratios: (R,) forget ratios.
         forget: R npy files of forget sets.
         models: R checkpoints, or one that serves all ratios (``original``) and is read once.
@@ -79,7 +82,7 @@ def read_models(
             if model_path != loaded:
                 model, loaded = load_model(model_path, spec, device), model_path
             cost = load_json(costs[at]) if costs else {}
-            yield UnlearnedModel(ratio, load_array(forget[at]), model, cost)
+            yield UnlearnedModel(ratio, read_forget_set(forget[at], images), model, cost)
 
     return each()
 

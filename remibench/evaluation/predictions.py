@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from remibench.artifacts.io import load_arrays, save_arrays
-from remibench.errors import RemibenchError
+from remibench.artifacts.io import load_arrays, save_arrays, unreadable
 
 if TYPE_CHECKING:  # what is compared across seeds needs no torch
     import torch
@@ -137,5 +136,28 @@ def load_scores(path: str | Path, attacks: Sequence[str] | None = None) -> Score
     try:
         scores = Scores(**arrays, members=members)
     except TypeError as error:
-        raise RemibenchError(f"{path} holds no scores ({error}); make it anew") from error
+        raise unreadable(path, f"it holds no scores ({error})") from error
+    if wrong := _wrong(scores):
+        raise unreadable(path, f"it holds no scores: {wrong}")
     return scores
+
+
+def _wrong(scores: Scores) -> str | None:
+    """Say which array is not what :class:`Scores` says, if one is not."""
+    images, ratios, models = scores.images, scores.ratios, len(np.atleast_1d(scores.margins))
+    count = images.size
+    shapes = {
+        "images": (images, "i", (count,)),
+        "ratios": (ratios, "f", (ratios.size,)),
+        "subset": (scores.subset, "u", (ratios.size, count)),
+        "margins": (scores.margins, "f", (models, count)),
+        **{name: (values, "f", (models, count)) for name, values in scores.members.items()},
+    }
+    for name, (array, kind, shape) in shapes.items():
+        if array.dtype.kind != kind or array.shape != shape:
+            return f"{name} is {array.dtype} of shape {array.shape}, expected {shape}"
+    if not count or images.min() < 0 or len(np.unique(images)) < count:
+        return "the positions of its images are none, negative or repeated"
+    if models not in (1, ratios.size) or scores.subset.max() >= len(SUBSETS):
+        return f"{models} models at {ratios.size} ratios, subsets 0…{scores.subset.max()}"
+    return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import grimp
 
+from remibench.artifacts import paths
 from remibench.components import display
 from remibench.components.plugins import plugin_files
 from remibench.components.registry import UNDIGESTED, kind_of
@@ -44,8 +45,9 @@ def code_digest(script: Path, *dynamic: str) -> str:
     are such modules, too.
 
     Not covered are docstrings, and those declarations of a component that are in
-    :data:`remibench.components.registry.UNDIGESTED`, unless its own code uses them. A script that
-    shows methods by :mod:`remibench.components.display` depends on what all of them declare for it.
+    :data:`remibench.components.registry.UNDIGESTED`, unless its own code uses them; nor the layout
+    of the results tree: a job whose files move runs anyway. A script that shows methods by
+    :mod:`remibench.components.display` depends on what all of them declare for it.
 
     Args:
         script: The rule's script.
@@ -54,7 +56,7 @@ def code_digest(script: Path, *dynamic: str) -> str:
     """
     roots = _imports(script) | {f"{PACKAGE}.{name.removeprefix(f'{PACKAGE}.')}" for name in dynamic}
     digest, modules = hashlib.sha256(), _closure(frozenset(roots))
-    for module in sorted(modules):
+    for module in sorted(modules - {paths.__name__}):
         source = _source(module)
         digest.update(f"{module}\0{_computation(source, module)}\n".encode())
         if source.name == "__init__.py":

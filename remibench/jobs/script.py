@@ -8,10 +8,11 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from remibench.artifacts.io import remove_leftovers, sha256
+from remibench.artifacts.identity import Origin, made_by, origin
+from remibench.artifacts.io import remove_leftovers
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.components import plugins
 from remibench.errors import RemibenchError, TerminatedError
@@ -19,7 +20,7 @@ from remibench.jobs.torch_setup import configure_torch
 
 logger = logging.getLogger("remibench")
 
-_COLUMNS = {"ratio": "forget_ratio", "role": "model"}  # wildcards that tables call otherwise
+_NO_SETTINGS = {"code", "progress"}  # params that are no part of the config
 
 
 @contextlib.contextmanager
@@ -50,7 +51,9 @@ def job(snakemake) -> Iterator[None]:
             remove_leftovers(output)
         if "torch" in sys.modules:
             configure_torch(snakemake.threads)
-        yield
+        settings = {k: v for k, v in snakemake.params.items() if k not in _NO_SETTINGS}
+        with made_by(Origin(snakemake.input, settings)):
+            yield
     except (Exception, TerminatedError) as error:
         logger.exception("rule %s failed", snakemake.rule)
         what = " ".join(str(error).split())
@@ -68,19 +71,6 @@ def job(snakemake) -> Iterator[None]:
 def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems repeat it
     raise TerminatedError("stopped by SIGTERM; run the same command again")
-
-
-def cell_axes(wildcards: Mapping[str, str]) -> dict[str, str]:
-    """Return the axes of a job's cell, the first columns of each row that it writes.
-
-    Args:
-        wildcards: The job's wildcards, in the order of its outputs' pattern.
-
-    Returns:
-        Their values by column, in the same order: ``ratio`` is the column ``forget_ratio``, and
-        ``role`` the column ``model``.
-    """
-    return {_COLUMNS.get(name, name): value for name, value in wildcards.items()}
 
 
 def peak_memory() -> int:
@@ -101,12 +91,12 @@ def progress_checkpoint(snakemake) -> EpochCheckpoint:
 
     From here on SIGTERM ends the job after its epoch.
     """
-    inputs = {
-        name: sha256(path)
-        for name, path in snakemake.input.items()
-        if path and name != "images"  # large, and the metadata holds its checksum
-    }
-    key = [snakemake.rule, dict(snakemake.wildcards), dict(snakemake.params), inputs]
+    key = [
+        snakemake.rule,
+        dict(snakemake.wildcards),
+        dict(snakemake.params),
+        origin().inputs,
+    ]
     # Not a parameter: how often progress is saved is no reason to train anew.
     every_seconds = snakemake.config["checkpoint_seconds"]
     progress = EpochCheckpoint(snakemake.params.progress, key, every_seconds)

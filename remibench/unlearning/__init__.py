@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from remibench.artifacts.io import load_array
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks import load_attack
 from remibench.attacks.features import (
@@ -29,6 +28,7 @@ from remibench.attacks.features import (
     model_features,
 )
 from remibench.components.plugins import broken
+from remibench.data.forget_sets import read_forget_set
 from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import DEFENDER
 from remibench.errors import DivergedError
@@ -166,7 +166,7 @@ def open_task(
         np.concatenate([dataset.roles[role] for role in DEFENDER]), device
     )
     training_images = len(dataset.roles["target_train"])
-    forgotten = load_array(forget)
+    forgotten = read_forget_set(forget, training_images)
     retained = np.setdiff1d(np.arange(training_images), forgotten)
     return UnlearningTask(
         model=load_model(target, spec, device),

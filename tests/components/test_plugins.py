@@ -527,8 +527,8 @@ def test_an_error_in_a_plugin_names_its_file_and_line(write, tmp_path):
 from types import SimpleNamespace
 from remibench.jobs.script import job
 with job(SimpleNamespace(
-    log=[{str(tmp_path / "a.log")!r}], output=[], rule="evaluate", threads=1,
-    config=dict(plugins=[{folder!r}]),
+    log=[{str(tmp_path / "a.log")!r}], input=[], output=[], params=dict(), rule="evaluate",
+    threads=1, config=dict(plugins=[{folder!r}]),
 )):
     from remibench.evaluation.metrics import bad
     bad.measure(None)

@@ -14,7 +14,13 @@ from remibench.errors import RemibenchError
 from remibench.models import ModelSpec
 
 CPU = torch.device("cpu")
-METADATA = {"class_names": ["a", "b", "c"], "image_size": 5, "mean": [0.1, 0.2], "std": [0.3, 0.4]}
+METADATA = {
+    "class_names": ["a", "b", "c"],
+    "image_size": 5,
+    "images": 9,
+    "mean": [0.1, 0.2],
+    "std": [0.3, 0.4],
+}
 ROLES = {"target_train": np.array([1, 4, 6]), "test": np.array([0, 3])}
 
 

@@ -114,8 +114,31 @@ def test_scores_come_back_from_their_file_without_pickle(tmp_path):
         "mia_whitebox"
     }
     np.savez(tmp_path / "b.npz", other=np.zeros(3))
-    with pytest.raises(RemibenchError, match=r"b.npz holds no scores"):
+    with pytest.raises(RemibenchError, match=r"b.npz: it holds no scores"):
         load_scores(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("images", lambda images: images[:-1], "subset is uint8 of shape"),
+        ("images", lambda images: images * 0, "positions of its images are .* repeated"),
+        ("images", lambda images: images - 5, "positions of its images are .* negative"),
+        ("images", lambda images: images.astype(float), "images is float64"),
+        ("images", lambda images: images[:0], "expected"),
+        ("subset", lambda subset: subset + 4, "subsets 0…7"),
+        ("subset", lambda subset: subset[0], "subset is uint8 of shape"),
+        ("ratios", lambda ratios: ratios[:1], "subset is uint8 of shape"),
+        ("margins", lambda margins: margins[:, :-1], "margins is float32 of shape"),
+        ("margins", lambda margins: np.repeat(margins, 3, axis=0), "members|models at 2 ratios"),
+    ],
+)
+def test_scores_of_other_shapes_or_positions_are_refused(tmp_path, name, change, message):
+    scores = scores_of(SUBSET)
+    changed = replace(scores, **{name: change(getattr(scores, name))})
+    save_scores(tmp_path / "a.npz", changed)
+    with pytest.raises(RemibenchError, match=rf"a\.npz: it holds no scores: .*({message})"):
+        load_scores(tmp_path / "a.npz", attacks=())
 
 
 def test_scores_of_all_images_are_joined_with_their_subsets():

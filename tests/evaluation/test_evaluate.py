@@ -40,7 +40,7 @@ COSTS = {0.25: {"seconds": 1.5, "epochs": 3}, 0.5: {"seconds": 2.5, "epochs": 4}
 def dataset(data, tmp_path):
     save_array(tmp_path / "images.npy", data[0].numpy())
     save_array(tmp_path / "labels.npy", data[1].numpy())
-    save_json(tmp_path / "metadata.json", {})
+    save_json(tmp_path / "metadata.json", {"images": len(data[0])})
     save_arrays(tmp_path / "splits.npz", ROLES)
     names = ("images.npy", "labels.npy", "metadata.json", "splits.npz")
     return PreparedDataset.open(*(tmp_path / name for name in names))
@@ -216,7 +216,7 @@ def loads(monkeypatch):
 
 def test_files_are_read_one_at_a_time(spec, classifiers, files, loads):
     for place, (read, ratio) in enumerate(
-        zip(read_models(spec, CPU, list(FORGET), **files), FORGET, strict=True)
+        zip(read_models(spec, CPU, 8, list(FORGET), **files), FORGET, strict=True)
     ):
         assert loads == files["models"][: place + 1]
         assert read.ratio == ratio
@@ -228,7 +228,7 @@ def test_files_are_read_one_at_a_time(spec, classifiers, files, loads):
 
 def test_one_file_for_all_ratios_is_read_once(spec, files, loads):
     only = files["models"][:1]
-    first, second = read_models(spec, CPU, list(FORGET), files["forget"], only)
+    first, second = read_models(spec, CPU, 8, list(FORGET), files["forget"], only)
     assert loads == only
     assert first.model is second.model
     assert first.cost == second.cost == {}
@@ -244,7 +244,7 @@ def test_a_wrong_number_of_files_is_an_error_before_any_is_read(
     with pytest.raises(
         RemibenchError, match=f"^{name}: {count} for 2 forget ratios; give {allowed}$"
     ):
-        read_models(spec, CPU, list(FORGET), **files)
+        read_models(spec, CPU, 8, list(FORGET), **files)
     assert loads == []
     with pytest.raises(RemibenchError, match=r"^forget sets: 1 for 2 forget ratios; give 2$"):
-        read_models(spec, CPU, list(FORGET), files["forget"][:1], files["models"])
+        read_models(spec, CPU, 8, list(FORGET), files["forget"][:1], files["models"])

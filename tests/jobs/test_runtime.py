@@ -1,6 +1,5 @@
 """What jobs share: logs and errors, the optimizer patch, start-up, code digests."""
 
-import re
 import subprocess
 import sys
 import tomllib
@@ -10,11 +9,9 @@ import pytest
 import torch
 import yaml
 
-from remibench.artifacts import paths
 from remibench.components import plugins
 from remibench.errors import RemibenchError
 from remibench.jobs import provenance
-from remibench.jobs.script import cell_axes
 from remibench.jobs.torch_setup import Stopwatch
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +30,8 @@ from types import SimpleNamespace
 from remibench.errors import RemibenchError
 from remibench.jobs.script import job
 given = SimpleNamespace(
-    log=[{str(tmp_path / "a.log")!r}], output=[], rule="train_model", threads=1,
-    config=dict(plugins=[]),
+    log=[{str(tmp_path / "a.log")!r}], input=[], output=[], params=dict(), rule="train_model",
+    threads=1, config=dict(plugins=[]),
 )
 with job(given):
     raise {type(error).__name__}({str(error)!r})
@@ -54,7 +51,7 @@ import os, signal
 from types import SimpleNamespace
 from remibench.jobs.script import job, progress_checkpoint
 given = SimpleNamespace(
-    log=[{str(tmp_path / "a.log")!r}], output=[], input=dict(), wildcards=dict(), rule="fit_attack",
+    log=[{str(tmp_path / "a.log")!r}], output=[], input=[], wildcards=dict(), rule="fit_attack",
     threads=1, params=type("Params", (dict,), dict(progress="p"))(),
     config=dict(checkpoint_seconds=60, plugins=[]),
 )
@@ -73,25 +70,6 @@ with job(given):
     line = "rule fit_attack: stopped by SIGTERM; run the same command again (traceback: "
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("artifact", "columns"),
-    [
-        ("training_history", ["dataset", "architecture", "seed", "model"]),
-        ("attack_quality", ["dataset", "architecture", "seed", "attack", "access"]),
-        ("unlearning_history", ["dataset", "architecture", "seed", "method", "forget_ratio"]),
-        ("metrics", ["dataset", "architecture", "seed", "method"]),
-        ("compared", ["dataset", "architecture", "method"]),
-    ],
-)
-def test_the_axes_of_a_cell_are_the_wildcards_of_its_path(artifact, columns):
-    pattern = paths.ARTIFACTS[artifact]
-    forms = {"seed": "7", "ratio": "0.25", "role": "shadow", "attack": "mia"}
-    path = re.sub(r"\{(\w+)\}", lambda found: forms.get(found[1], found[1]), pattern)
-    wildcards = paths.match(pattern, path)
-    assert list(cell_axes(wildcards)) == columns
-    assert list(cell_axes(wildcards).values()) == list(wildcards.values())
 
 
 def test_stopwatch_adds_up():

@@ -85,6 +85,7 @@ rule gather:
     resources:
         **resources_for("gather"),
     params:
+        ratios=cfg.forget_ratios,
         code=source_digest("gather.py"),
     script:
         "../scripts/gather.py"

@@ -21,9 +21,10 @@ from remibench.reporting.render import use_theme, write_figure, write_formatted
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output
     candidates = load_table(given.pop("candidates"), TEXT | {"value"})
-    trials = judge_candidates(join(given.pop("evaluated")), candidates)
+    evaluated = given.pop("evaluated")
     base = load_table(given.pop("hyperparameters"), TEXT | {"value"})
     results = Results.read(**given)
+    trials = judge_candidates(join(evaluated, results.ratios), candidates)
     chosen = choose_candidates(trials, candidates)
     table = describe_choice(trials, chosen, results.published, results.paper_names)
     write_csv(output.trials, trials)

@@ -9,7 +9,7 @@ from remibench.data.prepared import PreparedDataset
 from remibench.evaluation.evaluate import evaluate_method, read_models
 from remibench.evaluation.predictions import save_scores
 from remibench.evaluation.published import published_rate
-from remibench.jobs.script import cell_axes, job
+from remibench.jobs.script import job
 from remibench.jobs.torch_setup import select_device
 from remibench.models import load_model
 from remibench.seeding import derive_seed
@@ -19,10 +19,11 @@ with job(snakemake):
     device = select_device(params.device, snakemake.resources.vram_mb)
     dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
     spec = dataset.spec(cell.architecture)
+    images = len(dataset.roles["target_train"])
     where = (given.published, dataset.metadata["paper_dataset"], cell.architecture)
     rows, scores = evaluate_method(
         dataset,
-        read_models(spec, device, params.ratios, given.forget, given.models, given.costs),
+        read_models(spec, device, images, params.ratios, given.forget, given.models, given.costs),
         target=partial(load_model, given.target, spec, device),
         shadow=partial(load_model, given.shadow, spec, device),
         attacks={Path(path).stem: load_attack(path).to(device) for path in given.attacks},
@@ -32,6 +33,5 @@ with job(snakemake):
         device=device,
         published={ratio: published_rate(*where, ratio) for ratio in params.ratios},
     )
-    axes = cell_axes(cell)
-    save_table(snakemake.output.table, [{**axes, **row} for row in rows])
+    save_table(snakemake.output.table, rows)
     save_scores(snakemake.output.scores, scores)

@@ -5,10 +5,10 @@ from importlib import import_module
 from remibench.artifacts.tables import save_table
 from remibench.evaluation.across_seeds import comparisons
 from remibench.evaluation.predictions import load_scores
-from remibench.jobs.script import cell_axes, job
+from remibench.jobs.script import job
 
 with job(snakemake):
-    given, axes = snakemake.input, cell_axes(snakemake.wildcards)
+    given = snakemake.input
     models = [
         [load_scores(path, attacks=()) for path in paths]
         for paths in (given.unlearned, given.retrained)
@@ -20,7 +20,6 @@ with job(snakemake):
             measured = module.measure(comparison)
             rows += [
                 {
-                    **axes,
                     "forget_ratio": ratio,
                     "subset": subset,
                     "metric": name,

@@ -9,7 +9,7 @@ from remibench.components.plugins import call
 from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import FITTED_ON, JUDGED_ON
 from remibench.evaluation.metrics.membership import attack_quality
-from remibench.jobs.script import cell_axes, job, progress_checkpoint
+from remibench.jobs.script import job, progress_checkpoint
 from remibench.jobs.torch_setup import select_device
 from remibench.models import load_model
 from remibench.seeding import derive_seed
@@ -41,5 +41,5 @@ with job(snakemake):
         membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
     )
     attack.save(snakemake.output.attack)
-    save_table(snakemake.output.metrics, [cell_axes(cell) | attack_quality(members, nonmembers)])
+    save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
     progress.delete()

@@ -11,7 +11,7 @@ from remibench.jobs.script import job
 
 with job(snakemake):
     given, output = snakemake.input, snakemake.output
-    write_csv(output.evaluation, join(given.evaluation))
+    write_csv(output.evaluation, join(given.evaluation, snakemake.params.ratios))
     write_csv(output.attacks, join(given.attacks))
     histories = join_histories(given.histories)
     write_csv(output.histories, histories)

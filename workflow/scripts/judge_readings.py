@@ -11,8 +11,9 @@ from remibench.reporting.render import to_markdown, write_formatted
 with job(snakemake):
     given, output = dict(snakemake.input.items()), snakemake.output
     candidates = load_table(given.pop("candidates"), TEXT | {"value"})
-    evaluation = join(given.pop("evaluated"))
+    evaluated = given.pop("evaluated")
     results = Results.read(**given)
+    evaluation = join(evaluated, results.ratios)
     readings = judge_readings(evaluation, candidates, results.published, results.paper_names)
     write_csv(output.evaluation, evaluation)
     write_csv(output.csv, readings)

@@ -2,13 +2,14 @@
 
 import time
 
-from remibench.artifacts.io import load_array, save_json
+from remibench.artifacts.io import save_json
 from remibench.artifacts.tables import save_table
 from remibench.attacks import load_attack
 from remibench.controls import ControlTask, run_control
+from remibench.data.forget_sets import read_forget_set
 from remibench.data.prepared import PreparedDataset
 from remibench.evaluation.published import published_rate
-from remibench.jobs.script import cell_axes, job
+from remibench.jobs.script import job
 from remibench.jobs.torch_setup import select_device
 from remibench.models import load_model, save_model
 from remibench.unlearning import unlearning_cost
@@ -19,7 +20,8 @@ with job(snakemake):
     started = time.perf_counter()  # not before: a job may wait for its GPU
     dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
     spec = dataset.spec(cell.architecture)
-    forget = dataset.roles["target_train"][load_array(given.forget)]
+    trained_on = dataset.roles["target_train"]
+    forget = trained_on[read_forget_set(given.forget, len(trained_on))]
     images, labels = dataset.select(forget, device)
     where = (dataset.metadata["paper_dataset"], cell.architecture, float(cell.ratio))
     task = ControlTask(
@@ -35,6 +37,5 @@ with job(snakemake):
     loading_seconds = time.perf_counter() - started
     history = run_control(cell.method, task)
     save_model(snakemake.output.model, task.model, spec)
-    axes = cell_axes(cell)
-    save_table(snakemake.output.history, [{**axes, **record} for record in history])
+    save_table(snakemake.output.history, history)
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))

@@ -2,7 +2,7 @@
 
 from remibench.artifacts.tables import save_table
 from remibench.data.prepared import PreparedDataset
-from remibench.jobs.script import cell_axes, job, progress_checkpoint
+from remibench.jobs.script import job, progress_checkpoint
 from remibench.jobs.torch_setup import select_device
 from remibench.models import build_model, save_model
 from remibench.seeding import derive_seed
@@ -21,6 +21,5 @@ with job(snakemake):
         model, images, labels, label=cell.role, seed=seed, progress=progress, **params.training
     )
     save_model(snakemake.output.model, model, spec)
-    axes = cell_axes(cell)
-    save_table(snakemake.output.history, [{**axes, **record} for record in history])
+    save_table(snakemake.output.history, history)
     progress.delete()

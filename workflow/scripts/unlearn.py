@@ -6,7 +6,7 @@ from remibench.artifacts.io import save_json
 from remibench.artifacts.tables import save_table
 from remibench.config.variants import method_of
 from remibench.data.prepared import PreparedDataset
-from remibench.jobs.script import cell_axes, job, progress_checkpoint
+from remibench.jobs.script import job, progress_checkpoint
 from remibench.jobs.torch_setup import select_device
 from remibench.models import save_model
 from remibench.seeding import derive_seed
@@ -34,7 +34,6 @@ with job(snakemake):
     loading_seconds = time.perf_counter() - started
     history = run_method(params.module, task, params.parameters, params.may_diverge)
     save_model(snakemake.output.model, task.model, task.spec)
-    axes = cell_axes(cell)
-    save_table(snakemake.output.history, [{**axes, **record} for record in history])
+    save_table(snakemake.output.history, history)
     save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
     progress.delete()
