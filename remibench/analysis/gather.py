@@ -75,8 +75,13 @@ def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame
     return table.rename(columns={"epoch": "epochs"}).astype({"epochs": int, "stalled": int})
 
 
-def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFrame:
-    """One row per dataset: what it is, and how many images each role has."""
+def join_datasets(metadata: Sequence[str], splits: Sequence[str], selection: str) -> pd.DataFrame:
+    """One row per dataset: what it is, how many images each role has, and which are forgotten.
+
+    Args:
+        metadata, splits: Files of the prepared datasets.
+        selection: The selection of forget sets, in words.
+    """
     rows = []
     for metadata_path, splits_path in zip(metadata, splits, strict=True):
         record = load_json(metadata_path)
@@ -88,6 +93,7 @@ def join_datasets(metadata: Sequence[str], splits: Sequence[str]) -> pd.DataFram
                 "image_size": record["image_size"],
                 "classes": len(record["class_names"]),
                 **{role: len(indices) for role, indices in load_arrays(splits_path).items()},
+                "selection": selection,
             }
         )
     return pd.DataFrame(rows)

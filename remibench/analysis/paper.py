@@ -303,7 +303,8 @@ def choose_datasets(results: Results) -> pd.DataFrame:
     """
     numbers = results.published
     published = numbers[numbers["subset"] == "target_train"].set_index("dataset")["value"]
-    rows = results.datasets[results.datasets["paper_dataset"].notna()]
+    rows = results.datasets.assign(paper_dataset=results.paper_names.to_numpy())
+    rows = rows[rows["paper_dataset"] != ""]
     rows = rows.astype({"paper_dataset": object})  # of no rows, pandas reads floats
     same = rows["target_train"] == rows["paper_dataset"].map(published)
     rows = rows.assign(same=same & (rows["image_size"] == IMAGE_SIZE))

@@ -14,6 +14,7 @@ from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
 from remibench.components.display import COLORS as COLORS  # for whoever draws results
 from remibench.components.display import METHODS
+from remibench.components.registry import PAPER_SELECTION
 from remibench.errors import RemibenchError
 
 PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
@@ -158,9 +159,44 @@ class Results:
         return list(dict.fromkeys([*self.datasets["dataset"], *self.evaluation["dataset"]]))
 
     @property
+    def selection(self) -> str:
+        """The selection of forget sets in words; ``membership`` is the paper's."""
+        stated = self.datasets.get("selection", pd.Series(dtype=object)).dropna()
+        return stated.iloc[0] if len(stated) else PAPER_SELECTION  # trees of earlier versions
+
+    @property
+    def whole(self) -> str:
+        """What a forget ratio is a share of: the training set, or the part of it that is chosen."""
+        return "the training set" if "(" not in self.selection else "the selected training images"
+
+    @property
+    def alike(self) -> str:
+        """The subset of unseen images that are of the same kinds as the forget set."""
+        return "test_forget" if "test_forget" in set(self.evaluation["subset"]) else "test"
+
+    @property
+    def forgotten(self) -> str:
+        """Which images were forgotten, where they are not the paper's choice; or nothing."""
+        if self.selection == PAPER_SELECTION:
+            return ""
+        text = f"Forget sets: {self.selection}; shares are of {self.whole}."
+        if self.alike != "test":
+            text += (
+                " test_forget are the test images of that kind, test_retain all others: attacks on "
+                "forget and on retain are compared with their own; what tells forget from retain "
+                "tells the kinds apart, is no leak and not measured."
+            )
+        return text
+
+    @property
     def paper_names(self) -> pd.Series:
-        """The paper's name of each dataset, by ours; "" for what is none of the paper's."""
+        """The paper's name of each dataset, by ours; "" for what is none of the paper's.
+
+        No published number is of another selection than the paper's.
+        """
         names = self.datasets.set_index("dataset")["paper_dataset"]
+        if self.selection != PAPER_SELECTION:
+            return names.map(lambda _: "").astype(object)
         return names.astype(object).fillna("")  # a column of none at all is read as numbers
 
     @property
@@ -176,6 +212,8 @@ class Results:
     @property
     def not_run(self) -> str:
         """Parts of the paper's grid that this tree lacks, in one sentence; or nothing."""
+        if self.selection != PAPER_SELECTION:
+            return "The paper's numbers are of other forget sets, so that none stands here."
         cells = self.published[self.published["table"] == "Table II"]
         present = self.datasets["paper_dataset"]
         missing = {
@@ -213,7 +251,7 @@ class Results:
     @property
     def remarks(self) -> str:
         """Remarks for all who read a number: images, failed trainings, missing cells."""
-        sentences = (f"Data: {self.sources}.", self.stalled, self.not_run)
+        sentences = (f"Data: {self.sources}.", self.forgotten, self.stalled, self.not_run)
         return " ".join(sentence for sentence in sentences if sentence)
 
     @property

@@ -17,6 +17,7 @@ IDENTIFIED = {  # name → pattern of what one job hands to others; each file st
     "images": "data/{dataset}/images.npy",
     "labels": "data/{dataset}/labels.npy",
     "metadata": "data/{dataset}/metadata.json",
+    "attributes": "data/{dataset}/attributes.npz",
     "splits": "data/{dataset}/splits.npz",
     "model": f"models/{_CELL}/{{role}}.safetensors",
     "training_history": f"models/{_CELL}/{{role}}.history.csv",
@@ -72,7 +73,8 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
 GATHERED = ("evaluation", "histories", "datasets", "training", "attacks")  # tables of all cells
 PROGRESS = "progress"  # epochs of unfinished jobs
 COLUMNS = {"ratio": "forget_ratio", "role": "model"}  # wildcards that tables call otherwise
-_FORMS = {"seed": r"\d+", "ratio": r"0\.\d+", "attack": "mf|mia", "role": "target|shadow"}
+RATIO = r"0\.\d+|1\.0"
+_FORMS = {"seed": r"\d+", "ratio": RATIO, "attack": "mf|mia", "role": "target|shadow"}
 
 
 def log_path(rule: str) -> str:

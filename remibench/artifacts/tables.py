@@ -26,6 +26,7 @@ TEXT = {  # columns that hold no numbers
     "parameter",
     "paper_dataset",
     "provenance",
+    "selection",
     "variant",
 }
 

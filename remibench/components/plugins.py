@@ -26,6 +26,7 @@ PACKAGES = {  # kind of component, the name of its plug-in folder → sub-packag
     "metrics": "evaluation.metrics",
     "models": "models",
     "reporting": "reporting",
+    "selections": "selections",
     "unlearning": "unlearning",
 }
 _plugins: dict[str, Path] = {}  # module → file

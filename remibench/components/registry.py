@@ -16,6 +16,7 @@ from remibench.components.plugins import PACKAGES, ROOT, own_files, plugin_files
 from remibench.errors import RemibenchError
 
 ORIGINAL = "original"
+PAPER_SELECTION = "membership"  # the published numbers are of these forget sets, no others
 CONTRACTS = {  # kind of component → what a module of it defines at its top level
     "across_seeds": ("measure",),
     "attacks": ("ACCESS", "fit_attack", "load_attack"),
@@ -24,6 +25,7 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
     "metrics": ("measure",),
     "models": ("build_backbone",),
     "reporting": (),  # see _required
+    "selections": ("prioritise",),
     "unlearning": ("unlearn",),
 }
 # Declarations that change no result: no digest of a job covers them. Whoever reads them brings them
@@ -35,6 +37,7 @@ UNDIGESTED = {  # kind of component → names
     "unlearning": ("LABEL", "COLOUR", "ORDER", "SEARCH", "passes"),
 }
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
+SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
 FURTHER_INPUTS = ("across_seeds", "hyperparameters")  # what ``INPUTS`` of a table can list
 
 
@@ -172,6 +175,16 @@ def controls() -> dict[str, Path]:
     return files
 
 
+def selection_uses(name: str) -> tuple[str, ...]:
+    """What a selection looks at beyond labels and positions: some of ``SELECTION_USES``."""
+    return tuple(constant(components("selections")[name], "USES", ()))
+
+
+def selection_restricts(name: str) -> bool:
+    """Tell whether a selection never forgets some of the training images."""
+    return constant(components("selections")[name], "RESTRICTS", False)
+
+
 def parse(file: Path) -> ast.Module:
     """The syntax tree of a module.
 
@@ -278,12 +291,11 @@ def _check(package: str, name: str, file: Path) -> None:
             raise RemibenchError(
                 f"{file}: `GUIDES` lists attacks ({', '.join(attacks)}); got {guides!r}"
             )
-    if "USES" in bound and package == "controls":
+    usable = {"controls": CONTROL_USES, "selections": SELECTION_USES}.get(package)
+    if "USES" in bound and usable:
         uses = known.get("USES")
-        if not isinstance(uses, tuple | list) or not set(uses) <= set(CONTROL_USES):
-            raise RemibenchError(
-                f"{file}: `USES` lists some of {', '.join(CONTROL_USES)}; got {uses!r}"
-            )
+        if not isinstance(uses, tuple | list) or not set(uses) <= set(usable):
+            raise RemibenchError(f"{file}: `USES` lists some of {', '.join(usable)}; got {uses!r}")
     if package == "reporting":
         _check_product(name, file, bound, known)
     for constant_name, valid, form in (
@@ -292,6 +304,7 @@ def _check(package: str, name: str, file: Path) -> None:
         ("ORDER", lambda value: type(value) in (int, float), "a number"),
         ("SEARCH", _is_search, '{parameter: [values]}, {"epochs": [1, 5]}'),
         ("MIN_IMAGE_SIZE", _is_count, "a number of pixels"),
+        ("RESTRICTS", lambda value: isinstance(value, bool), "True or False"),
         ("RESOURCES", _is_resources, '{rule: (MB of memory, minutes)}, {"unlearn": (2000, 40)}'),
     ):
         if constant_name in bound and not valid(known.get(constant_name)):

@@ -21,7 +21,9 @@ from remibench.errors import RemibenchError
 CALLED_WITH = {  # function → its positional arguments, and the keywords that are no parameters
     "unlearn": (("task",), ()),
     "fit_attack": (("members", "nonmembers"), ("label", "seed", "progress")),
+    "prioritise": (("images",), ()),
 }
+MAY_REQUIRE = ("prioritise",)  # whose section is read only where a config asks for it
 NAMES = {
     **{each.__name__: each for each in (bool, int, float, str, list)},
     "Annotated": Annotated,
@@ -74,14 +76,17 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
         if argument.arg in base.model_fields or hasattr(base, argument.arg):  # ``copy``, …
             raise RemibenchError(f"{file}: the parameter `{argument.arg}` is taken; rename it")
         where = f"{file}, line {argument.lineno}: parameter `{argument.arg}` of `{function}`"
-        if argument.annotation is None or default is None:
+        required = default is None and function in MAY_REQUIRE
+        if argument.annotation is None or (default is None and not required):
             raise RemibenchError(
                 f"{where} needs a type and a default: {argument.arg}: Positive = 5"
             )
         try:
-            annotation, value = _evaluate(argument.annotation, names), _evaluate(default, names)
-            parameter = create_model("Parameter", x=(annotation, ...))
-            value = parameter.model_validate({"x": value}, strict=True).x
+            annotation = _evaluate(argument.annotation, names)
+            parameter, value = create_model("Parameter", x=(annotation, ...)), ...
+            if not required:
+                value = _evaluate(default, names)
+                value = parameter.model_validate({"x": value}, strict=True).x
             field = Field(value, description=described.get(argument.arg))
         except ValidationError as error:
             message = error.errors()[0]["msg"].lower()

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from remibench.components.bounds import Positive, PositiveFloat, Share
+from remibench.components.bounds import Positive, PositiveFloat, Ratio, Share
 from remibench.components.plugins import activate, plugin_files
 from remibench.components.registry import (
     ORIGINAL,
@@ -33,6 +33,8 @@ from remibench.components.registry import (
     constant,
     controls,
     methods,
+    selection_restricts,
+    selection_uses,
 )
 from remibench.components.sections import read_section
 from remibench.config.variants import combinations, method_of, named_variants, variant_rows
@@ -110,12 +112,54 @@ class Adversaries(Closed):
 class Forgetting(Closed):
     """Choice of the forget sets."""
 
-    selection: Literal["membership", "memorised", "random"] = Field(
+    selection: str = Field(
         "membership",
-        description="membership: the images that white-box MF is surest of (the paper); "
-        "memorised: those with the highest loss, in the mean over all seeds' targets, the same for "
-        "all seeds: another seed changes them; random: the same random images for all seeds.",
+        description="Module of remibench/selections. membership: the images that white-box MF is "
+        "surest of (the paper); memorised: those with the highest loss, in the mean over all "
+        "seeds' targets, the same for all seeds: another seed changes them; random: the same "
+        "random images for all seeds; class: whole classes, or a share of them; file: the images "
+        "that a file lists; subgroup: images by a column of the dataset's metadata.",
     )
+
+    @field_validator("selection")
+    @classmethod
+    def _selection(cls, name: str) -> str:
+        return _known(name, components("selections"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _section(cls, raw: Any) -> Any:
+        """Ask for the section of the selection where its parameters have no defaults."""
+        name = raw.get("selection") if isinstance(raw, dict) else None
+        return {name: {}} | raw if name != "selection" and name in cls.model_fields else raw
+
+    @model_validator(mode="after")
+    def _path(self) -> Forgetting:
+        path = self.parameters.get("path")
+        if path is not None and not Path(path).is_file():
+            raise ValueError(f"{self.selection}.path: {path} is no file; paths start where you run")
+        return self
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the selection."""
+        section = getattr(self, self.selection, None)
+        return section.model_dump() if section else {}
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What the selection looks at beyond labels and positions."""
+        return selection_uses(self.selection)
+
+    @property
+    def described(self) -> str:
+        """The selection in words, for tables: ``class (classes: sandal, bag)``."""
+        values = [
+            f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for key, value in self.parameters.items()
+            if value is not None
+        ]
+        return f"{self.selection} ({'; '.join(values)})" if values else self.selection
 
 
 class Tunable(Closed):
@@ -220,8 +264,10 @@ class Config(Closed):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         min_length=1, description="One target and one shadow model each."
     )
-    forget_ratios: list[Share] = Field(
-        min_length=1, description="Shares of every class's training images to forget."
+    forget_ratios: list[Ratio] = Field(
+        min_length=1,
+        description="Shares to forget of every class's training images, or of those among them "
+        "that `forgetting.selection` chooses from: 1 is a whole class, list or subgroup.",
     )
     methods: list[str] = Field(
         min_length=1, description="original (the target model, required) and unlearning methods."
@@ -367,10 +413,10 @@ class Config(Closed):
     def _comparable_seeds(self) -> Config:
         if not self.across_seeds:
             return self
-        if self.forgetting.selection == "membership":
+        if "membership" in self.forgetting.uses:
             raise ValueError(
-                "`across_seeds`: with `forgetting.selection: membership` every seed forgets other "
-                "images; set it to random or memorised"
+                f"`across_seeds`: with `forgetting.selection: {self.forgetting.selection}` every "
+                "seed forgets other images; set it to random or memorised"
             )
         if "retrain" not in self.methods:
             raise ValueError(
@@ -380,6 +426,16 @@ class Config(Closed):
             raise ValueError(
                 f"`across_seeds`: metrics need at least {SEEDS_ACROSS} seeds, two for each half of "
                 f"them; `seeds` lists {len(self.seeds)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_retained(self) -> Config:
+        name = self.forgetting.selection
+        if 1 in self.forget_ratios and not selection_restricts(name):
+            raise ValueError(
+                f"`forget_ratios`: 1.0 leaves nothing to retain with `forgetting.selection: {name}`"
+                "; lower it, or select a class, a file or a subgroup"
             )
         return self
 
@@ -526,11 +582,30 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
             ),
         ),
     )
+    selections = {
+        name: read_section(file, "prioritise", Closed, _camel(name))
+        for name, file in components("selections").items()
+    }
+    for name in selections:
+        if hasattr(Forgetting, name) or name in Forgetting.model_fields:
+            file = components("selections")[name]
+            raise RemibenchError(f"{file}: the name {name!r} is taken; rename the file")
+    forgetting = create_model(
+        "Forgetting",
+        __base__=Forgetting,
+        __doc__=Forgetting.__doc__,
+        **{
+            name: (section | None, Field(None, description=section.__doc__))
+            for name, section in selections.items()
+            if section.model_fields
+        },
+    )
     return create_model(
         "Config",
         __base__=Config,
         __doc__=Config.__doc__,
         adversaries=(adversaries, adversaries()),
+        forgetting=(forgetting, forgetting()),
         unlearning=(unlearning, unlearning()),
     )
 
@@ -598,7 +673,8 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 def _section(path: list[str], section: type[BaseModel]) -> type[BaseModel]:
     for part in path:
-        section = section.model_fields[part].annotation
+        annotation = section.model_fields[part].annotation
+        section = next(iter(get_args(annotation)), annotation)  # an optional section is X | None
     return section
 
 

@@ -63,6 +63,8 @@ class RawDataset:
         sources: Checksum of every source file, by file name.
         published: Whether these are the published files.
         skipped: Names of the images that were left out, by reason.
+        attributes: What is known of the images beyond their labels, columns (N,) of numbers or
+            text by name; forget sets can be chosen by them (``forgetting.selection: subgroup``).
     """
 
     info: DatasetInfo
@@ -71,6 +73,7 @@ class RawDataset:
     sources: Mapping[str, str]
     published: bool = True
     skipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def dataset_info(name: str) -> DatasetInfo:

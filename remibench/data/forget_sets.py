@@ -26,28 +26,77 @@ def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> n
 
     Args:
         labels: (N,) labels of the training set.
-        ratio: Share to forget, in (0, 1).
-        scores: (N,) priority: the membership probability for ``selection: membership``, the mean
-            loss of all seeds' targets for ``selection: memorised``.
+        ratio: Share to forget, in (0, 1]; n_c is the number of a class's images that have a
+            priority. At 1 all of them are forgotten, be they all images of a class.
+        scores: (N,) priority; NaN for images that are never forgotten.
 
     Returns:
         Sorted int64 positions in the training set.
 
     Raises:
-        RemibenchError: A class would keep no image.
+        RemibenchError: No image has a priority; a class would keep no image at a ratio below 1, or
+            the training set at 1.
     """
-    chosen = []
+    chosen, eligible = [], ~np.isnan(scores)
+    if not eligible.any():
+        raise RemibenchError(f"none of the {len(labels)} training images is selected")
     for label, images in zip(*np.unique(labels, return_counts=True), strict=True):
-        count = forget_count(images, ratio)
-        if count >= images:
+        members = np.flatnonzero(eligible & (labels == label))
+        count = forget_count(len(members), ratio)
+        if count >= images and ratio < 1:
             raise RemibenchError(
                 f"forget ratio {ratio} takes {count} of the {images} training images of class "
                 f"{label} and leaves none; lower the ratio or use more images"
             )
-        members = np.flatnonzero(labels == label)
         ranking = np.argsort(-scores[members], kind="stable")
         chosen.append(members[ranking[:count]])
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+    forgotten = np.sort(np.concatenate(chosen)).astype(np.int64)
+    if len(forgotten) == len(labels):
+        raise RemibenchError(
+            f"forget ratio {ratio} takes all {len(labels)} training images; lower it, or select "
+            "fewer images"
+        )
+    return forgotten
+
+
+def read_positions(path: str | Path) -> np.ndarray:
+    """Read a list of images: npy of integers (F,), or text with one integer a line.
+
+    A first line of text that is no number (the header of a CSV) is skipped.
+
+    Returns:
+        (F,) int64 in the order of the file.
+
+    Raises:
+        RemibenchError: The file cannot be read, holds something else than whole numbers from 0, or
+            holds one of them twice or none at all.
+    """
+    try:
+        if Path(path).suffix == ".npy":
+            listed = np.load(path, allow_pickle=False)
+        else:
+            lines = Path(path).read_text(encoding="utf-8").split()
+            listed = np.array([int(line) for line in lines[_headers(lines) :]], np.int64)
+        if listed.ndim != 1 or not np.issubdtype(listed.dtype, np.integer):
+            raise ValueError(f"it holds {listed.dtype} of shape {listed.shape}")
+    except FileNotFoundError as error:
+        raise RemibenchError(f"{path}: no such file; paths start where you run") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise RemibenchError(
+            f"{path}: {error}; a list of images is npy of integers, or text with one integer a line"
+        ) from error
+    listed = listed.astype(np.int64)
+    if not len(listed) or listed.min() < 0:
+        what = f"lists the image {listed.min()}" if len(listed) else "lists no image"
+        raise RemibenchError(f"{path} {what}; positions are whole numbers from 0")
+    values, counts = np.unique(listed, return_counts=True)
+    if counts.max() > 1:
+        raise RemibenchError(f"{path} lists image {values[counts.argmax()]} twice; list it once")
+    return listed
+
+
+def _headers(lines: Sequence[str]) -> int:
+    return int(bool(lines) and not lines[0].removeprefix("-").isdecimal())
 
 
 def random_scores(images: int, dataset: str, split_seed: int) -> np.ndarray:

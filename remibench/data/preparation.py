@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from remibench.artifacts.io import atomic_path, save_array, save_json, seal_array, sha256
+from remibench.artifacts.io import (
+    atomic_path,
+    save_array,
+    save_arrays,
+    save_json,
+    seal_array,
+    sha256,
+)
 from remibench.data import RawDataset
 from remibench.errors import RemibenchError
 
@@ -22,24 +29,27 @@ def prepare_dataset(
     images_path: Path,
     labels_path: Path,
     metadata_path: Path,
+    attributes_path: Path,
 ) -> None:
     """Resize every image and write the prepared dataset, one image in memory at a time.
 
-    Writes ``images_path`` (uint8, N×C×S×S), ``labels_path`` (int64, N) and ``metadata_path``
-    (JSON: class names, normalisation constants, source checksums, provenance, names of images
-    that were left out). Files that are not the published ones have no ``paper_dataset``: no
-    published number is ever put beside theirs.
+    Writes ``images_path`` (uint8, N×C×S×S), ``labels_path`` (int64, N), ``attributes_path`` (npz:
+    the reader's further columns, (N,) each; most datasets have none) and ``metadata_path`` (JSON:
+    class names, normalisation constants, source checksums, provenance, names of images that were
+    left out). Files that are not the published ones have no ``paper_dataset``: no published number
+    is ever put beside theirs.
 
     Args:
         name: The dataset's name in the config, which the metadata states.
         raw: The dataset.
         image_size: Side S in pixels; Pillow's antialiased bilinear filter, as in torchvision.
         limit: Keep only the first so many images, or all if None.
-        images_path, labels_path, metadata_path: Outputs.
+        images_path, labels_path, metadata_path, attributes_path: Outputs.
 
     Raises:
         RemibenchError: An image is not uint8 or has another shape than promised by the number of
-            channels, the number of images and labels differs, or a label is out of range.
+            channels, the number of images and labels differs, a label is out of range, or an
+            attribute is no column of numbers or text.
     """
     labels = np.asarray(raw.labels[:limit])
     classes = len(raw.info.class_names)
@@ -49,6 +59,7 @@ def prepare_dataset(
             f"label {labels[wrong[0]]} of image {wrong[0]} is out of range 0…{classes - 1}; "
             "the label file does not belong to this dataset, or is damaged"
         )
+    columns = {name: _column(raw, name)[:limit] for name in sorted(raw.attributes)}
     channels = len(raw.info.mean)
     shape = (len(labels), channels, image_size, image_size)
     count = 0
@@ -68,6 +79,7 @@ def prepare_dataset(
             )
         seal_array(temporary, images_path)
     save_array(labels_path, labels.astype(np.int64))
+    save_arrays(attributes_path, columns)
     save_json(
         metadata_path,
         {
@@ -84,6 +96,16 @@ def prepare_dataset(
             "std": list(raw.info.std),
         },
     )
+
+
+def _column(raw: RawDataset, name: str) -> np.ndarray:
+    values = np.asarray(raw.attributes[name])
+    if values.shape != raw.labels.shape or values.dtype.kind not in "biufU":
+        raise RemibenchError(
+            f"attribute {name!r} of {raw.info.title} is {values.dtype} of shape {values.shape}; "
+            f"it has a number or a text for each of the {len(raw.labels)} images"
+        )
+    return values
 
 
 def describe_provenance(raw: RawDataset, used: int) -> str:

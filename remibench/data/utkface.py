@@ -68,6 +68,7 @@ def load(options: LoadOptions) -> RawDataset:
         sources={f"{FOLDER} (names and contents)": f"sha256:{checksum}"},
         published=published,
         skipped=skipped,
+        attributes=_attributes(list(usable)),
     )
 
 
@@ -87,6 +88,16 @@ def _find(options: LoadOptions) -> Path:
         )
     unpack(source / ARCHIVE, home / FOLDER, lambda name: not name.startswith("."))
     return home / FOLDER
+
+
+def _attributes(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Age in years and gender, as the authors label it, of every image; both are in its name."""
+    ages, genders = zip(*(name.split("_")[:2] for name in names), strict=True)
+    words = {"0": "male", "1": "female"}
+    return {
+        "age": np.array(ages, np.int64),
+        "gender": np.array([words[gender] for gender in genders]),
+    }
 
 
 class _Faces(NamedTuple):

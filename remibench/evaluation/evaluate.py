@@ -99,6 +99,7 @@ def evaluate_method(
     seed: int,
     device: torch.device,
     published: Mapping[float, float | None] | None = None,
+    alike: np.ndarray | None = None,
 ) -> tuple[list[dict[str, Any]], Scores]:
     """Measure a method's models of all forget ratios on one target model.
 
@@ -123,6 +124,8 @@ def evaluate_method(
         device: Where the models and attacks lie.
         published: The paper's white-box MIA rate on the forget set after ReMI by forget ratio;
             ratios without a number may be left out.
+        alike: Positions in the role ``test`` of the images of the kind that is forgotten, where it
+            is one (:func:`remibench.selections.unseen_alike`).
 
     Returns:
         The metric rows in the order of ratios and metrics, each with ``forget_ratio``, ``subset``,
@@ -144,6 +147,10 @@ def evaluate_method(
     def before() -> MembershipFeatures:
         return model_features(target(), images, labels, precision)
 
+    kinds = {}
+    if alike is not None:
+        others_tested = np.setdiff1d(np.arange(len(test)), alike)
+        kinds = {"test_forget": len(train) + alike, "test_retain": len(train) + others_tested}
     rows, divisions, outputs, judged = [], {}, [], None
     for ratio, forget, model, cost in models:
         if model is not judged:
@@ -164,7 +171,9 @@ def evaluate_method(
             model=model,
             images=images,
             labels=labels,
-            subsets={name: torch.from_numpy(at).to(device) for name, at in subsets.items()},
+            subsets={
+                name: torch.from_numpy(at).to(device) for name, at in (subsets | kinds).items()
+            },
             features=features,
             scores=scores,
             cost=cost,

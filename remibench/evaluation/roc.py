@@ -12,7 +12,12 @@ RATES = {"1pct": Fraction(1, 100), "0.1pct": Fraction(1, 1000)}  # false-positiv
 
 
 def area_under_roc(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """P(positive scores above negative) + ½ P(equal): the Mann-Whitney form of the AUC."""
+    """P(positive scores above negative) + ½ P(equal): the Mann-Whitney form of the AUC.
+
+    NaN without negatives.
+    """
+    if not len(negatives):
+        return math.nan
     ordered = np.sort(negatives)
     below, not_above = (np.searchsorted(ordered, positives, side) for side in ("left", "right"))
     return float((below + not_above).mean() / (2 * len(negatives)))

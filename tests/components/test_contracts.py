@@ -8,6 +8,7 @@ import copy
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,7 @@ from remibench.models import (
 )
 from remibench.per_sample import squared_norms
 from remibench.reporting.render import make_figure, make_table
+from remibench.selections import Images, forget_set
 from remibench.unlearning import run_method
 
 
@@ -205,6 +207,59 @@ def test_every_parameter_of_a_method_is_described(name):
     section = config_model().model_fields["unlearning"].annotation.model_fields[name].annotation
     for parameter, field in section.model_fields.items():
         assert field.description, f"`Args:` of `unlearn` says nothing of {parameter}"
+
+
+# Selections
+
+
+def images_to_select_from():
+    generator = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    return Images(
+        labels=labels,
+        positions=np.sort(generator.permutation(240)[:60]),
+        class_names=["a", "b", "c"],
+        dataset="mine",
+        split_seed=0,
+        attributes={"age": generator.integers(0, 90, 60)},
+        membership=generator.random(60),
+        losses=generator.random(60),
+    )
+
+
+REQUIRED = {  # parameters without defaults of the package's own
+    "class": lambda _: {"classes": [1]},
+    "file": lambda folder: {"path": str(folder / "listed.npy")},
+    "subgroup": lambda _: {"column": "age", "low": 30.0},
+}
+
+
+@pytest.mark.parametrize("name", names_of("selections"))
+def test_a_selection_ranks_the_images_twice_the_same_and_leaves_some(name, tmp_path):
+    """A plug-in's with its defaults; one that asks for a value has its tests in its folder."""
+    images = images_to_select_from()
+    np.save(tmp_path / "listed.npy", images.positions[::3])
+    section = config_model().model_fields["forgetting"].annotation.model_fields.get(name)
+    model = get_args(section.annotation)[0] if section else None
+    given = REQUIRED.get(name, lambda _: {})(tmp_path)
+    asked = (
+        {k for k, field in model.model_fields.items() if field.is_required()} if model else set()
+    )
+    if asked - set(given):
+        pytest.skip(f"{name} asks for {', '.join(sorted(asked))}; its own tests have to give them")
+    parameters = model.model_validate(given).model_dump() if model else {}
+    sets = []
+    for noise in (1, 2):
+        np.random.seed(noise)
+        state = np.random.get_state()[1].copy()
+        sets.append(forget_set(name, images, 0.25, parameters))
+        assert np.array_equal(np.random.get_state()[1], state), "the global generator was used"
+    assert np.array_equal(*sets)
+    assert 0 < len(sets[0]) < 60
+    larger = forget_set(name, images, 0.5, parameters)
+    assert set(sets[0]) < set(larger), "a larger share has the smaller one's images, too"
+    for key, field in model.model_fields.items() if model else ():
+        assert field.description, f"`Args:` of `prioritise` says nothing of {key}"
 
 
 # Metrics

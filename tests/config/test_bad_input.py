@@ -457,7 +457,10 @@ def raw(name, message, images=IMAGES, labels=(0, 1, 2, 0, 1, 2)):
     """A dataset whose images or labels do not fit; nothing of it may be left behind."""
 
     def meet(folder):
-        paths = [folder / name for name in ("images.npy", "labels.npy", "metadata.json")]
+        paths = [
+            folder / name
+            for name in ("images.npy", "labels.npy", "metadata.json", "attributes.npz")
+        ]
         try:
             prepare_dataset(
                 "mine", RawDataset(INFO, images, np.array(labels), {}), 32, None, *paths
@@ -591,7 +594,10 @@ FILES = [
                 load_dataset("stl10", LoadOptions([folder], published_only=False)),
                 32,
                 None,
-                *(folder / name for name in ("images.npy", "labels.npy", "metadata.json")),
+                *(
+                    folder / name
+                    for name in ("images.npy", "labels.npy", "metadata.json", "attributes.npz")
+                ),
             ),
         ),
         "label -1 of image 0 is out of range 0…9; the label file .* is damaged",

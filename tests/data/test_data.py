@@ -38,7 +38,9 @@ EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
 
 
 def prepare(raw, folder, size=32, limit=None):
-    paths = [folder / name for name in ("images.npy", "labels.npy", "metadata.json")]
+    paths = [
+        folder / name for name in ("images.npy", "labels.npy", "metadata.json", "attributes.npz")
+    ]
     prepare_dataset("mine", raw, size, limit, *paths)
     return np.load(paths[0]), np.load(paths[1]), json.loads(paths[2].read_text())
 
@@ -475,7 +477,8 @@ from remibench.data.preparation import prepare_dataset
 from remibench.jobs.script import peak_memory
 folder = Path(sys.argv[2])
 raw = load_dataset(sys.argv[1], LoadOptions([folder], published_only=False))
-paths = [folder / name for name in ("images.npy", "labels.npy", "metadata.json")]
+names = ("images.npy", "labels.npy", "metadata.json", "attributes.npz")
+paths = [folder / name for name in names]
 prepare_dataset("mine", raw, 32, None, *paths)
 print(peak_memory())
 """

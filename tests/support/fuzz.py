@@ -87,7 +87,9 @@ def mutate(content, rng):
 def load(name, folder, options):
     """Read a dataset as the workflow does; return how many images it has."""
     raw = load_dataset(name, options)
-    outputs = [folder / part for part in ("images.npy", "labels.npy", "metadata.json")]
+    outputs = [
+        folder / part for part in ("images.npy", "labels.npy", "metadata.json", "attributes.npz")
+    ]
     prepare_dataset(name, raw, 32, None, *outputs)
     channels = len(raw.info.mean)
     assert np.load(outputs[0], mmap_mode="r").shape == (len(raw.labels), channels, 32, 32)

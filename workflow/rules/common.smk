@@ -10,6 +10,7 @@ from remibench.errors import RemibenchError
 from remibench.artifacts import paths
 from remibench.components.plugins import ROOT
 from remibench.components.registry import (
+    PAPER_SELECTION,
     constant,
     controls,
     methods,
@@ -49,7 +50,7 @@ wildcard_constraints:
     attack="mf|mia",
     access="|".join(components("attacks")),
     method=METHOD,
-    ratio=r"0\.\d+",
+    ratio=paths.RATIO,
 
 
 def at(name, suffix=None, **fixed):
@@ -74,11 +75,22 @@ def benchmark_of(rule):
 
 
 DATA = {name: at(name) for name in ("images", "labels", "metadata", "splits")}
+SELECTION = {
+    "selection": cfg.forgetting.selection,
+    "parameters": cfg.forgetting.parameters,
+    "split_seed": cfg.data.split_seed,
+}
+SELECTION_MODULE = f"selections.{cfg.forgetting.selection}"
+SELECTION_ATTRIBUTES = at("attributes") if "attributes" in cfg.forgetting.uses else []
 GATHERED = {  # what tables and figures are made of
     **{name: at(name) for name in paths.GATHERED},
     "published": local("paper/numbers.csv"),  # wherever results are stored
 }
-TABLE_IV = local("paper/table4_whitebox_mia_accuracy.csv")
+PUBLISHED_RATES = (  # Table IV, of the paper's forget sets
+    local("paper/table4_whitebox_mia_accuracy.csv")
+    if cfg.forgetting.selection == PAPER_SELECTION
+    else []
+)
 FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.

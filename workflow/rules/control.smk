@@ -16,7 +16,7 @@ rule make_control:
             then=at("attack", attack="mia", access="whitebox"),
             otherwise=[],
         ),
-        published=lambda w: TABLE_IV if "published" in uses(w) else [],
+        published=lambda w: PUBLISHED_RATES if "published" in uses(w) else [],
     output:
         model=at("unlearned") if cfg.keep_unlearned else temp(at("unlearned")),
         history=at("unlearning_history"),

@@ -3,6 +3,7 @@ rule prepare_dataset:
         images=at("images"),
         labels=at("labels"),
         metadata=at("metadata"),
+        attributes=at("attributes"),
     log:
         log_of("prepare_dataset"),
     benchmark:

@@ -3,7 +3,7 @@ rule evaluate:
         **DATA,
         target=at("model", role="target"),
         shadow=at("model", role="shadow"),
-        published=TABLE_IV,
+        published=PUBLISHED_RATES,
         forget=expand(at("forget_set"), ratio=cfg.forget_ratios, allow_missing=True),
         models=lambda w: (
             [at("model", role="target")]
@@ -18,6 +18,7 @@ rule evaluate:
         attacks=expand(
             at("attack"), attack=["mf", "mia"], access=cfg.attacks, allow_missing=True
         ),
+        attributes=SELECTION_ATTRIBUTES,
     output:
         table=at("metrics"),
         scores=at("predictions"),
@@ -34,12 +35,14 @@ rule evaluate:
     resources:
         **resources_for("evaluate"),
     params:
+        **SELECTION,
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
         training=cfg.training.model_dump(exclude={"epochs"}),
         device=cfg.device,
         code=lambda w: source_digest(
             "evaluate.py",
+            SELECTION_MODULE,
             *(f"attacks.{access}" for access in cfg.attacks),
             f"models.{w.architecture}",
             *(f"evaluation.metrics.{metric}" for metric in cfg.metrics),
@@ -86,6 +89,7 @@ rule gather:
         **resources_for("gather"),
     params:
         ratios=cfg.forget_ratios,
+        selection=cfg.forgetting.described,
         code=source_digest("gather.py"),
     script:
         "../scripts/gather.py"

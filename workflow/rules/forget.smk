@@ -51,18 +51,17 @@ rule measure_losses:
 
 rule select_forget_set:
     input:
-        labels=at("labels"),
-        splits=at("splits"),
-        scores=branch(
-            cfg.forgetting.selection,
-            cases={
-                "membership": [at("membership_scores")],
-                "memorised": expand(  # of all seeds, which so forget the same
-                    at("losses"), seed=cfg.seeds, allow_missing=True
-                ),
-            },
-            otherwise=[],
+        **DATA,
+        attributes=SELECTION_ATTRIBUTES,
+        membership=(
+            at("membership_scores") if "membership" in cfg.forgetting.uses else []
         ),
+        losses=(  # of all seeds, which so forget the same
+            expand(at("losses"), seed=cfg.seeds, allow_missing=True)
+            if "losses" in cfg.forgetting.uses
+            else []
+        ),
+        listed=cfg.forgetting.parameters.get("path", []),
     output:
         forget=at("forget_set"),
     log:
@@ -74,8 +73,7 @@ rule select_forget_set:
     resources:
         **resources_for("select_forget_set"),
     params:
-        selection=cfg.forgetting.selection,
-        split_seed=cfg.data.split_seed,
-        code=source_digest("select_forget_set.py"),
+        **SELECTION,
+        code=source_digest("select_forget_set.py", SELECTION_MODULE),
     script:
         "../scripts/select_forget_set.py"

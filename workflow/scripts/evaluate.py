@@ -13,6 +13,7 @@ from remibench.jobs.script import job
 from remibench.jobs.torch_setup import select_device
 from remibench.models import load_model
 from remibench.seeding import derive_seed
+from remibench.selections import read_images, unseen_alike
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
@@ -21,6 +22,8 @@ with job(snakemake):
     spec = dataset.spec(cell.architecture)
     images = len(dataset.roles["target_train"])
     where = (given.published, dataset.metadata["paper_dataset"], cell.architecture)
+    published = {ratio: published_rate(*where, ratio) for ratio in params.ratios if given.published}
+    unseen = read_images(dataset, "test", params.split_seed, given.attributes or None)
     rows, scores = evaluate_method(
         dataset,
         read_models(spec, device, images, params.ratios, given.forget, given.models, given.costs),
@@ -31,7 +34,8 @@ with job(snakemake):
         training=params.training,
         seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), "evaluate"),
         device=device,
-        published={ratio: published_rate(*where, ratio) for ratio in params.ratios},
+        published=published,
+        alike=unseen_alike(params.selection, unseen, params.parameters),
     )
     save_table(snakemake.output.table, rows)
     save_scores(snakemake.output.scores, scores)

@@ -16,4 +16,6 @@ with job(snakemake):
     histories = join_histories(given.histories)
     write_csv(output.histories, histories)
     write_csv(output.training, join_training(given.training, histories))
-    write_csv(output.datasets, join_datasets(given.datasets, given.splits))
+    write_csv(
+        output.datasets, join_datasets(given.datasets, given.splits, snakemake.params.selection)
+    )

@@ -19,4 +19,5 @@ with job(snakemake):
         images_path=output.images,
         labels_path=output.labels,
         metadata_path=output.metadata,
+        attributes_path=output.attributes,
     )

@@ -25,7 +25,9 @@ class Evaluation:
         model: The unlearned model (for ``original``: the target) in evaluation mode.
         images: (N, C, S, S) uint8: the training set, then the test role.
         labels: (N,) int64.
-        subsets: Positions in ``images`` of ``forget``, ``retain`` and ``test``.
+        subsets: Positions in ``images`` of ``forget``, ``retain`` and ``test``; where a kind of
+            image is forgotten (a class, a subgroup), also of the two parts of ``test``:
+            ``test_forget``, unseen images of that kind, and ``test_retain``, all others.
         features: Attack features of all N images under the model.
         scores: Membership probabilities (N,) of every attack, by name (``mia_whitebox`` …).
         cost: Cost of unlearning: ``seconds``, ``seconds_attack_loss``, ``epochs``.
@@ -51,6 +53,14 @@ class Evaluation:
     calibration: Mapping[str, float] = field(default_factory=dict)
     published: float | None = None
 
+    def unseen(self, subset: str) -> torch.Tensor:
+        """Positions of the test images that are of the same kinds as those of a subset.
+
+        What tells the images of ``forget`` or ``retain`` from these tells members from non-members.
+        Where a class is forgotten, to tell them from all test images is to tell classes apart.
+        """
+        return self.subsets.get(f"test_{subset}", self.subsets["test"])
+
 
 def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]:
     """The rows of the metric of that name.
@@ -73,6 +83,6 @@ def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]
                 raise broken(
                     name,
                     f"`measure` yielded {row!r:.80}; it yields (subset, metric, number), the "
-                    'subset one of forget, retain, test and ""',
+                    f'subset one of {", ".join(evaluation.subsets)} and ""',
                 )
     return rows

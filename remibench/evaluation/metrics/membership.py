@@ -22,7 +22,8 @@ def measure(evaluation: Evaluation) -> Rows:
         for subset, positions in evaluation.subsets.items():
             yield subset, f"{name}_rate", members[positions].mean().item()
         forget, test = (
-            scores[evaluation.subsets[subset]].cpu().numpy() for subset in ("forget", "test")
+            scores[positions].cpu().numpy()
+            for positions in (evaluation.subsets["forget"], evaluation.unseen("forget"))
         )
         yield "forget", f"{name}_auc", area_under_roc(forget, test)
 

@@ -15,7 +15,8 @@ def measure(evaluation: Evaluation) -> Rows:
     """
     for name, scores in evaluation.scores.items():
         forget, test = (
-            scores[evaluation.subsets[subset]].cpu().numpy() for subset in ("forget", "test")
+            scores[positions].cpu().numpy()
+            for positions in (evaluation.subsets["forget"], evaluation.unseen("forget"))
         )
         for suffix, value in operating_points(forget, test):
             yield "forget", f"{name}_{suffix}", value

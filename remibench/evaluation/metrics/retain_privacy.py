@@ -15,7 +15,8 @@ def measure(evaluation: Evaluation) -> Rows:
     """
     for name, scores in evaluation.scores.items():
         retain, test = (
-            scores[evaluation.subsets[subset]].cpu().numpy() for subset in ("retain", "test")
+            scores[positions].cpu().numpy()
+            for positions in (evaluation.subsets["retain"], evaluation.unseen("retain"))
         )
         yield "retain", f"{name}_auc", area_under_roc(retain, test)
         yield "retain", f"{name}_advantage", float((retain > 0.5).mean() - (test > 0.5).mean())

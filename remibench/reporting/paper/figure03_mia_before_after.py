@@ -4,7 +4,8 @@ Before unlearning, after Fisher, ReMI and every other method that was run, and a
 title of every panel says how much of the training set was forgotten. Figures 3 and 7–9 are
 white-box inference, Figures 10–13 black-box. Bars are means over seeds with 95 % t-intervals (cut
 at 0 and 1), dots are seeds (up to five), open diamonds are the paper's numbers (Table IV,
-white-box; full data set), and black ticks are the same models' rates on unseen test images.
+white-box; full data set), and black ticks are the same models' rates on unseen test images (where
+a class or another kind of image is forgotten, on those of that kind).
 
 A rate of 0 is not success. A forgotten image should look as it does to the *retrained* model; where
 a bar is below that of *Retraining*, the attack can tell forgotten images by their being called
@@ -65,7 +66,7 @@ def data(results: Results, ratio: float = 0.25, access: str = "whitebox") -> pd.
     rows = results.metric(f"mia_{access}_rate")
     rows = rows[rows["forget_ratio"] == ratio]
     table = summarise(rows[rows["subset"] == "forget"], BY_METHOD)
-    test = summarise(rows[rows["subset"] == "test"], BY_METHOD)[[*BY_METHOD, "mean"]]
+    test = summarise(rows[rows["subset"] == results.alike], BY_METHOD)[[*BY_METHOD, "mean"]]
     table = table.merge(test.rename(columns={"mean": "reference"}), how="left", on=BY_METHOD)
     table = table.assign(metric=f"mia_{access}_rate", bar=table["method"])
     table = beside_paper(table, "Table IV", results.published, results.paper_names)

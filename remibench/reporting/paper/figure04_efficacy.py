@@ -59,7 +59,7 @@ def draw(results: Results) -> Figure:
         for place in range(1, len(ratios)):
             axis.axvline(place - 0.5, color="0.88", linewidth=0.6, zorder=0)
         _boxes(axis, cell, ratios, results.methods)
-    label_axes(figure, "Share of the training set forgotten", "Efficacy score on $D_f$ (log scale)")
+    label_axes(figure, f"Share of {results.whole} forgotten", "Efficacy score on $D_f$ (log scale)")
     if table.empty:  # the panels say so, and there is nothing to explain
         return figure
     methods = {method: METHODS[method] for method in displayed(results.methods)}

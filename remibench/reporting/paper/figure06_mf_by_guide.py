@@ -49,5 +49,5 @@ def draw(results: Results, ratio: float = 0.25) -> Figure:
         results.names,
         results.architectures,
         ylabel="The guide's MF accuracy on $D_f$\n(share called members)",
-        xlabel=f"Epoch ({percent(ratio)} of the training set forgotten)",
+        xlabel=f"Epoch ({percent(ratio)} of {results.whole} forgotten)",
     )

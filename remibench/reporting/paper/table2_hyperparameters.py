@@ -70,7 +70,7 @@ def _cell(value: object, paper: float) -> str:
 def explain(_: pd.DataFrame, remarks: str) -> str:
     """Explanation of the formatted table for its readers."""
     return (
-        "By share of the training set forgotten. In brackets the paper's values of ReMI, which are "
+        "By forget ratio. In brackets the paper's values of ReMI, which are "
         "for the full data at 64×64 pixels; λ1 is 1 − λ2 (lambda2). “all” stands for every "
         f"dataset and architecture of this tree. {remarks}"
     )

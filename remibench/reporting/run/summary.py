@@ -24,7 +24,7 @@ def summarise_results(results: Results) -> str:
     cells = results.evaluation[["dataset", "architecture"]].drop_duplicates()
     seeds = results.evaluation["seed"].nunique()
     lines = [
-        f"Main result, {percent(ratio)} of the training set forgotten, mean over {seeds} seed(s)"
+        f"Main result, {percent(ratio)} of {results.whole} forgotten, mean over {seeds} seed(s)"
     ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
     columns = {header: _column(results, ratio, *spec) for header, spec in COLUMNS.items()}
@@ -35,7 +35,7 @@ def summarise_results(results: Results) -> str:
         lines += ["", f"{dataset}, {architecture}", cell.to_string()]
     lines += [
         "",
-        *([results.stalled] if results.stalled else []),
+        *filter(None, (results.forgotten, results.stalled)),
         results.stopping,
         "acc.: classification accuracy; D_f, D_r: forget and retain set.",
         "MIA: share of images that white-box membership inference calls members. Success is not 0:",
