@@ -53,6 +53,26 @@ def join_histories(paths: Sequence[str]) -> pd.DataFrame:
     return table[first + [column for column in table if column not in first]]
 
 
+def mark_unsearched(
+    histories: pd.DataFrame, runs: Sequence[tuple[str, str, str, float]]
+) -> pd.DataFrame:
+    """Mark the runs for which no values were searched by 1 in the column ``unsearched``.
+
+    Args:
+        histories: Table from :func:`join_histories`.
+        runs: Method, dataset, architecture and forget ratio of each
+            (:meth:`remibench.config.model.Config.unsearched`).
+
+    Returns:
+        ``histories``, with the column if there are such runs.
+    """
+    if not runs:
+        return histories
+    axes = ["method", "dataset", "architecture", "forget_ratio"]
+    marked = pd.MultiIndex.from_frame(histories[axes]).isin(list(map(tuple, runs)))
+    return histories.assign(unsearched=marked.astype(int))
+
+
 def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame:
     """One row per training from scratch, with its last epoch's loss.
 

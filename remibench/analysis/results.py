@@ -15,6 +15,7 @@ from remibench.components import plugins, registry
 from remibench.components.display import COLORS as COLORS  # for whoever draws results
 from remibench.components.display import METHODS
 from remibench.components.registry import PAPER_SELECTION
+from remibench.config.cells import describe_unsearched
 from remibench.errors import RemibenchError
 
 PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
@@ -249,9 +250,20 @@ class Results:
         )
 
     @property
+    def unsearched(self) -> str:
+        """Runs with default values, since none were searched for their cell; or nothing."""
+        if "unsearched" not in self.histories:
+            return ""
+        rows = self.histories[self.histories["unsearched"] > 0]
+        runs = rows[["method", *CELL]].drop_duplicates().itertuples(index=False, name=None)
+        sentence = describe_unsearched(runs, METHODS.__getitem__)
+        return f"{sentence[0].upper()}{sentence[1:]}."
+
+    @property
     def remarks(self) -> str:
         """Remarks for all who read a number: images, failed trainings, missing cells."""
-        sentences = (f"Data: {self.sources}.", self.forgotten, self.stalled, self.not_run)
+        sentences = (f"Data: {self.sources}.", self.forgotten, self.stalled, self.unsearched)
+        sentences = (*sentences, self.not_run)
         return " ".join(sentence for sentence in sentences if sentence)
 
     @property

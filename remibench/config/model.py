@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -47,6 +48,7 @@ RENAMED = {  # key of an earlier version → its name now, and what to write the
     "halves": ("swap_target_and_shadow", "write true for tuning, false for reported"),
     "values_from": ("per_cell_values", "rename it"),
 }
+NULLS = ("null", "Null", "NULL", "~")  # YAML's
 SEEDS_ACROSS = 4  # the fewest that can be compared
 
 
@@ -54,6 +56,22 @@ class Closed(BaseModel):
     """A section that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nulls(cls, raw: Any) -> Any:
+        """Read ``null`` as YAML does where a key can be null: the command line gives it as text."""
+        if not isinstance(raw, dict):
+            return raw
+        return {
+            key: None if value in NULLS and _takes_null(cls, key) else value
+            for key, value in raw.items()
+        }
+
+
+def _takes_null(section: type[BaseModel], key: str) -> bool:
+    field = section.model_fields.get(key)
+    return field is not None and NoneType in get_args(field.annotation)
 
 
 class Data(Closed):
@@ -169,7 +187,7 @@ class Tunable(Closed):
         None,
         description="CSV with the columns dataset, architecture, forget_ratio and some keys of "
         "this section: values for single cells, instead of the section's (paper/table2_…, or what "
-        "`snakemake tune` writes). Every cell of the grid needs a row.",
+        "`snakemake tune` writes). Cells without a row: see `per_cell_values` at the top level.",
     )
 
 
@@ -179,24 +197,28 @@ class Unlearning(Closed):
     def parameters(
         self, method: str, dataset: str, architecture: str, forget_ratio: float
     ) -> dict[str, Any]:
-        """The parameters of a method in one cell of the grid.
+        """The parameters of a method in one cell of the grid: the section's, and its row's.
 
         Raises:
-            ValueError: Its ``per_cell_values`` cannot be read, or has no row for the cell.
+            ValueError: Its ``per_cell_values`` cannot be read.
         """
-        section = getattr(self, method)
-        parameters = section.model_dump(exclude={"per_cell_values"})
-        path = getattr(section, "per_cell_values", None)
-        if path is None:
-            return parameters
-        cell = (dataset, architecture, forget_ratio)
-        values = _read_cells(path, type(section))
-        if cell not in values:
-            raise ValueError(
-                f"{path} has no row for {', '.join(map(str, cell))}; "
-                "add one (`snakemake tune` finds values), or set `per_cell_values: null`"
-            )
-        return parameters | values[cell]
+        parameters = getattr(self, method).model_dump(exclude={"per_cell_values"})
+        return parameters | self._rows(method).get((dataset, architecture, forget_ratio), {})
+
+    def lacks_row(self, method: str, *cell: Any) -> bool:
+        """Tell whether a method's ``per_cell_values`` names a file without a row for this cell.
+
+        Raises:
+            ValueError: The file cannot be read.
+        """
+        return self._path(method) is not None and cell not in self._rows(method)
+
+    def _path(self, method: str) -> str | None:
+        return getattr(getattr(self, method), "per_cell_values", None)
+
+    def _rows(self, method: str) -> dict[tuple[str, str, float], dict[str, Any]]:
+        path = self._path(method)
+        return _read_cells(path, type(getattr(self, method))) if path else {}
 
 
 @cache
@@ -313,6 +335,13 @@ class Config(Closed):
     adversaries: Adversaries = Adversaries()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
+    per_cell_values: Literal["present", "required"] | None = Field(
+        "present",
+        description="Values of single cells, from the files that the key of this name gives in "
+        "`unlearning`. present: cells without a row take their section's values, the published "
+        "ones where the config sets no others, which is said in log and tables; required: such a "
+        "cell is an error; null: no such file is read.",
+    )
     variants: dict[str, dict[str, list[Any]] | list[dict[str, Any]] | None] = Field(
         {},
         description="Variants of methods, for `snakemake tune`, `study` and `mechanism`, as many "
@@ -320,6 +349,22 @@ class Config(Closed):
         "with their values (see config/study_remi.yaml), or null: the combinations that the method "
         "declares (SEARCH).",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_cell_values(cls, raw: Any) -> Any:
+        """Leave the files of single cells out of all sections where none is to be read."""
+        sections = raw.get("unlearning") if isinstance(raw, dict) else None
+        ignored = isinstance(sections, dict) and raw.get("per_cell_values", "") in (None, *NULLS)
+        if not ignored:
+            return raw
+        kept = {
+            method: {key: value for key, value in section.items() if key != "per_cell_values"}
+            if isinstance(section, dict)
+            else section
+            for method, section in sections.items()
+        }
+        return raw | {"unlearning": kept}
 
     @field_validator("datasets", "architectures", "attacks", "metrics", "across_seeds")
     @classmethod
@@ -366,6 +411,13 @@ class Config(Closed):
             if values.count(value) > 1:
                 raise ValueError(f"{value!r} is listed twice; list it once")
         return values
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _declared_variants(cls, searches: Any) -> Any:
+        if not isinstance(searches, dict):
+            return searches
+        return {method: None if each in NULLS else each for method, each in searches.items()}
 
     @field_validator("variants")
     @classmethod
@@ -461,11 +513,7 @@ class Config(Closed):
     def parameters(
         self, method: str, dataset: str, architecture: str, forget_ratio: float
     ) -> dict[str, Any]:
-        """The parameters of a method, or of a variant of one, in one cell of the grid.
-
-        Raises:
-            ValueError: The method's ``per_cell_values`` cannot be read, or has no row for the cell.
-        """
+        """The parameters of a method, or of a variant of one, in one cell of the grid."""
         name = method_of(method)
         parameters = self.unlearning.parameters(name, dataset, architecture, forget_ratio)
         return parameters if name == method else parameters | self.variants_of(name)[method]
@@ -489,23 +537,39 @@ class Config(Closed):
 
     @model_validator(mode="after")
     def _cells(self) -> Config:
-        for _ in self.hyperparameters():
-            pass
+        for method, *cell in self._methods_in_cells():
+            try:
+                lacking = self.unlearning.lacks_row(method, *cell)
+            except ValueError as error:
+                raise ValueError(f"`unlearning.{method}.per_cell_values`: {error}") from error
+            if lacking and self.per_cell_values == "required":
+                path = getattr(self.unlearning, method).per_cell_values
+                raise ValueError(
+                    f"`unlearning.{method}.per_cell_values`: {path} has no row for "
+                    f"{', '.join(map(str, cell))}; add one (`snakemake tune` finds values), or set "
+                    "`per_cell_values: present` at the top level"
+                )
         return self
+
+    def _methods_in_cells(self) -> Iterator[tuple[str, str, str, float]]:
+        methods = dict.fromkeys([*self.methods, *self.variants])
+        methods.pop(ORIGINAL, None)
+        return itertools.product(methods, self.datasets, self.architectures, self.forget_ratios)
+
+    def unsearched(self) -> list[tuple[str, str, str, float]]:
+        """List the methods, each with the cell, whose ``per_cell_values`` has no row for the cell.
+
+        They are run with their section's values.
+        """
+        return [each for each in self._methods_in_cells() if self.unlearning.lacks_row(*each)]
 
     def hyperparameters(self) -> Iterator[dict[str, Any]]:
         """Yield every method's parameters in every cell: one record per parameter.
 
         For a method that has variants, those that the variants start from.
         """
-        methods = dict.fromkeys([*self.methods, *self.variants])
-        methods.pop(ORIGINAL, None)
-        axes = (methods, self.datasets, self.architectures, self.forget_ratios)
-        for method, *cell in itertools.product(*axes):
-            try:
-                parameters = self.unlearning.parameters(method, *cell)
-            except ValueError as error:
-                raise ValueError(f"`unlearning.{method}.per_cell_values`: {error}") from error
+        for method, *cell in self._methods_in_cells():
+            parameters = self.unlearning.parameters(method, *cell)
             record = dict(zip(("dataset", "architecture", "forget_ratio"), cell, strict=True))
             for name, value in parameters.items():
                 yield {**record, "method": method, "parameter": name, "value": value}

@@ -89,7 +89,8 @@ CONFIG = [
     config("seeds", 3, "`seeds`: input should be a valid list; got 3"),
     config("seeds", [0.5], "`seeds.0`: input should be a valid integer"),
     config("seeds", None, "`seeds`: input should be a valid list; got None"),
-    config("forget_ratios", [0.1, 1.0], "`forget_ratios.1`: input should be less than 1; got 1.0"),
+    config("forget_ratios", [0.1, 1.0], "`forget_ratios`: 1.0 leaves nothing to retain with"),
+    config("forget_ratios", [0.1, 1.1], "`forget_ratios.1`: input should be less .* 1; got 1.1"),
     config("forget_ratios", [0], "`forget_ratios.0`: input should be greater .* 0.0001; got 0"),
     config("forget_ratios", ["ten"], "`forget_ratios.0`: input should be a valid number"),
     config("forget_ratios", [0.1, 0.10], "`forget_ratios`: 0.1 is listed twice"),
@@ -113,7 +114,9 @@ CONFIG = [
     config("data.search_path", [], "`data.search_path`: list should have at least 1 item"),
     config("data.split_seed", -1, "`data.split_seed`: input should be greater than or equal to 0"),
     config("data.image_size", 21, "`data.image_size`: 21 is too small for architecture cnn; .* 22"),
-    config("forgetting.selection", "best", "`forgetting.selection`: input should be 'membership'"),
+    config("forgetting.selection", "best", "`forgetting.selection`: unknown name 'best'; did you"),
+    config("per_cell_values", "strict", "`per_cell_values`: input should be 'present' or 'requ"),
+    config("values_from", None, "`values_from` is now `per_cell_values`; rename it"),
     config("across_seeds", ["lira"], "unknown name 'lira'; did you mean 'ulira'"),
     config(
         "across_seeds", ["klom"], "`across_seeds`: with `forgetting.selection: membership` ever"
@@ -153,13 +156,14 @@ CONFIG = [
 ]
 
 
-def cells(text, message):
+def cells(text, message, **changes):
     """A file of ``per_cell_values``; the message names key and file."""
 
     def meet(folder):
         path = folder / "values.csv"
         path.write_text(text)
-        change = {"forget_ratios": [0.1], **nested("unlearning.fisher.per_cell_values", str(path))}
+        change = {"forget_ratios": [0.1], **changes}
+        change |= nested("unlearning.fisher.per_cell_values", str(path))
         load_config(merge(default(), change))
 
     where = r"^config: `unlearning.fisher.per_cell_values`: \S*values.csv.*"
@@ -168,7 +172,9 @@ def cells(text, message):
 
 AXES = "dataset,architecture,forget_ratio"
 CELLS = [
-    cells(f"{AXES}\n", "has no row for fmnist_embedded, cnn, 0.1; add one"),
+    cells(
+        f"{AXES}\n", "has no row for fmnist_embedded, cnn, 0.1; add one", per_cell_values="required"
+    ),
     cells("dataset,architecture\nfmnist,cnn\n", "line 2: no value in column `forget_ratio`"),
     cells(f"{AXES},alfa\na,b,.1,1\n", "'alfa'; did you mean 'alpha'"),
     cells(f"{AXES},alpha\na,b,x,1\n", "line 2: could not convert"),

@@ -9,6 +9,7 @@ from support.configs import ROOT, default, merge
 
 from remibench.analysis.results import PAPER_METHODS
 from remibench.components.registry import components, methods
+from remibench.config.cells import describe_unsearched
 from remibench.config.model import REQUIRED_ATTACKS, config_model, json_schema, load_config
 from remibench.errors import RemibenchError
 
@@ -139,6 +140,44 @@ def test_values_of_single_cells_replace_the_sections(tmp_path):
         (0.5, "max_std"): 0.25,
         (0.5, "last_layer_factor"): 10.0,
     }
+
+
+def test_a_cell_without_a_row_takes_the_sections_values_and_is_listed(tmp_path):
+    path = tmp_path / "values.csv"
+    path.write_text("dataset,architecture,forget_ratio,alpha\nfmnist_embedded,cnn,0.5,2e-6\n")
+    fisher = {"per_cell_values": str(path), "alpha": 1.0}
+    change = {"forget_ratios": [0.2, 0.5], "unlearning": {"fisher": fisher}}
+    cfg = load_config(merge(default(), change))
+    used = [cfg.parameters("fisher", "fmnist_embedded", "cnn", ratio) for ratio in (0.2, 0.5)]
+    assert [values["alpha"] for values in used] == [1.0, 2e-6]
+    cell = ("fmnist_embedded", "cnn", 0.2)
+    runs = [(method, *cell) for method in ("fisher", "remi_whitebox", "remi_blackbox")]
+    assert cfg.unsearched() == runs
+    assert load_config(default()).unsearched() == []
+    assert describe_unsearched(runs).startswith(
+        "no values were searched for fisher, remi_whitebox, remi_blackbox (fmnist_embedded, cnn, "
+        "20%): run with the default values"
+    )
+    other = ("fisher", "stl10", "cnn", 0.125)
+    assert " and for fisher (stl10, cnn, 12.5%): run" in describe_unsearched([*runs, other])
+
+
+@pytest.mark.parametrize("null", [None, "null", "~"])  # the command line gives text
+def test_null_is_null_wherever_a_key_can_be(null, tmp_path):
+    change = {"data": {"limit": null}, "forget_ratios": [0.2]}
+    cfg = load_config(merge(default(), change | {"per_cell_values": null}))
+    assert cfg.data.limit is None
+    assert cfg.unsearched() == []
+    assert cfg.unlearning.fisher.per_cell_values is None
+    section = {"unlearning": {"fisher": {"per_cell_values": null}}}
+    assert {run[0] for run in load_config(merge(default(), change | section)).unsearched()} == {
+        *("remi_whitebox", "remi_blackbox")
+    }
+    search = {"variants": {"fisher": null}, "data": {"swap_target_and_shadow": True}}
+    assert load_config(merge(default(), search)).variants_of("fisher")
+    with pytest.raises(RemibenchError, match="`results`"):
+        load_config(default() | {"results": None})
+    assert load_config(default() | {"results": "null"}).results == "null"
 
 
 def test_every_key_is_described():

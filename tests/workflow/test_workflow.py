@@ -329,7 +329,10 @@ def test_candidates_are_searched_and_what_is_found_can_be_used(finished):
     again = ["--config", "forget_ratios=[0.1]", "results=results-tuned"]
     done = snakemake(finished, "--dry-run", *again, config=used)
     assert "unlearn" in done.stdout
-    failed = snakemake(finished, "--dry-run", config=used, check=False)
+    warned = snakemake(finished, "--dry-run", "-q", config=used)
+    assert "no values were searched for fisher, remi_whitebox (fmnist_e" in warned.stdout
+    strict = ["--config", "per_cell_values=required"]
+    failed = snakemake(finished, "--dry-run", *strict, config=used, check=False)
     assert "tune/fisher.csv has no row for fmnist_embedded, cnn, 0.25; add one" in failed.stdout
 
 

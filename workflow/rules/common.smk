@@ -4,7 +4,10 @@ import sys
 from functools import cache, partial
 from pathlib import Path
 
+from snakemake.logging import logger
+
 from remibench.config.model import ORIGINAL, load_config
+from remibench.config.cells import describe_unsearched
 from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
 from remibench.artifacts import paths
@@ -24,6 +27,8 @@ try:
     cfg = load_config(config)
 except RemibenchError as error:
     sys.exit(str(error))
+if workflow.is_main_process and cfg.unsearched():
+    logger.warning(f"config: {describe_unsearched(cfg.unsearched())}")
 if Path(cfg.results).is_file():
     sys.exit(f"config: `results`: {cfg.results} is a file; move it or choose a folder")
 # What jobs read from the config itself, defaults resolved: no result depends on it.

@@ -90,6 +90,7 @@ rule gather:
     params:
         ratios=cfg.forget_ratios,
         selection=cfg.forgetting.described,
+        unsearched=cfg.unsearched(),
         code=source_digest("gather.py"),
     script:
         "../scripts/gather.py"

@@ -35,7 +35,7 @@ def summarise_results(results: Results) -> str:
         lines += ["", f"{dataset}, {architecture}", cell.to_string()]
     lines += [
         "",
-        *filter(None, (results.forgotten, results.stalled)),
+        *filter(None, (results.forgotten, results.stalled, results.unsearched)),
         results.stopping,
         "acc.: classification accuracy; D_f, D_r: forget and retain set.",
         "MIA: share of images that white-box membership inference calls members. Success is not 0:",
