@@ -15,6 +15,7 @@ from remibench.components import plugins, registry
 from remibench.components.display import COLORS as COLORS  # for whoever draws results
 from remibench.components.display import METHODS
 from remibench.components.registry import PAPER_SELECTION
+from remibench.components.registry import percent as percent
 from remibench.config.cells import describe_unsearched
 from remibench.errors import RemibenchError
 
@@ -38,11 +39,6 @@ def rows_by(table: pd.DataFrame, columns: list[str]) -> dict[tuple, tuple]:
     """The rows of a table as named tuples, by their values in these columns."""
     keys = table[columns].itertuples(index=False, name=None)
     return dict(zip(keys, table.itertuples(), strict=True))
-
-
-def percent(share: float) -> str:
-    """``0.1`` → ``10%``, ``0.125`` → ``12.5%``."""
-    return f"{100 * share:.4g}%"
 
 
 def count_seeds(counts: Iterable[float]) -> str:
@@ -209,6 +205,11 @@ class Results:
     def ratios(self) -> list[float]:
         """The forget ratios of this tree, ascending."""
         return sorted(self.evaluation["forget_ratio"].unique())
+
+    @property
+    def main_ratio(self) -> float:
+        """The forget ratio that stands for all where one is shown: the nearest to 10 %."""
+        return min(self.ratios, key=lambda ratio: abs(ratio - 0.1))
 
     @property
     def not_run(self) -> str:

@@ -7,7 +7,7 @@ one, since that takes seconds, and some jobs need no torch otherwise.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -227,12 +227,23 @@ def _names_bound(file: Path, _: int) -> frozenset[str]:
     return frozenset(_bound(parse(file)))
 
 
-def products() -> dict[str, Product]:
+def percent(share: float) -> str:
+    """``0.1`` → ``10%``, ``0.125`` → ``12.5%``."""
+    return f"{100 * share:.4g}%"
+
+
+def products(ratios: Sequence[float] | None = None) -> dict[str, Product]:
     """The tables and figures of the report by name: the package's, then those of plug-ins.
 
     A module makes one of its own name or, with ``VARIANTS`` (name → options), those that are named
-    there. Their titles are ``TITLE``, in which braces name options (``"{ratio:.0%}"``) if there are
-    variants; without it, the first line of the docstring. The caption is the docstring.
+    there. Their titles are ``TITLE``, in which braces name options (``"{access}"``) if there are
+    variants, and ``{percent}`` an option ``ratio``; without it, the first line of the docstring.
+    The caption is the docstring.
+
+    Args:
+        ratios: The forget ratios of a run. Variants of other ratios are left out, and each of
+            ``BY_RATIO`` (name → options) is made at those ratios that no variant has. None: the
+            variants as they are declared.
 
     Raises:
         RemibenchError: Two modules make a table or figure of the same name.
@@ -243,6 +254,11 @@ def products() -> dict[str, Product]:
         caption = _docstring(file, file.stat().st_mtime_ns) or stem.replace("_", " ")
         title = declared.get("TITLE") or caption.partition("\n")[0].rstrip(".")
         variants = declared.get("VARIANTS", {})
+        titled = bool(variants)
+        if titled and ratios is not None:
+            variants = _at_ratios(variants, declared.get("BY_RATIO", {}), ratios)
+            if not variants:
+                continue
         for name, options in (variants or {stem: {}}).items():
             if name in by_name:
                 raise RemibenchError(
@@ -252,12 +268,30 @@ def products() -> dict[str, Product]:
                 name=name,
                 kind="table" if stem.startswith("table") else "figure",
                 module=module_name("reporting", stem),
-                title=title.format(**options) if variants else title,
+                title=_titled(title, options) if titled else title,
                 caption=caption,
                 options=options,
                 inputs=tuple(declared.get("INPUTS", ())),
             )
     return by_name
+
+
+def _at_ratios(
+    variants: Mapping[str, dict], by_ratio: Mapping[str, dict], ratios: Sequence[float]
+) -> dict[str, dict[str, Any]]:
+    """The variants of these ratios or of none, and what ``BY_RATIO`` adds to them."""
+    kept = (None, *ratios)
+    made = {name: options for name, options in variants.items() if options.get("ratio") in kept}
+    for stem, others in by_ratio.items():
+        for ratio in ratios:
+            if (options := {**others, "ratio": ratio}) not in variants.values():
+                made[f"{stem}_{percent(ratio)[:-1].replace('.', '_')}pct"] = options
+    return made
+
+
+def _titled(title: str, options: dict[str, Any]) -> str:
+    named = {"percent": percent(options["ratio"])} if "ratio" in options else {}
+    return title.format(**options, **named)
 
 
 def check_plugins() -> None:
@@ -343,21 +377,31 @@ def _check_product(name: str, file: Path, bound: set[str], known: dict[str, Any]
         )
     if "VARIANTS" not in bound:
         return
-    if not isinstance(variants, dict) or not all(
-        each.isidentifier() and each.startswith(kind) and isinstance(options, dict)
-        for each, options in variants.items()
-    ):
+    if not _are_variants(variants, kind):
         raise RemibenchError(
             f"{file}: `VARIANTS` maps names that begin with {kind} to options, "
             f"written out; got {variants!r}"
         )
-    for options in variants.values():
+    by_ratio = known.get("BY_RATIO", {})
+    if "BY_RATIO" in bound and not _are_variants(by_ratio, kind):
+        raise RemibenchError(
+            f"{file}: `BY_RATIO` maps names that begin with {kind} to options other than `ratio`, "
+            f"written out; got {by_ratio!r}"
+        )
+    for options in (*variants.values(), *({**each, "ratio": 0.5} for each in by_ratio.values())):
         try:
-            known.get("TITLE", "").format(**options)
+            _titled(known.get("TITLE", ""), options)
         except (KeyError, IndexError, ValueError) as error:
             raise RemibenchError(
                 f"{file}: `TITLE` names {error} in braces, which is no option of every variant"
             ) from error
+
+
+def _are_variants(value: object, kind: str) -> bool:
+    return isinstance(value, dict) and all(
+        each.isidentifier() and each.startswith(kind) and isinstance(options, dict)
+        for each, options in value.items()
+    )
 
 
 def _is_colour(value: object) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from remibench.components.registry import percent
+
 
 def describe_unsearched(
     runs: Iterable[tuple[str, str, str, float]], label: Callable[[str], str] = str
@@ -23,7 +25,7 @@ def describe_unsearched(
         cells.setdefault(tuple(cell), []).append(label(method))
     grouped: dict[tuple[str, ...], list[str]] = {}
     for (dataset, architecture, ratio), methods in cells.items():
-        where = f"{dataset}, {architecture}, {100 * ratio:.4g}%"
+        where = f"{dataset}, {architecture}, {percent(ratio)}"
         grouped.setdefault(tuple(methods), []).append(where)
     phrases = (f"{', '.join(names)} ({'; '.join(where)})" for names, where in grouped.items())
     return (

@@ -348,6 +348,11 @@ BROKEN = {  # file, text, what is said of it
         "VARIANTS = {'table_bad': {}}\ndraw = None",
         "`VARIANTS` maps names that begin with figure to options",
     ),
+    "by ratio": (
+        "reporting__figure_bad",
+        "TITLE = 'A'\nVARIANTS = {'figure_bad': {}}\nBY_RATIO = {'table_bad': {}}\ndraw = None",
+        "`BY_RATIO` maps names that begin with figure to options",
+    ),
     "option": (
         "reporting__figure_bad",
         "TITLE = '{ratio}'\nVARIANTS = {'figure_bad': {}}\ndraw = None",
@@ -590,7 +595,7 @@ def test_a_figure_describes_itself_and_its_variants(write):
 
         How to read it.
         """
-        TITLE = "Rates, {ratio:.0%}"
+        TITLE = "Rates, {percent}"
         INPUTS = ("hyperparameters",)
         VARIANTS = {"figure_rates": {"ratio": 0.1}, "figure_rates_half": {"ratio": 0.5}}
         def draw(results, ratio): ...
@@ -604,3 +609,41 @@ def test_a_figure_describes_itself_and_its_variants(write):
     assert (two.options, two.inputs, other.inputs) == ({"ratio": 0.5}, ("hyperparameters",), ())
     assert two.caption == "What is drawn.\n\nHow to read it."
     assert "remibench.reporting.figure_rates" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("ratios", "names"),
+    [
+        ((0.1, 0.5), {"figure_rates", "figure_rates_half"}),
+        ((0.1, 0.125), {"figure_rates", "figure_rates_12_5pct"}),
+        ((1.0,), {"figure_rates_100pct"}),
+    ],
+)
+def test_a_figure_is_made_at_the_ratios_that_were_configured(write, ratios, names):
+    text = """
+        TITLE = "Rates, {percent}"
+        VARIANTS = {"figure_rates": {"ratio": 0.1}, "figure_rates_half": {"ratio": 0.5}}
+        BY_RATIO = {"figure_rates": {}}
+        draw = None
+    """
+    plugins.activate([write(reporting__figure_rates=text)])
+    made = {name: each for name, each in registry.products(ratios).items() if "rates" in name}
+    assert set(made) == names
+    assert {each.options["ratio"] for each in made.values()} == set(ratios)
+    assert {each.label for each in made.values()} == {f"Rates, {100 * r:g}%" for r in ratios}
+
+
+def test_the_papers_figures_are_drawn_at_any_ratio():
+    at_the_papers = registry.products([0.01, 0.1, 0.25, 0.5])
+    assert list(at_the_papers) == list(registry.products())
+    other = registry.products([0.2])
+    gone = set(at_the_papers) - set(other)
+    assert gone == {
+        *(f"figure{n:02}_mia_before_after" for n in (3, 7, 8, 9)),
+        *(f"figure{n}_blackbox_mia" for n in (10, 11, 12, 13)),
+        *(f"figure{n:02}_mf_by_guide" for n in (6, 14, 15, 16)),
+    }
+    assert set(other) - set(at_the_papers) == {
+        *("figure_whitebox_mia_20pct", "figure_blackbox_mia_20pct", "figure_mf_by_guide_20pct")
+    }
+    assert other["figure_whitebox_mia_20pct"].title == "MIA before and after, whitebox, 20%"

@@ -4,14 +4,15 @@ What a run consists of (datasets, models, attacks, …) are pages of one rule, `
 """
 
 PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
+PRODUCTS = products(cfg.forget_ratios).values()
 REPORTED = [  # what a run makes of all that can be made
     product
-    for product in products().values()
+    for product in PRODUCTS
     if cfg.across_seeds or "across_seeds" not in product.inputs
 ]
 
 
-for product in products().values():
+for product in PRODUCTS:
 
     rule:
         name:

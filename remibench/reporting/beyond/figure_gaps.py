@@ -30,7 +30,7 @@ from remibench.reporting.panels import (
     say_not_run,
 )
 
-TITLE = "Gaps to retraining, 10% forgotten"
+TITLE = "Gaps to retraining"
 
 ROWS = {  # metric, subset → label; all of them shares
     ("accuracy", "forget"): "accuracy $D_f$",
@@ -49,7 +49,7 @@ ROWS = {  # metric, subset → label; all of them shares
 BAND = 0.8  # of a row's height, that its methods share
 
 
-def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
+def data(results: Results, ratio: float) -> pd.DataFrame:
     """The gaps that are drawn, of :func:`remibench.analysis.verdicts.judge_gaps`."""
     at = results.evaluation[results.evaluation["forget_ratio"] == ratio]
     names = {metric for metric, _ in ROWS} | {"accuracy"}
@@ -60,12 +60,13 @@ def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
     return table[[key in ROWS for key in zip(table["metric"], table["subset"], strict=True)]]
 
 
-def draw(results: Results, ratio: float = 0.1) -> Figure:
+def draw(results: Results, ratio: float | None = None) -> Figure:
     """One panel per dataset and architecture, one line per metric, one point per method.
 
     Points are means of method − retraining with their 95 % t-intervals; grey is the margin of
     equivalence.
     """
+    ratio = results.main_ratio if ratio is None else ratio
     table = data(results, ratio)
     shown = [method for method in displayed(results.methods) if method != REFERENCE]
     run = [method for method in shown if method in set(table["method"])]

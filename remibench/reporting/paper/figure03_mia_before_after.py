@@ -35,7 +35,7 @@ from remibench.analysis.results import (
 from remibench.analysis.statistics import summarise
 from remibench.reporting.panels import Bar, draw_bars
 
-TITLE = "MIA before and after, {access}, {ratio:.0%}"
+TITLE = "MIA before and after, {access}, {percent}"
 VARIANTS = {  # figure → options of draw
     "figure03_mia_before_after": {"ratio": 0.25, "access": "whitebox"},
     "figure07_mia_before_after": {"ratio": 0.5, "access": "whitebox"},
@@ -45,6 +45,10 @@ VARIANTS = {  # figure → options of draw
     "figure11_blackbox_mia": {"ratio": 0.1, "access": "blackbox"},
     "figure12_blackbox_mia": {"ratio": 0.25, "access": "blackbox"},
     "figure13_blackbox_mia": {"ratio": 0.5, "access": "blackbox"},
+}
+BY_RATIO = {  # the same at other ratios than the paper's
+    "figure_whitebox_mia": {"access": "whitebox"},
+    "figure_blackbox_mia": {"access": "blackbox"},
 }
 
 ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}

@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 from remibench.analysis.results import COLORS, METHODS, Results, percent
 from remibench.reporting.panels import CURVE_COLUMNS, Curve, draw_curves
 
-TITLE = "MF by guide, {ratio:.0%}"
+TITLE = "MF by guide, {percent}"
 VARIANTS = {  # figure → options of draw
     "figure06_mf_by_guide": {"ratio": 0.25},
     "figure14_mf_by_guide": {"ratio": 0.01},
     "figure15_mf_by_guide": {"ratio": 0.1},
     "figure16_mf_by_guide": {"ratio": 0.5},
 }
+BY_RATIO = {"figure_mf_by_guide": {}}  # the same at other ratios than the paper's
 
 STYLES = {"whitebox": "-", "blackbox": "--"}  # by guide; all others are dash-dotted
 

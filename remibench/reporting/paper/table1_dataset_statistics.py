@@ -8,7 +8,7 @@ it can exceed the share of the whole by up to one image per class.
 import pandas as pd
 
 from remibench.analysis.paper import beside_paper
-from remibench.analysis.results import PAPER_RATIOS, Results, percent
+from remibench.analysis.results import Results, percent
 from remibench.analysis.verdicts import NOT_RUN
 from remibench.reporting.render import spread
 
@@ -36,7 +36,7 @@ def build(results: Results) -> pd.DataFrame:
     ]
     sizes = results.metric("images")
     sizes = sizes[(sizes["method"] == "original") & (sizes["subset"] == "forget")]
-    axes = [results.names, sorted({*PAPER_RATIOS, *results.ratios})]
+    axes = [results.names, results.ratios]
     forget = pd.MultiIndex.from_product(axes, names=["dataset", "forget_ratio"])
     range_ = sizes.groupby(["dataset", "forget_ratio"])["value"].agg(images="min", largest="max")
     forget = range_.reindex(forget).reset_index().assign(part="forget")

@@ -19,8 +19,7 @@ COLUMNS = {  # header: metric, subset, scale, decimals
 
 def summarise_results(results: Results) -> str:
     """ReMI against Fisher and retraining at the forget ratio nearest to the paper's 10 %."""
-    ratios = results.evaluation["forget_ratio"].unique()
-    ratio = min(ratios, key=lambda value: abs(value - 0.1))
+    ratio = results.main_ratio
     cells = results.evaluation[["dataset", "architecture"]].drop_duplicates()
     seeds = results.evaluation["seed"].nunique()
     lines = [
