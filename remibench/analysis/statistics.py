@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.05
 _DECIMALS = 6  # rates are stored in single precision: below this, differences are rounding errors
@@ -33,7 +33,7 @@ def t_interval(
     """
     if len(values) < 2:
         return np.nan, np.nan
-    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * standard_error(values, least)
+    half = special.stdtrit(len(values) - 1, (1 + confidence) / 2) * standard_error(values, least)
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
@@ -56,8 +56,8 @@ def welch(
     parts = np.array([np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)])
     error = np.sqrt(parts.sum())
     freedom = parts.sum() ** 2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum()
-    half = stats.t.ppf((1 + confidence) / 2, freedom) * error
-    p = 2 * stats.t.sf(abs(difference) / error, freedom)
+    half = special.stdtrit(freedom, (1 + confidence) / 2) * error
+    p = 2 * special.stdtr(freedom, -abs(difference) / error)
     return difference, float(difference - half), float(difference + half), float(p)
 
 
@@ -99,8 +99,8 @@ def binomial_interval(
         raise ValueError("successes must be whole numbers from 0 to n, and n at least 1")
     tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):
-        low = np.where(k == 0, 0.0, stats.beta.ppf(tail, k, n - k + 1))
-        high = np.where(k == n, 1.0, stats.beta.ppf(1 - tail, k + 1, n - k))
+        low = np.where(k == 0, 0.0, special.betaincinv(k, n - k + 1, tail))
+        high = np.where(k == n, 1.0, special.betaincinv(k + 1, n - k, 1 - tail))
     return low, high
 
 
@@ -168,7 +168,9 @@ def compare_pairs(values: np.ndarray, reference: np.ndarray, margin: float = np.
     nonzero = differences[differences != 0]
     p = np.nan
     if smallest_wilcoxon_p(len(nonzero)) < LEVEL:
-        p = stats.wilcoxon(nonzero).pvalue
+        from scipy.stats import wilcoxon  # takes longer to import than most tables to make
+
+        p = wilcoxon(nonzero).pvalue
     elif len(differences) and not len(nonzero):
         remarks.append("no pair differs")
     else:
@@ -198,7 +200,7 @@ def equivalence_p(differences: np.ndarray, margin: float) -> float:
     if np.ptp(differences) == 0:
         return np.nan
     tails = (np.array([1, -1]) * differences.mean() + margin) / standard_error(differences)
-    return float(stats.t.sf(tails, len(differences) - 1).max())
+    return float(special.stdtr(len(differences) - 1, -tails).max())
 
 
 def ks_efficacy(scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -216,6 +218,8 @@ def ks_efficacy(scores: np.ndarray, reference: np.ndarray) -> tuple[float, float
     scores, reference = scores[~np.isnan(scores)], reference[~np.isnan(reference)]
     if not len(scores) or not len(reference):
         return np.nan, np.nan
-    result = stats.ks_2samp(scores, reference)
-    least = stats.ks_2samp(np.zeros(len(scores)), np.ones(len(reference))).pvalue
+    from scipy.stats import ks_2samp
+
+    result = ks_2samp(scores, reference)
+    least = ks_2samp(np.zeros(len(scores)), np.ones(len(reference))).pvalue
     return float(result.statistic), float(result.pvalue) if least < LEVEL else np.nan

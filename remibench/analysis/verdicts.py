@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from remibench.analysis.gaps import (
     LOG_EFFICACY,
@@ -168,7 +168,7 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
     place = ABOVE if mean > width else BELOW if mean < -width else WITHIN
     low, high = t_interval(differences, least=resolution)
     error = standard_error(differences, resolution)
-    tail = float(stats.t.sf(abs(abs(mean) - width) / error, n - 1)) if error > 0 else np.nan
+    tail = float(special.stdtr(n - 1, -abs(abs(mean) - width) / error)) if error > 0 else np.nan
     p = tail if place == WITHIN else float(np.minimum(1, 2 * tail))
     return {"n": n, "gap": mean, "low": low, "high": high, "place": place, "p": p}
 

@@ -29,7 +29,6 @@ LIBRARIES = (
     "pillow",
     "scikit-learn",
     "scipy",
-    "seaborn",
     "snakemake",
     "torch",
     "torchvision",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,7 +14,8 @@ from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
 from remibench.components.plugins import call
-from remibench.reporting.interactive import page
+from remibench.components.registry import Product
+from remibench.reporting.html_page import page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +25,45 @@ LETTERS = 120  # in a line of a LaTeX table
 LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
 LATEX = str.maketrans({sign: f"\\{sign}" for sign in "%_&#$"})
 SYMBOLS = str.maketrans({"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "λ": r"$\lambda$"})
+THEME = {  # of figures: grey lines across white panels without a frame
+    "axes.axisbelow": True,
+    "axes.edgecolor": ".8",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": ".15",
+    "axes.labelsize": 8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "figure.constrained_layout.use": True,
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "grid.color": ".8",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.title_fontsize": 9.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.8,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
+    "patch.linewidth": 0.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "remibench",
+    "text.color": ".15",
+    "xtick.bottom": False,
+    "xtick.color": ".15",
+    "xtick.labelsize": 7.5,
+    "xtick.major.size": 4.8,  # not drawn: the distance of the labels
+    "xtick.minor.size": 3.2,
+    "ytick.color": ".15",
+    "ytick.labelsize": 7.5,
+    "ytick.left": False,
+    "ytick.major.size": 4.8,
+    "ytick.minor.size": 3.2,
+}
 
 
 def format_cell(
@@ -165,28 +205,22 @@ def write_table(
     write_formatted(wide, title, explanation, tex, html)
 
 
-def make_table(module: ModuleType, results: Results, options: Mapping, **paths: Path) -> None:
-    """Build and write the table of a module, ``paths`` as in :func:`write_table`.
+def make_product(product: Product, results: Results, **paths: Path) -> None:
+    """Make a table, ``paths`` as in :func:`write_table`, or a figure, as in :func:`write_figure`.
 
     Raises:
-        RemibenchError: One of its functions returned something else than a table.
+        RemibenchError: A function of its module returned something else than promised.
     """
-    table = call(module, "build", pd.DataFrame, results, **options)
+    module = import_module(product.module)
+    if product.kind == "figure":
+        from matplotlib.figure import Figure
+
+        use_theme()
+        write_figure(call(module, "draw", Figure, results, **product.options), **paths)
+        return
+    table = call(module, "build", pd.DataFrame, results, **product.options)
     wide = call(module, "layout", pd.DataFrame, table)
-    title = module.TITLE.format(**options) if options else module.TITLE  # as in the registry
-    write_table(table, wide, title, module.explain(table, results.remarks), **paths)
-
-
-def make_figure(module: ModuleType, results: Results, options: Mapping, **paths: Path) -> None:
-    """Draw and write the figure of a module, ``paths`` as in :func:`write_figure`.
-
-    Raises:
-        RemibenchError: Its function returned something else than a figure.
-    """
-    from matplotlib.figure import Figure
-
-    use_theme()
-    write_figure(call(module, "draw", Figure, results, **options), **paths)
+    write_table(table, wide, product.title, module.explain(table, results.remarks), **paths)
 
 
 def write_formatted(
@@ -242,7 +276,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def write_page(path: str | Path, table: pd.DataFrame, title: str, explanation: str) -> None:
-    """Write a table as a page that can be sorted and searched, see :func:`interactive.page`."""
+    """Write a table as a page that can be sorted and searched, see :func:`html_page.page`."""
     with atomic_path(path) as temporary:
         text = page(table, title, explanation, Path(path).stem)
         temporary.write_text(text, encoding="utf-8")
@@ -251,32 +285,10 @@ def write_page(path: str | Path, table: pd.DataFrame, title: str, explanation: s
 def use_theme() -> None:
     """Set the theme of all figures, and make their files depend on their data alone."""
     import matplotlib as mpl
-    import seaborn as sns
 
     mpl.use("agg")
-    sns.set_theme(
-        context="paper",
-        style="whitegrid",
-        rc={
-            "axes.grid.axis": "y",
-            "axes.labelsize": 8,
-            "axes.linewidth": 0.8,
-            "axes.spines.right": False,
-            "axes.spines.top": False,
-            "axes.titlesize": 8,
-            "figure.constrained_layout.use": True,
-            "font.sans-serif": ["DejaVu Sans"],
-            "font.size": 8,
-            "grid.linewidth": 0.6,
-            "hatch.linewidth": 0.6,
-            "legend.fontsize": 7.5,
-            "legend.frameon": False,
-            "svg.fonttype": "none",
-            "svg.hashsalt": "remibench",
-            "xtick.labelsize": 7.5,
-            "ytick.labelsize": 7.5,
-        },
-    )
+    mpl.rcdefaults()
+    mpl.rcParams.update(THEME)
 
 
 def write_figure(figure: Figure, svg: Path, png: Path) -> None:

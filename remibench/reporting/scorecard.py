@@ -24,7 +24,7 @@ from remibench.analysis.paper import (
 from remibench.analysis.results import Results, percent
 from remibench.analysis.verdicts import NOT_RUN
 from remibench.artifacts.tables import write_csv
-from remibench.reporting.interactive import ABSENT
+from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import MINUS, write_formatted, write_page
 
 TITLE = "Scorecard: the paper's numbers beside ours"

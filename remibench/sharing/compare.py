@@ -22,7 +22,7 @@ from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
 from remibench.artifacts.io import atomic_path, load_json
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
-from remibench.reporting.interactive import ABSENT, page
+from remibench.reporting.html_page import ABSENT, page
 from remibench.reporting.render import settings
 from remibench.sharing.archive import Archive
 

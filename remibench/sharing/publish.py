@@ -25,7 +25,7 @@ from remibench.artifacts.tables import load_table, write_csv
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard
 from remibench.reporting.beyond import table_verdicts
-from remibench.reporting.interactive import ABSENT
+from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import to_markdown
 from remibench.sharing.crate import DESCRIPTIONS
 from remibench.sharing.export import REQUIRED, check_finished

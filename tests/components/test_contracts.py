@@ -26,6 +26,7 @@ from remibench.components.registry import (
     methods,
     module_name,
     plugin_components,
+    products,
 )
 from remibench.config.model import config_model
 from remibench.data import LoadOptions, dataset_info, load_dataset
@@ -39,7 +40,7 @@ from remibench.models import (
     save_model,
 )
 from remibench.per_sample import squared_norms
-from remibench.reporting.render import make_figure, make_table
+from remibench.reporting.render import make_product
 from remibench.selections import Images, forget_set
 from remibench.unlearning import run_method
 
@@ -322,13 +323,12 @@ def test_a_figure_or_table_shows_any_part_of_the_grid_twice_the_same(name, grid,
     small = {"datasets": ("fmnist",), "architectures": ("cnn",), "ratios": (0.1, 0.5)}
     results = synthetic_results(**{**small, **GRIDS[grid]})
     results = replace(results, evaluation=with_metrics_of_plugins(results.evaluation))
-    module = import_module(module_name("reporting", name))
+    module = module_name("reporting", name)
+    product = next(each for each in products().values() if each.module == module)
+    suffixes = {"figure": ("svg", "png"), "table": ("csv", "tex", "html")}[product.kind]
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        make, suffixes = make_table, ("csv", "tex", "html")
-        if name.startswith("figure"):
-            make, suffixes = make_figure, ("svg", "png")
-        make(module, results, {}, **{suffix: folder / f"{name}.{suffix}" for suffix in suffixes})
+        make_product(product, results, **{s: folder / f"{name}.{s}" for s in suffixes})
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 

@@ -59,7 +59,6 @@ FILES = {
 SCRIPT = """
 import json, sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 import pandas as pd
 import yaml
@@ -83,17 +82,14 @@ subsets = dict.fromkeys(("forget", "retain", "test"))
 given = Evaluation(None, None, None, subsets, None, {}, {}, None, {}, 0)
 found["measured"] = list(measure("loudness", given))
 from support.synthetic import synthetic_results
-from remibench.reporting.render import make_figure, make_table
+from remibench.reporting.render import make_product
 results = synthetic_results(("fmnist",), ("cnn",), seeds=2, methods=("original", "retrain", "echo"))
 rows = results.metric("accuracy").query("subset == 'test'").assign(metric="loudness", value=0.5)
 results = replace(results, evaluation=pd.concat([results.evaluation, rows]))
 for name in found["labels"]:
     product = products[name]
-    make, suffixes = make_figure, ("svg", "png")
-    if product.kind == "table":
-        make, suffixes = make_table, ("csv", "tex", "html")
-    paths = {suffix: Path(f"{name}.{suffix}") for suffix in suffixes}
-    make(import_module(product.module), results, product.options, **paths)
+    suffixes = {"figure": ("svg", "png"), "table": ("csv", "tex", "html")}[product.kind]
+    make_product(product, results, **{suffix: Path(f"{name}.{suffix}") for suffix in suffixes})
 print(json.dumps(found))
 """
 

@@ -1,5 +1,6 @@
 """What jobs share: logs and errors, the optimizer patch, start-up, code digests."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -41,6 +42,27 @@ with job(given):
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
     assert "Traceback" in (tmp_path / "a.log").read_text()
+
+
+def test_a_finished_job_has_written_all_and_ends_without_further_ado(tmp_path):
+    code = f"""
+import atexit
+from types import SimpleNamespace
+from remibench.jobs.script import job, logger
+given = SimpleNamespace(
+    log=[{str(tmp_path / "a.log")!r}], output=[], rule="gather", threads=1, config=dict(plugins=[])
+)
+atexit.register(print, "taken apart")
+with job(given):
+    logger.info("a line")
+    print("printed")
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "printed\n", "")
+    log = (tmp_path / "a.log").read_text().splitlines()
+    assert log[0].endswith("INFO a line")
+    assert re.search(r"INFO done in [\d.]+ s, peak memory \d+ MiB$", log[1])
 
 
 @pytest.mark.parametrize("began", [False, True])

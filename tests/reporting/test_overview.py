@@ -10,7 +10,7 @@ from support.pages import note, shown
 from support.synthetic import synthetic_curves, synthetic_metadata, synthetic_results
 
 from remibench.reporting.beyond import comparisons
-from remibench.reporting.interactive import MAX_ROWS, page
+from remibench.reporting.html_page import MAX_ROWS, page
 from remibench.reporting.render import use_theme, write_page
 from remibench.reporting.run import overview, training_curves
 

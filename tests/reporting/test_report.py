@@ -17,7 +17,7 @@ from support.smoke import snakemake
 from support.synthetic import synthetic_metadata, synthetic_results
 
 from remibench.reporting.beyond import table_gaps
-from remibench.reporting.interactive import page
+from remibench.reporting.html_page import page
 from remibench.reporting.render import write_page
 from remibench.reporting.run import overview
 

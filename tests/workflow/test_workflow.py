@@ -32,7 +32,11 @@ def reports(*ratios):
     made = products(ratios)
     return {
         *("all", "gather", "record_provenance"),
-        *(name for name, product in made.items() if "across_seeds" not in product.inputs),
+        *(
+            product.module.rpartition(".")[2]
+            for product in made.values()
+            if "across_seeds" not in product.inputs
+        ),
         *(
             name
             for path in ("report", "scorecard")

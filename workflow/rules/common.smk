@@ -129,11 +129,6 @@ def source_digest(script, *dynamic):
     return code_digest(Path(workflow.basedir, "workflow", "scripts", script), *dynamic)
 
 
-def verbatim(text):
-    """A text whose braces Snakemake leaves alone: it fills in wildcards of strings only."""
-    return lambda wildcards: text
-
-
 def escaped(text):
     """The same text as a string with doubled braces, where a string is required."""
     return text.replace("{", "{{").replace("}", "}}")
@@ -144,16 +139,20 @@ def product_path(product, suffix):
     return f"<results>/{product.kind}s/{product.name}.{suffix}"
 
 
-def product_files(product):
-    """The files of a table or figure by format; the last of them is shown in the report."""
-    formats = FORMATS[product.kind]
-    files = {suffix: product_path(product, suffix) for suffix in formats}
-    files[formats[-1]] = report(
-        files[formats[-1]],
-        caption="../report/caption.rst",
-        category=f"{product.kind.capitalize()}s",
-        labels={product.kind: escaped(product.label)},
-    )
+def product_files(made):
+    """The files of a module's tables or figures by format; the last is shown in the report."""
+    kind = made[0].kind
+    formats = FORMATS[kind]
+    files = {
+        suffix: [product_path(each, suffix) for each in made] for suffix in formats
+    }
+    for number, each in enumerate(made):
+        files[formats[-1]][number] = report(
+            files[formats[-1]][number],
+            caption="../report/caption.rst",
+            category=f"{kind.capitalize()}s",
+            labels={kind: escaped(each.label)},
+        )
     return files
 
 

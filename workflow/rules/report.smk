@@ -1,7 +1,10 @@
-"""Tables and figures, a rule each, as their modules describe themselves; pages about the run.
+"""Tables and figures, a rule a module, as these describe themselves; pages about the run.
 
 What a run consists of (datasets, models, attacks, …) are pages of one rule, `overview`.
 """
+
+from itertools import groupby
+from operator import attrgetter
 
 PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
 PRODUCTS = products(cfg.forget_ratios).values()
@@ -12,29 +15,28 @@ REPORTED = [  # what a run makes of all that can be made
 ]
 
 
-for product in PRODUCTS:
+for module, made in groupby(PRODUCTS, attrgetter("module")):
+    made = list(made)
+    name = module.rpartition(".")[2]
 
     rule:
         name:
-            product.name
+            name
         input:
             **GATHERED,
-            **{name: at(name) for name in product.inputs},
+            **{source: at(source) for source in made[0].inputs},
         output:
-            **product_files(product),
+            **product_files(made),
         log:
-            log_of(product.name),
+            log_of(name),
         localrule: True
         conda:
             ENVIRONMENT
         resources:
-            **resources_for(product.name),
+            **resources_for(name),
         params:
-            kind=product.kind,
-            module=product.module,
-            options=product.options,
-            caption=verbatim(product.caption),
-            code=source_digest("make_product.py", product.module),
+            products=made,
+            code=source_digest("make_product.py", module),
         script:
             "../scripts/make_product.py"
 

@@ -1,13 +1,11 @@
-"""Make one table or figure."""
-
-from importlib import import_module
+"""Make the tables or figures of one module."""
 
 from remibench.analysis.results import Results
 from remibench.jobs.script import job
-from remibench.reporting.render import make_figure, make_table
+from remibench.reporting.render import make_product
 
 with job(snakemake):
-    params, paths = snakemake.params, dict(snakemake.output.items())
     results = Results.read(**dict(snakemake.input.items()))
-    make = {"table": make_table, "figure": make_figure}[params.kind]
-    make(import_module(params.module), results, params.options, **paths)
+    for number, product in enumerate(snakemake.params.products):
+        paths = {suffix: files[number] for suffix, files in snakemake.output.items()}
+        make_product(product, results, **paths)

@@ -17,7 +17,7 @@ from remibench.analysis.gaps import (
 )
 from remibench.analysis.results import CELL, Results
 from remibench.analysis.statistics import binomial_interval, holm, ks_efficacy
-from remibench.reporting.interactive import ABSENT
+from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import readable
 
 TITLE = "Every method against retraining"

@@ -30,7 +30,7 @@ from remibench.analysis.results import (
 from remibench.analysis.statistics import holm, paired_differences, t_interval
 from remibench.analysis.verdicts import JUDGED, margin
 from remibench.errors import RemibenchError
-from remibench.reporting.interactive import ABSENT
+from remibench.reporting.html_page import ABSENT
 from remibench.reporting.panels import label_axes, legend, page
 from remibench.reporting.render import format_gap, readable, use_theme, write_figure, write_table
 

@@ -13,8 +13,9 @@ set is fewer steps than one over a large set: epochs are not time (Table V).
 
 from __future__ import annotations
 
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from remibench.analysis.results import Results, percent
@@ -32,12 +33,13 @@ def data(results: Results) -> pd.DataFrame:
 def draw(results: Results) -> Figure:
     """One panel per dataset and architecture, one curve per forget ratio."""
     ratios = results.ratios
-    colors = sns.color_palette("viridis", 10).as_hex()  # without yellow, which white swallows
+    # Nine of viridis's colors: without yellow, which white swallows.
+    colors = mpl.colormaps["viridis"](np.linspace(0, 1, 12)[1:-2])
     places = [round(8 * k / max(len(ratios) - 1, 1)) for k in range(len(ratios))]
     return draw_curves(
         data(results),
         [
-            Curve(ratio, f"{percent(ratio)} forgotten", colors[place])
+            Curve(ratio, f"{percent(ratio)} forgotten", mpl.colors.to_hex(colors[place]))
             for ratio, place in zip(ratios, places, strict=True)
         ],
         results.names,

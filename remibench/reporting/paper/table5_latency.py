@@ -13,7 +13,7 @@ import pandas as pd
 
 from remibench.analysis.results import BY_METHOD, CELL, METHODS, Results, displayed, percent
 from remibench.analysis.verdicts import NOT_RUN
-from remibench.reporting.interactive import ABSENT
+from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import format_cell, means
 
 TITLE = "Latency of unlearning (seconds)"

@@ -15,7 +15,7 @@ from remibench.analysis.gaps import REFERENCE, pair
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
 from remibench.analysis.targets import target_accuracies
-from remibench.reporting.interactive import ABSENT
+from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import listed, readable, settings
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
