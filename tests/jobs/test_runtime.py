@@ -50,7 +50,8 @@ import atexit
 from types import SimpleNamespace
 from remibench.jobs.script import job, logger
 given = SimpleNamespace(
-    log=[{str(tmp_path / "a.log")!r}], output=[], rule="gather", threads=1, config=dict(plugins=[])
+    log=[{str(tmp_path / "a.log")!r}], input=dict(), output=[], params=dict(), rule="gather",
+    threads=1, config=dict(plugins=[]),
 )
 atexit.register(print, "taken apart")
 with job(given):
