@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from remibench.artifacts import lock
 from remibench.artifacts.identity import KEY, mismatch, state
 from remibench.artifacts.identity import sha256 as sha256  # for whoever reads raw files
 from remibench.errors import DivergedError, RemibenchError
@@ -55,12 +56,15 @@ def atomic_path(
 ) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
 
+    In a job, it does so only if the results tree still is that of the job's run.
+
     Args:
         path: The final path.
         remedy: Remedy for a write that the file system refuses, for the error message.
 
     Raises:
-        RemibenchError: The file system refused the write (disk full, read-only, no permission).
+        RemibenchError: The file system refused the write (disk full, read-only, no permission), or
+            another run writes the results tree (:mod:`remibench.artifacts.lock`).
     """
     path = Path(path)
     temporary = None
@@ -77,6 +81,7 @@ def atomic_path(
         temporary.chmod(0o666 & ~umask)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        lock.check()
         temporary.replace(path)
     except OSError as error:
         raise RemibenchError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error

@@ -72,6 +72,7 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
 }
 GATHERED = ("evaluation", "histories", "datasets", "training", "attacks")  # tables of all cells
 PROGRESS = "progress"  # epochs of unfinished jobs
+LOCK = ".lock"  # says which run writes the tree
 COLUMNS = {"ratio": "forget_ratio", "role": "model"}  # wildcards that tables call otherwise
 RATIO = r"0\.\d+|1\.0"
 _FORMS = {"seed": r"\d+", "ratio": RATIO, "attack": "mf|mia", "role": "target|shadow"}

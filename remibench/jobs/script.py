@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from remibench.artifacts import lock
 from remibench.artifacts.identity import Origin, made_by, origin
 from remibench.artifacts.io import remove_leftovers
 from remibench.artifacts.progress import EpochCheckpoint
@@ -49,6 +50,7 @@ def job(snakemake) -> Iterator[None]:
     logging.captureWarnings(capture=True)
     started = time.perf_counter()
     try:
+        lock.join(snakemake.config["run"])
         plugins.activate(snakemake.config["plugins"])
         for output in snakemake.output:
             remove_leftovers(output)

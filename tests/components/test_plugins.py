@@ -533,7 +533,7 @@ from types import SimpleNamespace
 from remibench.jobs.script import job
 with job(SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], input=[], output=[], params=dict(), rule="evaluate",
-    threads=1, config=dict(plugins=[{folder!r}]),
+    threads=1, config=dict(plugins=[{folder!r}], run=None),
 )):
     from remibench.evaluation.metrics import bad
     bad.measure(None)

@@ -32,7 +32,7 @@ from remibench.errors import RemibenchError
 from remibench.jobs.script import job
 given = SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], input=[], output=[], params=dict(), rule="train_model",
-    threads=1, config=dict(plugins=[]),
+    threads=1, config=dict(plugins=[], run=None),
 )
 with job(given):
     raise {type(error).__name__}({str(error)!r})
@@ -76,7 +76,7 @@ from remibench.jobs.script import job, progress_checkpoint
 given = SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], output=[], input=[], wildcards=dict(), rule="fit_attack",
     threads=1, params=type("Params", (dict,), dict(progress="p"))(),
-    config=dict(checkpoint_seconds=60, plugins=[]),
+    config=dict(checkpoint_seconds=60, plugins=[], run=None),
 )
 with job(given):
     if {began}:

@@ -64,6 +64,21 @@ def jobs(output):
     return {number: rule for rule, number in began}, finished
 
 
+def is_alive(pid):
+    """True while a process is there, stopped or not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def scripts(process):
+    """The processes of the scripts that a Snakemake runs."""
+    children = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(pid) for path in children for pid in path.read_text().split()]
+
+
 def planned(folder, targets=(), **settings):
     """The jobs that a dry-run would execute: rule and wildcards of each."""
     output = snakemake(folder, *targets, "--dry-run", **settings).stdout

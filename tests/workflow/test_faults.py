@@ -1,5 +1,6 @@
 """Faults that a real Snakemake meets: signals, damaged files, a second run, clocks, disks."""
 
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,16 @@ import subprocess
 import time
 
 import pytest
-from support.smoke import compare_results, copy_repository, planned, results, snakemake, start
+from support.smoke import (
+    compare_results,
+    copy_repository,
+    is_alive,
+    planned,
+    results,
+    scripts,
+    snakemake,
+    start,
+)
 
 CELL = "fmnist_embedded/cnn/0"
 
@@ -71,6 +81,73 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_a_stale_lock_can_be_rem
     assert "cannot be locked" in snakemake(folder, *arguments, check=False).stdout
     snakemake(folder, "--unlock", *arguments)
     snakemake(folder, f"results/data/{CELL.partition('/')[0]}/splits.npz", *arguments[1:])
+
+
+def epochs(folder):
+    """Epochs of the target of a finished training."""
+    history = folder / f"results/models/{CELL}/target.history.csv"
+    return len(history.read_text().splitlines()) - 1
+
+
+def test_a_stopped_training_whose_snakemake_is_killed_writes_nothing_more(training):
+    """It was stopped by SIGSTOP, its config changed and the run repeated before it could wake."""
+    folder, arguments, process, log = training
+    (stopped,) = scripts(process)
+    os.kill(stopped, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    wait_for_the_end(stopped)
+    snakemake(folder, "--unlock", *arguments)
+    arguments[2] = "training={'epochs': 2}"
+    snakemake(folder, *arguments)
+    assert epochs(folder) == 2
+    assert "epoch 2 of 2" in log.read_text()
+    assert "Nothing to be done" in snakemake(folder, *arguments).stdout
+
+
+def test_a_training_that_outlives_its_snakemake_cannot_replace_the_file_of_a_later_run(training):
+    """Where no kernel ends it, as on another machine: the run's name in the lock has changed."""
+    folder, arguments, process, _ = training
+    state = folder / "results/.lock"
+    later = json.loads(state.read_text()) | {"run": "a later run"}
+    state.write_text(json.dumps(later))
+    output, _ = process.communicate(timeout=120)
+    assert re.search(
+        r"^rule train_model: this job is of an earlier run and writes nothing: results is written",
+        output,
+        re.MULTILINE,
+    ), output
+    assert process.returncode != 0
+    assert not (folder / arguments[0]).exists()
+
+
+def test_a_second_clone_with_the_same_results_is_refused_and_changes_nothing(training, tmp_path):
+    folder, _, process, _ = training
+    clone = copy_repository(tmp_path / "clone")
+    tree = folder / "results"
+    others = [str(tree / f"models/{CELL}/shadow.safetensors"), "--config"]
+    others += ["training={'epochs': 2}", f"results={tree}"]
+    assert "train_model" in snakemake(clone, "--dry-run", *others).stdout  # planning writes nothing
+    before = {path: path.stat().st_mtime_ns for path in (tree / "data").rglob("*")}
+    refused = snakemake(clone, *others, check=False)
+    assert refused.returncode != 0
+    line = (
+        rf"^{re.escape(str(tree))} is written by another run: process {process.pid} on .*{folder}"
+    )
+    assert re.search(line, refused.stdout, re.MULTILINE), refused.stdout
+    assert "Traceback" not in refused.stdout
+    assert {path: path.stat().st_mtime_ns for path in (tree / "data").rglob("*")} == before
+    assert not (tree / f"models/{CELL}/shadow.safetensors").exists()
+    process.wait(120)
+    assert epochs(folder) == 150
+    snakemake(clone, *others)  # now it is its turn
+
+
+def wait_for_the_end(pid):
+    deadline = time.monotonic() + 30
+    while is_alive(pid):
+        assert time.monotonic() < deadline, "it goes on"
+        time.sleep(0.05)
 
 
 def flip(path):
@@ -163,7 +240,7 @@ def test_a_read_only_or_full_disk_is_named(copied, small_disk):
     shutil.rmtree(folder)
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     refused = snakemake(copied, target, *settings, check=False)
-    assert f"Read-only file system: '{folder}'" in refused.stdout
+    assert f"cannot write {folder}/.lock: Read-only file system; choose another" in refused.stdout
     for done in (full, refused):
         assert done.returncode != 0
         assert "Traceback" not in done.stdout

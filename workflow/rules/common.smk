@@ -10,7 +10,7 @@ from remibench.config.model import ORIGINAL, load_config
 from remibench.config.cells import describe_unsearched
 from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
-from remibench.artifacts import paths
+from remibench.artifacts import lock, paths
 from remibench.components.plugins import ROOT
 from remibench.components.registry import (
     PAPER_SELECTION,
@@ -35,6 +35,34 @@ if Path(cfg.results).is_file():
 config["data"] = cfg.data.model_dump()
 config["checkpoint_seconds"] = cfg.checkpoint_seconds
 config["plugins"] = cfg.plugins
+# The run, which locks the results tree; none where a storage plugin keeps the results.
+config["run"] = None
+if not workflow.storage_settings.default_storage_provider:
+    try:
+        is_job = not workflow.is_main_process
+        config["run"] = lock.describe_run(cfg.results, cfg.model_dump_json(), is_job)
+    except RemibenchError as error:
+        sys.exit(str(error))
+
+
+envvars:
+    lock.VARIABLE,
+
+
+onstart:
+    if config["run"]:
+        try:
+            lock.take(config["run"])
+        except RemibenchError as error:
+            sys.exit(str(error))
+
+
+onsuccess:
+    lock.release()
+
+
+onerror:
+    lock.release()
 
 
 pathvars:
