@@ -51,7 +51,7 @@ from types import SimpleNamespace
 from remibench.jobs.script import job, logger
 given = SimpleNamespace(
     log=[{str(tmp_path / "a.log")!r}], input=dict(), output=[], params=dict(), rule="gather",
-    threads=1, config=dict(plugins=[]),
+    threads=1, config=dict(plugins=[], run=None),
 )
 atexit.register(print, "taken apart")
 with job(given):
