@@ -7,6 +7,12 @@ import pandas as pd
 from remibench.analysis.gaps import INTERVAL_ENDS, REFERENCE
 from remibench.analysis.results import BY_METHOD, CELL, Results
 
+FLOORS = {  # metric → what retraining has in its place, its noise floor
+    "klom_halves": "klom_floor",
+    "forgetting_quality_halves": "forgetting_quality_floor",
+    "final_score_halves": "forgetting_quality_floor",
+}
+
 
 def compare_across_seeds(results: Results) -> pd.DataFrame:
     """Join what was measured across seeds with its intervals and the scores made of it.

@@ -60,6 +60,9 @@ MEMBERSHIP = {
     WITHIN: AS_RETRAINING,
     NOT_DECIDED: NOT_DECIDED,
 }
+MOVES, STAYS = "moves", "stays"
+TAKEN, TOLD_APART = "taken for retraining", "told apart"
+UNSEEN = "nor is the target told apart"
 NO_SPREAD = "all differences are equal: an interval of no width, no verdict"
 MARGINS = {  # how a metric's name ends → greatest difference that counts as none
     "accuracy": 0.02,

@@ -32,7 +32,7 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 # to the jobs that they do change, as params or like remibench.components.display.
 UNDIGESTED = {  # kind of component → names
     "attacks": ("VARIES_WITH", "build_attack"),
-    "controls": ("LABEL", "COLOUR", "ORDER"),
+    "controls": ("LABEL", "COLOUR", "ORDER", "KEEPS"),
     "models": ("RESOURCES",),
     "unlearning": ("LABEL", "COLOUR", "ORDER", "SEARCH", "passes"),
 }

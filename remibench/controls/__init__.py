@@ -2,8 +2,10 @@
 
 A control has ``alter(task) -> record``: it changes ``task.model`` in place without training and
 returns numbers that say what it did. What it asks for beyond the target model and the forget set is
-its constant ``USES``. Its model is evaluated like that of an unlearning method: a number that
-cannot tell a control from retraining does not show forgetting.
+its constant ``USES``. ``KEEPS`` says what it leaves as it was: "predictions" (every posterior, all
+that an attack on predictions may read) or "decisions" (the class of every image). Its model
+is evaluated like that of an unlearning method: a number that cannot tell a control from retraining
+does not show forgetting.
 """
 
 from __future__ import annotations

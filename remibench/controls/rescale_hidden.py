@@ -15,6 +15,7 @@ from remibench.training import predict
 LABEL = "Control: rescaling"
 COLOUR = "#737373"
 ORDER = 210
+KEEPS = "predictions"
 FACTOR = 16.0  # a power of two: exact in bf16, too
 PROBES = 64  # images that the change is checked on
 

@@ -8,6 +8,7 @@ from remibench.models import Classifier
 LABEL = "Control: shift"
 COLOUR = "#4d4d4d"
 ORDER = 200
+KEEPS = "predictions"
 CONSTANT = -20.0  # in nats
 
 

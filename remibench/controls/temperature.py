@@ -18,6 +18,7 @@ from remibench.models import Classifier
 LABEL = "Control: temperature"
 COLOUR = "#999999"
 ORDER = 220
+KEEPS = "decisions"
 USES = ("retrained", "attack")
 DOUBLINGS, HALVINGS = 10, 30  # of the search for the factor
 

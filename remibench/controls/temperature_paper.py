@@ -12,6 +12,7 @@ from remibench.errors import RemibenchError
 LABEL = "Control: temperature (paper's rate)"
 COLOUR = "#bdbdbd"
 ORDER = 230
+KEEPS = "decisions"
 USES = ("attack", "published")
 
 

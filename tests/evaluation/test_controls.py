@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from remibench.attacks.features import model_features
 from remibench.components import plugins
-from remibench.components.registry import components, controls, plugin_components
+from remibench.components.registry import components, constant, controls, plugin_components
 from remibench.config.model import load_config
 from remibench.controls import ControlTask, run_control
 from remibench.controls.rescale_hidden import rescale
@@ -71,8 +71,12 @@ def test_a_control_changes_weights_and_no_decision_twice_the_same(control_task, 
     assert torch.equal(*(each.argmax(dim=1) for each in logits))
 
 
-@pytest.mark.parametrize("name", ["shift", "rescale_hidden"])
-def test_predictions_are_as_they_were(control_task, name):
+@pytest.mark.parametrize("name", names())
+def test_predictions_are_as_they_were_where_a_control_says_so(control_task, name):
+    keeps = constant(controls()[name], "KEEPS")
+    assert keeps in ("predictions", "decisions")
+    if keeps == "decisions":
+        return  # tested above
     before = predict(control_task.model, control_task.images, "fp32")[0].log_softmax(1)
     run_control(name, control_task)
     after = predict(control_task.model, control_task.images, "fp32")[0].log_softmax(1)

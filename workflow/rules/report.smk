@@ -8,6 +8,7 @@ from operator import attrgetter
 
 PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
 PRODUCTS = products(cfg.forget_ratios).values()
+COMPARED = {"across_seeds": at("across_seeds")} if cfg.across_seeds else {}
 REPORTED = [  # what a run makes of all that can be made
     product
     for product in PRODUCTS
@@ -23,8 +24,7 @@ for module, made in groupby(PRODUCTS, attrgetter("module")):
         name:
             name
         input:
-            **GATHERED,
-            **{source: at(source) for source in made[0].inputs},
+            **(GATHERED | COMPARED | {each: at(each) for each in made[0].inputs}),
         output:
             **product_files(made),
         log:

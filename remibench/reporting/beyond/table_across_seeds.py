@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from remibench.analysis.across_seeds import compare_across_seeds
+from remibench.analysis.across_seeds import FLOORS, compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
 from remibench.analysis.verdicts import NOT_MEASURABLE, Quantity
@@ -37,11 +37,6 @@ from remibench.reporting.render import format_cell, name_absence, spread
 
 TITLE = "Image by image, across seeds"
 INPUTS = ("across_seeds",)
-FLOORS = {  # metric → what retraining has in its place, its noise floor
-    "klom_halves": "klom_floor",
-    "forgetting_quality_halves": "forgetting_quality_floor",
-    "final_score_halves": "forgetting_quality_floor",
-}
 SHOWN = [
     Quantity("ulira_auc", "forget", "U-LiRA: AUC D_f"),
     Quantity("ulira_accuracy", "forget", "U-LiRA: accuracy D_f"),

@@ -1,0 +1,103 @@
+"""Beyond the paper: where models that have forgotten nothing lie between target and retraining.
+
+A line per metric, on a scale of its own: 1 is the target, 0 the model retrained without the forget
+set. Means over seeds. Controls are the target with a change that is no forgetting. *Shift* and
+*rescaling* keep every prediction: off the line at 1, a metric reads something else than
+predictions. *Temperature* keeps every decision: at 0, in the grey margin, the metric takes it for
+retraining, and cannot show by itself that a method has forgotten. An arrow: further out. A metric
+for which target and retraining lie within one margin has no scale and is left out.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from remibench.analysis.audit import SHOWN, audit
+from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.results import CELL, COLORS, METHODS, Results, percent
+from remibench.reporting.panels import PAGE, legend, say_not_run
+
+TITLE = "What each metric can be fooled by"
+
+MARKERS = "osD^vP"  # by control
+LEAST, GREATEST = -0.6, 1.6  # of the scale that is drawn
+LINE = 0.19  # inches of a metric's line
+
+
+def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
+    """The audit's rows that are drawn, with where the control lies between retraining and target.
+
+    Returns:
+        Rows of :func:`remibench.analysis.audit.audit` at one forget ratio, of the metrics of
+        ``SHOWN`` that have a scale, in that order; ``label``, ``at`` ((control − retraining) /
+        (target − retraining)) and ``half`` (the margin on this scale).
+    """
+    table = audit(results)
+    labels = {(shown.metric, shown.subset): shown.label for shown in SHOWN}
+    keys = list(zip(table["metric"], table["subset"], strict=True))
+    table = table.assign(label=[labels.get(key) for key in keys])
+    between = table["target"] - table["retraining"]
+    drawn = table["label"].notna() & (table["forget_ratio"] == ratio)
+    table = table[drawn & (between.abs() > table["margin"])]
+    between = between[table.index]
+    order = pd.Categorical(table["label"], categories=list(labels.values()), ordered=True)
+    table = table.assign(
+        at=(table["value"] - table["retraining"]) / between,
+        half=table["margin"] / between.abs(),
+        order=order.codes,
+    )
+    return table.sort_values("order", kind="stable").drop(columns="order")
+
+
+def draw(results: Results) -> Figure:
+    """One panel per dataset and architecture, one line per metric, one marker per control."""
+    table = data(results)
+    controls = [control for control in METHODS if control in set(table["control"])]
+    cells = list(dict.fromkeys(table[CELL[:2]].itertuples(index=False, name=None)))
+    if not cells:
+        figure, axis = plt.subplots(figsize=(PAGE, 1.5))
+        say_not_run(axis)
+        return figure
+    known = [table[(table[CELL[:2]] == cell).all(axis=1)] for cell in cells]
+    heights = [0.6 + LINE * rows["label"].nunique() for rows in known]
+    figure, axes = plt.subplots(
+        len(cells), 1, figsize=(PAGE, sum(heights)), squeeze=False, height_ratios=heights
+    )
+    for axis, rows, (dataset, architecture) in zip(axes[:, 0], known, cells, strict=True):
+        _panel(axis, rows, controls)
+        count = rows["n"].max()
+        title = f"{dataset}, {architecture}, {percent(0.1)} forgotten (n = {count})"
+        axis.set_title(title, loc="left")
+    axes[-1, 0].set_xlabel("0: retrained model, 1: target (each metric on its own scale)")
+    handles = [
+        plt.Line2D([], [], color=COLORS[control], marker=MARKERS[place], ms=5, linestyle="")
+        for place, control in enumerate(controls)
+    ]
+    legend(figure, handles, [METHODS[control] for control in controls])
+    return figure
+
+
+def _panel(axis: plt.Axes, rows: pd.DataFrame, controls: list[str]) -> None:
+    labels = list(dict.fromkeys(rows["label"]))
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.set_xlim(LEAST, GREATEST)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+    axis.axvline(0, color=COLORS[REFERENCE], linewidth=1.4, zorder=1)
+    axis.axvline(1, color=COLORS["original"], linewidth=1.4, zorder=1)
+    for place, label in enumerate(labels):
+        of_metric = rows[rows["label"] == label]
+        half = of_metric["half"].iloc[0]
+        axis.barh(place, 2 * half, left=-half, height=0.8, color="0.9", zorder=0)
+        for row in of_metric.itertuples():
+            number = controls.index(row.control)
+            at = place + (number - (len(controls) - 1) / 2) * 0.6 / len(controls)
+            inside = float(np.clip(row.at, LEAST + 0.04, GREATEST - 0.04))
+            marker = MARKERS[number]
+            if inside != row.at:
+                marker = "<" if row.at < inside else ">"
+            axis.plot(inside, at, marker, color=COLORS[row.control], ms=4.5, zorder=3)
