@@ -65,7 +65,7 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
     "measure_losses": _CELL,
     "select_forget_set": f"{_CELL}/{{ratio}}",
     "unlearn": f"{_CELL}/{{method}}/{{ratio}}",
-    "make_control": f"{_CELL}/{{method}}/{{ratio}}",
+    "make_control": f"{_CELL}/{{method}}",
     "evaluate": f"{_CELL}/{{method}}",
     "evaluate_across_seeds": "{dataset}/{architecture}/{method}",
     "trace_unlearning": f"{_CELL}/{{ratio}}",

@@ -79,7 +79,9 @@ def list_jobs(summary: str) -> list[Job]:
                 f"rule {rule} writes {path}, which planning does not know; "
                 "adapt ARTIFACTS of remibench/artifacts/paths.py"
             )
-        job = (rule, tuple(wildcards.items()))
+        # A job may write a file for every forget ratio: its own wildcards are its log's.
+        own = [item for item in wildcards.items() if f"{{{item[0]}}}" in JOBS[rule]]
+        job = (rule, tuple(own))
         jobs[job] = jobs.get(job, False) or row["plan"] == "update pending"
     return [Job(rule, dict(cell), pending) for (rule, cell), pending in jobs.items()]
 

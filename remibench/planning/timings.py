@@ -39,7 +39,7 @@ TIMED = {  # rules whose time is projected, and the params that it depends on
     "score_members": (),
     "measure_losses": (),
     "unlearn": ("parameters", "training"),
-    "make_control": (),
+    "make_control": ("ratios",),
     "evaluate": ("ratios", "metrics"),
 }
 QUALITIES = ("measured", "scaled", "borrowed")
@@ -143,6 +143,8 @@ def planned_task(cfg: Config, job: Job) -> Task:
         ).model_dump()
     elif job.rule == "evaluate":
         params |= {"ratios": cfg.forget_ratios, "metrics": cfg.metrics}
+    elif job.rule == "make_control":
+        params["ratios"] = cfg.forget_ratios
     else:
         params["training"] = cfg.training.model_dump()
     if job.rule == "unlearn":

@@ -112,7 +112,7 @@ def count_work(
     - train_model: 3F · n · epochs
     - fit_attack: F · (images fitted on + judged on) + 6 · (attack's values) · fitted on · epochs
     - score_members, measure_losses: F · n
-    - make_control: F · r · n
+    - make_control: for every ratio F · r · n
     - unlearn: what the method declares (:func:`count_passes`)
     - evaluate: for every ratio F · (n + test + out of sample + shadow_test), and 3F · r · n for
       efficacy; once more F · shadow_test, under the shadow model
@@ -128,7 +128,7 @@ def count_work(
     if rule in ("score_members", "measure_losses"):
         return flops * train
     if rule == "make_control":
-        return flops * float(wildcards["ratio"]) * train
+        return flops * sum(params["ratios"]) * train
     if rule == "fit_attack":
         fitted, judged = (
             sum(roles[role] for role in use[wildcards["attack"]]) for use in (FITTED_ON, JUDGED_ON)

@@ -1,13 +1,19 @@
 """Controls: models that forget nothing, made from the target and evaluated like any method."""
 
+CONTROLLED = expand(at("unlearned"), ratio=cfg.forget_ratios, allow_missing=True)
+
 
 rule make_control:
     input:
         **DATA,
         target=at("model", role="target"),
-        forget=at("forget_set"),
+        forget=expand(at("forget_set"), ratio=cfg.forget_ratios, allow_missing=True),
         retrained=lambda w: (
-            expand(at("unlearned"), **{**w, "method": "retrain"})[0]
+            expand(
+                at("unlearned"),
+                **{**w, "method": "retrain"},
+                ratio=cfg.forget_ratios,
+            )
             if "retrained" in uses(w)
             else []
         ),
@@ -18,9 +24,11 @@ rule make_control:
         ),
         published=lambda w: PUBLISHED_RATES if "published" in uses(w) else [],
     output:
-        model=at("unlearned") if cfg.keep_unlearned else temp(at("unlearned")),
-        history=at("unlearning_history"),
-        cost=at("cost"),
+        models=CONTROLLED if cfg.keep_unlearned else temp(CONTROLLED),
+        histories=expand(
+            at("unlearning_history"), ratio=cfg.forget_ratios, allow_missing=True
+        ),
+        costs=expand(at("cost"), ratio=cfg.forget_ratios, allow_missing=True),
     log:
         log_of("make_control"),
     benchmark:
@@ -34,6 +42,7 @@ rule make_control:
     resources:
         **resources_for("make_control"),
     params:
+        ratios=cfg.forget_ratios,
         precision=cfg.training.precision,
         device=cfg.device,
         code=lambda w: source_digest(

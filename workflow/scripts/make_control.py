@@ -1,4 +1,4 @@
-"""Make a control of one target model and forget set: an altered model that forgets nothing."""
+"""Make a control of one target model: altered models, one per forget ratio, that forget nothing."""
 
 import time
 
@@ -15,27 +15,33 @@ from remibench.models import load_model, save_model
 from remibench.unlearning import unlearning_cost
 
 with job(snakemake):
-    given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    given, made = snakemake.input, snakemake.output
+    params, cell = snakemake.params, snakemake.wildcards
     device = select_device(params.device, snakemake.resources.vram_mb)
     started = time.perf_counter()  # not before: a job may wait for its GPU
     dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
     spec = dataset.spec(cell.architecture)
     trained_on = dataset.roles["target_train"]
-    forget = trained_on[read_forget_set(given.forget, len(trained_on))]
-    images, labels = dataset.select(forget, device)
-    where = (dataset.metadata["paper_dataset"], cell.architecture, float(cell.ratio))
-    task = ControlTask(
-        model=load_model(given.target, spec, device),
-        spec=spec,
-        images=images,
-        labels=labels,
-        precision=params.precision,
-        retrained=load_model(given.retrained, spec, device) if given.retrained else None,
-        attack=load_attack(given.attack).to(device) if given.attack else None,
-        published=published_rate(given.published, *where) if given.published else None,
-    )
-    loading_seconds = time.perf_counter() - started
-    history = run_control(cell.method, task)
-    save_model(snakemake.output.model, task.model, spec)
-    save_table(snakemake.output.history, history)
-    save_json(snakemake.output.cost, unlearning_cost(history, loading_seconds))
+    attack = load_attack(given.attack).to(device) if given.attack else None
+    for place, ratio in enumerate(params.ratios):
+        forget = trained_on[read_forget_set(given.forget[place], len(trained_on))]
+        images, labels = dataset.select(forget, device)
+        where = (dataset.metadata["paper_dataset"], cell.architecture, ratio)
+        task = ControlTask(
+            model=load_model(given.target, spec, device),
+            spec=spec,
+            images=images,
+            labels=labels,
+            precision=params.precision,
+            retrained=(
+                load_model(given.retrained[place], spec, device) if given.retrained else None
+            ),
+            attack=attack,
+            published=published_rate(given.published, *where) if given.published else None,
+        )
+        loading_seconds = time.perf_counter() - started
+        history = run_control(cell.method, task)
+        save_model(made.models[place], task.model, spec)
+        save_table(made.histories[place], history)
+        save_json(made.costs[place], unlearning_cost(history, loading_seconds))
+        started = time.perf_counter()
