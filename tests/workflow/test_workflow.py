@@ -80,7 +80,7 @@ def test_the_evaluation_holds_every_cell_and_metric(finished):
     table = pd.read_csv(results(finished) / "evaluation.csv")
     assert not table["value"].isna().any()
     methods = {"original", "retrain", "fisher", "remi_whitebox", "remi_blackbox"}
-    assert set(table["method"]) == methods
+    assert set(table["method"]) == methods | {"temperature"}
     for _, cell in table.groupby(["method", "forget_ratio"]):
         found = set(zip(cell["subset"].fillna(""), cell["metric"], strict=True))
         for subset in ("forget", "retain", "test"):
