@@ -397,7 +397,8 @@ class Config(Closed):
             uses = constant(known[_known(name, known)], "USES", ())
             if "retrained" in uses and "retrain" not in info.data.get("methods", ["retrain"]):
                 raise ValueError(
-                    f"{name!r} is made from the retrained model; list retrain in `methods`"
+                    f"{name!r} is made from the retrained model; list retrain in `methods`, or "
+                    "leave it out of `controls`"
                 )
         return names
 

@@ -123,7 +123,9 @@ CONFIG = [
     ),
     Case(
         "config across_seeds without retraining",
-        lambda _: load_config(default() | ACROSS | {"methods": ["original", "fisher"]}),
+        lambda _: load_config(
+            default() | ACROSS | {"methods": ["original", "fisher"], "controls": []}
+        ),
         "^config: `across_seeds`: metrics compare with retraining; list retrain in `methods`",
     ),
     Case(

@@ -27,11 +27,11 @@ LEAST, GREATEST = -0.6, 1.6  # of the scale that is drawn
 LINE = 0.19  # inches of a metric's line
 
 
-def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
+def data(results: Results) -> pd.DataFrame:
     """The audit's rows that are drawn, with where the control lies between retraining and target.
 
     Returns:
-        Rows of :func:`remibench.analysis.audit.audit` at one forget ratio, of the metrics of
+        Rows of :func:`remibench.analysis.audit.audit` at the main forget ratio, of the metrics of
         ``SHOWN`` that have a scale, in that order; ``label``, ``at`` ((control − retraining) /
         (target − retraining)) and ``half`` (the margin on this scale).
     """
@@ -40,7 +40,7 @@ def data(results: Results, ratio: float = 0.1) -> pd.DataFrame:
     keys = list(zip(table["metric"], table["subset"], strict=True))
     table = table.assign(label=[labels.get(key) for key in keys])
     between = table["target"] - table["retraining"]
-    drawn = table["label"].notna() & (table["forget_ratio"] == ratio)
+    drawn = table["label"].notna() & (table["forget_ratio"] == results.main_ratio)
     table = table[drawn & (between.abs() > table["margin"])]
     between = between[table.index]
     order = pd.Categorical(table["label"], categories=list(labels.values()), ordered=True)
@@ -69,7 +69,7 @@ def draw(results: Results) -> Figure:
     for axis, rows, (dataset, architecture) in zip(axes[:, 0], known, cells, strict=True):
         _panel(axis, rows, controls)
         count = rows["n"].max()
-        title = f"{dataset}, {architecture}, {percent(0.1)} forgotten (n = {count})"
+        title = f"{dataset}, {architecture}, {percent(results.main_ratio)} forgotten (n = {count})"
         axis.set_title(title, loc="left")
     axes[-1, 0].set_xlabel("0: retrained model, 1: target (each metric on its own scale)")
     handles = [
