@@ -170,7 +170,7 @@ def read_records(tree: Path, out_of_sample_fraction: float) -> tuple[list[Record
     Returns:
         The records, and a line for every file that was skipped because it is damaged.
     """
-    records, warnings, plain = [], [], 0
+    records, warnings, plain, older = [], [], 0, 0
     for path in sorted((tree / "benchmarks").rglob("*.tsv")):
         try:
             with path.open(newline="", encoding="utf-8") as file:
@@ -185,13 +185,17 @@ def read_records(tree: Path, out_of_sample_fraction: float) -> tuple[list[Record
                 for row in rows
                 if row["rule_name"] in TIMED
             ]
-        except (OSError, ValueError, SyntaxError, TypeError, KeyError, csv.Error) as error:
+        except KeyError:
+            older += 1
+        except (OSError, ValueError, SyntaxError, TypeError, csv.Error) as error:
             text = " ".join(str(error).split())
             warnings.append(f"skipped {path}: {type(error).__name__}: {text}")
         except RemibenchError as error:
             warnings.append(f"skipped {path}: {error}")
     if plain:
         warnings.append(f"{tree}: {plain} benchmark files lack params (no --benchmark-extended)")
+    if older:
+        warnings.append(f"{tree}: {older} benchmark files of another version of the workflow")
     return records, warnings
 
 

@@ -378,6 +378,15 @@ def test_benchmark_files_without_params_are_counted_in_one_line(tmp_path):
     assert warning == f"{tmp_path}: 2 benchmark files lack params (no --benchmark-extended)"
 
 
+def test_benchmark_files_of_another_version_are_counted_in_one_line(tmp_path):
+    for control in ("shift", "temperature"):
+        cell = CELL | {"seed": "0", "method": control}
+        write_benchmark(tmp_path, "make_control", cell, {"precision": "fp32"}, 5.0)
+    records, (warning,) = read_records(tmp_path, 0.5)
+    assert records == []
+    assert warning == f"{tmp_path}: 2 benchmark files of another version of the workflow"
+
+
 def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
     """The command itself, in the repository: a dry run reads, and writes but .snakemake."""
     overlay = tmp_path / "overlay.yaml"
@@ -392,7 +401,7 @@ def test_the_plan_of_a_checkout_without_runs_through_snakemake(tmp_path):
     rows = {line[:34].strip(): line[34:].split() for line in done.stdout.splitlines()}
     assert rows["train_model"][:2] == ["2", "0"]
     assert rows["unlearn remi_blackbox"][:2] == ["2", "0"]
-    assert rows["evaluate"][:2] == ["5", "0"]
+    assert rows["evaluate"][:2] == ["6", "0"]
     assert not (tmp_path / "results").exists()
 
 
