@@ -13,8 +13,8 @@ from pathlib import Path
 from remibench.errors import RemibenchError
 
 EXIT_STATUSES = (
-    "The exit status is 0; 1 if `compare` sees results that differ; 2, with one line, if a command "
-    "cannot be carried out."
+    "The exit status is 0; 1 if `compare` sees results that differ or `check` sees what does not "
+    "belong; 2, with one line, if a command cannot be carried out."
 )
 
 
@@ -37,6 +37,14 @@ def _verify(options: argparse.Namespace) -> None:
     from remibench.sharing.archive import verify
 
     print(verify(options.archive))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from remibench.sharing.check import check
+
+    lines = check(options.results)
+    print("\n".join(lines) or f"{options.results}: everything belongs where it is")
+    return int(bool(lines))
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -109,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("verify", _verify, "Check the files of an archive against its checksums.")
     command.add_argument("archive", type=Path, help="The ZIP file that `export` wrote.")
+    command = add("check", _check, "Say what does not belong in a results tree.")
+    command.add_argument("results", type=Path, help="The results tree.")
     command = add("compare", _compare, "Put two results trees or archives side by side.")
     command.add_argument("a", type=Path, help="The first results tree or archive.")
     command.add_argument("b", type=Path, help="The second results tree or archive.")
@@ -136,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one sub-command.
 
     Returns:
-        The exit status, which is that of ``diff``: 0; 1 if the compared results differ; 2, with
-        one line on stderr, if the command cannot be carried out.
+        The exit status, which is that of ``diff``: 0; 1 if the compared results differ, or
+        something does not belong; 2, with one line on stderr, if the command cannot be carried out.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -280,6 +280,12 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
     return array
 
 
+def array_identity(path: str | Path) -> dict[str, Any] | None:
+    """What an npy file that :func:`load_array` can read says of itself; None if nothing."""
+    with Path(path).open("rb") as file:
+        return _npy_identity(file, Path(path).stat().st_size - _NPY_END_SIZE)
+
+
 def save_json(path: str | Path, record: Any) -> None:
     """Write a JSON record with sorted keys."""
     if (stated := state(path)) is not None:
