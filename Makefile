@@ -20,7 +20,7 @@ help:
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
 	@echo "make docs    build the documentation into site/, offline; a warning is an error"
 	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
-	@echo "make clean   remove results of the default grid, caches and .venv"
+	@echo "make clean   remove RESULTS (those of the default grid) and caches; .venv stays"
 
 # A live display where there is a terminal, Snakemake's plain log where there is none.
 run: env
@@ -111,4 +111,4 @@ schema: .venv/.run
 	$(BIN)/remibench schema > workflow/schemas/config.schema.json
 
 clean:
-	rm -rf $(RESULTS) site .venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(RESULTS) site .pytest_cache .ruff_cache build *.egg-info

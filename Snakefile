@@ -1,9 +1,11 @@
 from snakemake.utils import min_version
 
+from remibench.config.folders import locate
+
 min_version("9.27")
 
 
-configfile: "config.yaml"
+configfile: str(locate("config.yaml"))
 
 
 report: "workflow/report/workflow.rst"
@@ -24,6 +26,7 @@ include: "workflow/rules/tune.smk"
 
 
 rule all:
+    """Make everything: models, attacks, tables, figures and pages of the report."""
     default_target: True
     input:
         reported,

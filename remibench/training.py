@@ -108,6 +108,15 @@ def _batches(order: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
     return order.split(sizes)
 
 
+def equal_batches(samples: int, batch_size: int) -> int:
+    """Number of batches of equal size up to one sample, none of which holds a single one.
+
+    Batch-norm cannot normalise one value. Batches are no larger than ``batch_size``, unless that is
+    the only way.
+    """
+    return max(1, min(math.ceil(samples / batch_size), samples // 2))
+
+
 @contextlib.contextmanager
 def epoch_randomness(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     """Make torch's generators depend on the run's seed and the epoch alone, inside the block."""

@@ -211,3 +211,16 @@ def test_test_accuracies_are_printed_twice(paper, observations):
     gap = (both["test_accuracy_pct"] - both["accuracy_pct"]).abs()
     differ = f"{(gap > 0.05).sum()} of {len(gap)} differ, by up to {gap.max():.1f} points"
     assert differ in observations
+
+
+COMMANDS = [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("config*/*.yaml")]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_command_has_a_pattern_that_a_shell_would_expand(path):
+    """Zsh refuses ``seeds=[0]`` without quotes, and bash takes ``[!.]*`` as it pleases."""
+    for line in path.read_text().splitlines():
+        if not re.match(r"\W*(`[^|]*)?(snakemake|pip|make|remibench) ", line):
+            continue
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*$|\s#.*", "", line)
+        assert not re.search(r"=[\[{]|\w\[\w", unquoted), line

@@ -47,9 +47,9 @@ def join(paths: Sequence[str], ratios: Sequence[float] | None = None) -> pd.Data
 
 
 def join_histories(paths: Sequence[str]) -> pd.DataFrame:
-    """Join the histories of unlearning, the axes and the epoch first."""
-    table = join(paths)
+    """Join the histories of unlearning, the axes and the epoch first; none where there are none."""
     first = [*AXES, "epoch"]
+    table = join(paths) if paths else pd.DataFrame(columns=first)
     return table[first + [column for column in table if column not in first]]
 
 

@@ -34,7 +34,7 @@ UNDIGESTED = {  # kind of component → names
     "attacks": ("VARIES_WITH", "build_attack"),
     "controls": ("LABEL", "COLOUR", "ORDER", "KEEPS"),
     "models": ("RESOURCES",),
-    "unlearning": ("LABEL", "COLOUR", "ORDER", "SEARCH", "passes"),
+    "unlearning": ("LABEL", "COLOUR", "ORDER", "REFUSES", "SEARCH", "passes"),
 }
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
@@ -336,6 +336,7 @@ def _check(package: str, name: str, file: Path) -> None:
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
         ("COLOUR", _is_colour, 'a colour, like "#cc79a7", or one for each guide'),
         ("ORDER", lambda value: type(value) in (int, float), "a number"),
+        ("REFUSES", _is_refusals, '(({"loss": "a", "scores": "b"}, "why, and the fix"),)'),
         ("SEARCH", _is_search, '{parameter: [values]}, {"epochs": [1, 5]}'),
         ("MIN_IMAGE_SIZE", _is_count, "a number of pixels"),
         ("RESTRICTS", lambda value: isinstance(value, bool), "True or False"),
@@ -354,6 +355,12 @@ def _is_count(value: object) -> bool:
 
 def _is_search(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(each, list) for each in value.values())
+
+
+def _is_refusals(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(
+        isinstance(each, tuple | list) and list(map(type, each)) == [dict, str] for each in value
+    )
 
 
 def _is_resources(value: object) -> bool:

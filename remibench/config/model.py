@@ -25,10 +25,11 @@ from pydantic import (
     model_validator,
 )
 
-from remibench.components.bounds import Positive, PositiveFloat, Ratio, Share
-from remibench.components.plugins import activate, plugin_files
+from remibench.components.bounds import BatchSize, Positive, PositiveFloat, Ratio, Share
+from remibench.components.plugins import activate, own_files, plugin_files
 from remibench.components.registry import (
     ORIGINAL,
+    PAPER_SELECTION,
     check_plugins,
     components,
     constant,
@@ -38,8 +39,10 @@ from remibench.components.registry import (
     selection_uses,
 )
 from remibench.components.sections import read_section
+from remibench.config.folders import FolderName, locate, normalise_results
 from remibench.config.variants import combinations, method_of, named_variants, variant_rows
 from remibench.errors import RemibenchError
+from remibench.evaluation.published import TABLE_IV, published_rate
 
 REQUIRED_ATTACKS = ("whitebox", "blackbox")  # of the paper's tables and figures
 RENAMED = {  # key of an earlier version → its name now, and what to write there
@@ -77,7 +80,7 @@ def _takes_null(section: type[BaseModel], key: str) -> bool:
 class Data(Closed):
     """Source of the images, their preparation and their split."""
 
-    search_path: list[Annotated[str, Field(min_length=1)]] = Field(
+    search_path: list[FolderName] = Field(
         ["data"],
         min_length=1,
         description="Folders searched for dataset files (~ is your home); what is downloaded or "
@@ -117,7 +120,7 @@ class Training(Closed):
     learning_rate: PositiveFloat = Field(1e-2, description="Learning rate of SGD, constant.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False, description="Weight decay of SGD.")
-    batch_size: Positive = Field(64, description="Images per step.")
+    batch_size: BatchSize = Field(64, description="Images per step.")
     precision: Literal["bf16", "fp32"] = Field(
         "bf16", description="bf16 autocast, or fp32 (faster on CPUs without bf16 instructions)."
     )
@@ -227,7 +230,7 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
     keys = ("dataset", "architecture", "forget_ratio")
     known = [name for name in section.model_fields if name != "per_cell_values"]
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with locate(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"cannot read {path}: {error}") from error
@@ -270,16 +273,15 @@ def _suggest(value: str, choices: Collection[str]) -> str:
 class Config(Closed):
     """The whole configuration of a results tree."""
 
-    plugins: list[Annotated[str, Field(min_length=1)]] = Field(
+    plugins: list[FolderName] = Field(
         [],
         description="Folders of plug-ins: datasets, architectures, attacks, methods, controls, "
         "metrics, figures and tables of your own, found like those of the package (docs/extend).",
     )
-    results: str = Field(
+    results: FolderName = Field(
         "results",
-        min_length=1,
         pattern=r"^[^{}<>]*$",  # Snakemake's own signs
-        description="Folder of this config's artifacts.",
+        description="Folder of this config's artifacts (~ is your home).",
     )
     datasets: list[str] = Field(min_length=1, description="Modules of remibench/data.")
     architectures: list[str] = Field(min_length=1, description="Modules of remibench/models.")
@@ -365,6 +367,11 @@ class Config(Closed):
             for method, section in sections.items()
         }
         return raw | {"unlearning": kept}
+
+    @field_validator("results")
+    @classmethod
+    def _results(cls, path: str) -> str:
+        return normalise_results(path)
 
     @field_validator("datasets", "architectures", "attacks", "metrics", "across_seeds")
     @classmethod
@@ -493,6 +500,32 @@ class Config(Closed):
         return self
 
     @model_validator(mode="after")
+    def _published_rates(self) -> Config:
+        """Refuse a control that is made from a number of the paper where the paper has none."""
+        from remibench.data import dataset_info  # numpy: only where it is needed
+
+        for name in self.controls:
+            if "published" not in constant(controls()[name], "USES", ()):
+                continue
+            if self.forgetting.selection != PAPER_SELECTION:
+                raise ValueError(
+                    f"`controls`: {name} is made from the paper's Table IV, which is of forget "
+                    f"sets by {PAPER_SELECTION}; take it out of `controls`"
+                )
+            for dataset, architecture, ratio in itertools.product(
+                self.datasets, self.architectures, self.forget_ratios
+            ):
+                if components("data")[dataset] not in own_files("data"):
+                    continue  # nothing of a plug-in is evaluated here: `split_dataset` looks
+                known = dataset_info(dataset).paper_dataset
+                if published_rate(TABLE_IV, known, architecture, ratio) is None:
+                    raise ValueError(
+                        f"`controls`: {name} is made from the paper's Table IV, which has no "
+                        f"number for {dataset}, {architecture}, {ratio}; take it out of `controls`"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _sizes(self) -> Config:
         for architecture in self.architectures:
             smallest = constant(components("models")[architecture], "MIN_IMAGE_SIZE", 1)
@@ -550,7 +583,17 @@ class Config(Closed):
                     f"{', '.join(map(str, cell))}; add one (`snakemake tune` finds values), or set "
                     "`per_cell_values: present` at the top level"
                 )
+            for name in (method, *(self.variants_of(method) if method in self.variants else ())):
+                self._check_values(name, self.parameters(name, *cell))
         return self
+
+    @staticmethod
+    def _check_values(name: str, parameters: Mapping[str, Any]) -> None:
+        """Refuse values that the method declares to contradict each other (REFUSES)."""
+        file = components("unlearning")[methods()[method_of(name)].module]
+        for values, reason in constant(file, "REFUSES", ()):
+            if values.items() <= parameters.items():
+                raise ValueError(f"`unlearning.{method_of(name)}`: {reason}")
 
     def _methods_in_cells(self) -> Iterator[tuple[str, str, str, float]]:
         methods = dict.fromkeys([*self.methods, *self.variants])

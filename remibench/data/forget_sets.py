@@ -19,6 +19,31 @@ def forget_count(images: int, ratio: float) -> int:
     return math.ceil(round(ratio * images, 9))
 
 
+def count_forgotten(
+    labels: np.ndarray, ratio: float, eligible: np.ndarray | None = None
+) -> dict[int, int]:
+    """Number of training images to forget by class, for the classes that have images.
+
+    Args:
+        labels: (N,) labels of the training set.
+        ratio: Share to forget, in (0, 1].
+        eligible: (N,) bool: images that may be forgotten; None for all.
+
+    Raises:
+        RemibenchError: A class would keep no image at a ratio below 1.
+    """
+    counts = {}
+    for label, images in zip(*np.unique(labels, return_counts=True), strict=True):
+        found = images if eligible is None else np.count_nonzero(eligible & (labels == label))
+        counts[int(label)] = count = forget_count(int(found), ratio)
+        if count >= images and ratio < 1:
+            raise RemibenchError(
+                f"forget ratio {ratio} takes {count} of the {images} training images of class "
+                f"{label} and leaves none; lower the ratio or use more images"
+            )
+    return counts
+
+
 def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> np.ndarray:
     """Take the ceil(ratio·n_c) highest-scoring training images of every class c.
 
@@ -40,14 +65,8 @@ def select_forget_set(labels: np.ndarray, ratio: float, scores: np.ndarray) -> n
     chosen, eligible = [], ~np.isnan(scores)
     if not eligible.any():
         raise RemibenchError(f"none of the {len(labels)} training images is selected")
-    for label, images in zip(*np.unique(labels, return_counts=True), strict=True):
+    for label, count in count_forgotten(labels, ratio, eligible).items():
         members = np.flatnonzero(eligible & (labels == label))
-        count = forget_count(len(members), ratio)
-        if count >= images and ratio < 1:
-            raise RemibenchError(
-                f"forget ratio {ratio} takes {count} of the {images} training images of class "
-                f"{label} and leaves none; lower the ratio or use more images"
-            )
         ranking = np.argsort(-scores[members], kind="stable")
         chosen.append(members[ranking[:count]])
     forgotten = np.sort(np.concatenate(chosen)).astype(np.int64)

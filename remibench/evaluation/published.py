@@ -7,6 +7,8 @@ from pathlib import Path
 
 from remibench.errors import RemibenchError
 
+TABLE_IV = Path(__file__).parents[2] / "paper" / "table4_whitebox_mia_accuracy.csv"
+
 
 def published_rate(
     table: str | Path, dataset: str | None, architecture: str, forget_ratio: float

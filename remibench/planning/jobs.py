@@ -13,6 +13,7 @@ from snakemake.utils import update_config
 from snakemake_interface_common.exceptions import WorkflowError
 
 from remibench.artifacts.paths import JOBS, wildcards_of
+from remibench.config.folders import locate
 from remibench.config.model import Config, load_config
 from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
@@ -33,7 +34,7 @@ def read_config(paths: Sequence[str]) -> Config:
         RemibenchError: A file cannot be read, or the configuration is invalid.
     """
     raw: dict[str, Any] = {}
-    for path in ("config.yaml", *paths):
+    for path in (str(locate("config.yaml")), *paths):
         try:
             update_config(raw, load_configfile(path))
         except (WorkflowError, OSError, UnicodeDecodeError) as error:

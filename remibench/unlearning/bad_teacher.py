@@ -16,7 +16,7 @@ from remibench.unlearning import Images, Passes, UnlearningTask
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from remibench.components.bounds import Positive, PositiveFloat
+    from remibench.components.bounds import BatchSize, Positive, PositiveFloat
 
 LABEL = "Bad teacher"
 COLOUR = "#882255"
@@ -31,7 +31,7 @@ def unlearn(
     epochs: Positive = 1,
     retain_share: Annotated[float, Field(gt=0, le=1)] = 0.3,
     temperature: PositiveFloat = 1.0,
-    batch_size: Positive = 256,
+    batch_size: BatchSize = 256,
 ) -> History:
     """Minimise the mean of KL(teacher ‖ student): on D_f a random network's, else the target's.
 

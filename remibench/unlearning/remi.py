@@ -32,6 +32,13 @@ LABEL = "ReMI"
 COLOUR = {"whitebox": "#0072b2", "blackbox": "#56b4e9", "whitebox_published": "#004488"}
 ORDER = 30
 SEARCH = {"learning_rate": [0.0005, 0.002, 0.01, 0.03, 0.1], "lambda2": [0.9, 0.98, 0.998]}
+REFUSES = (
+    (
+        {"reference": "target", "out_of_sample_gradient": True},
+        "`reference: target` fixes the out-of-sample scores: they have no gradient; "
+        "set `out_of_sample_gradient: false` or `reference: current`",
+    ),
+)
 logger = logging.getLogger("remibench")
 
 
@@ -158,10 +165,7 @@ def unlearn(
             what gradients flow through.
     """
     if reference == "target" and out_of_sample_gradient:
-        raise RemibenchError(
-            "remi: `reference: target` fixes the out-of-sample scores: they have no gradient; "
-            "set `out_of_sample_gradient: false` or `reference: current`"
-        )
+        raise RemibenchError(f"remi: {REFUSES[0][1]}")
     device = task.images.device
     optimizer = torch.optim.SGD(
         task.model.parameters(),

@@ -12,13 +12,13 @@ import torch
 from torch.nn import functional
 
 from remibench.errors import DivergedError
-from remibench.training import History, epoch_randomness, predict
+from remibench.training import History, epoch_randomness, equal_batches, predict
 from remibench.unlearning import Images, Passes, UnlearningTask, sgd, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from remibench.components.bounds import Positive, PositiveFloat
+    from remibench.components.bounds import BatchSize, Positive, PositiveFloat
 
 LABEL = "SCRUB"
 COLOUR = "#332288"
@@ -37,7 +37,7 @@ def unlearn(
     temperature: PositiveFloat = 4.0,
     max_steps: Positive = 2,
     epochs: Positive = 3,
-    batch_size: Positive = 64,
+    batch_size: BatchSize = 64,
 ) -> History:
     """Alternate passes: maximise KL(teacher ‖ student) on D_f; minimise γ·L + α·KL on D_r.
 
@@ -83,8 +83,7 @@ def unlearn(
         return gamma * loss + alpha * divergence(logits, batch)
 
     def descend(batch_loss, images: torch.Tensor) -> float:
-        # Parts of like size: batch-norm cannot normalise a last batch of one image.
-        batches = shuffled(images).tensor_split(math.ceil(len(images) / batch_size))
+        batches = shuffled(images).tensor_split(equal_batches(len(images), batch_size))
         total = torch.zeros((), device=device)
         for batch in batches:
             optimizer.zero_grad(set_to_none=True)

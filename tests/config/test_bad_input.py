@@ -67,6 +67,8 @@ def config(key, value, message):
 
 
 ACROSS = {"across_seeds": ["klom"], "forgetting": {"selection": "random"}, "seeds": [0, 1, 2, 3]}
+CONTRADICTION = {"reference": "target", "out_of_sample_gradient": True}
+PAPER = {"controls": ["temperature_paper"]}
 CONFIG = [
     config("dataset", ["x"], "unknown key 'dataset' at the top level; did you mean 'datasets'"),
     config("training.epoch", 3, "unknown key 'epoch' in `training`; did you mean 'epochs'"),
@@ -100,7 +102,47 @@ CONFIG = [
     config("training.learning_rate", float("nan"), "`training.learning_rate`: input should be"),
     config("training.momentum", 1, "`training.momentum`: input should be less than 1; got 1"),
     config("training.weight_decay", float("inf"), "`training.weight_decay`: input should be a fin"),
-    config("training.batch_size", -64, "`training.batch_size`: input should be greater than 0"),
+    config("training.batch_size", -64, "`training.batch_size`: input should be greater than 1"),
+    config("training.batch_size", 1, "`training.batch_size`: input should be greater than 1"),
+    config("unlearning.scrub.batch_size", 1, "`unlearning.scrub.batch_size`: input should be gre"),
+    config("unlearning.bad_teacher.batch_size", 1, "`unlearning.bad_teacher.batch_size`: input"),
+    Case(
+        "config ReMI with a gradient of what is fixed",
+        lambda _: load_config(merge(default(), nested("unlearning.remi_blackbox", CONTRADICTION))),
+        "^config: `unlearning.remi_blackbox`: `reference: target` fixes .* no gradient; set",
+    ),
+    Case(
+        "config variants of ReMI with a gradient of what is fixed",
+        lambda _: load_config(
+            merge(
+                default(),
+                {
+                    "data": {"swap_target_and_shadow": True},
+                    "variants": {
+                        "remi_whitebox": {
+                            "reference": ["current", "target"],
+                            "out_of_sample_gradient": [True],
+                        }
+                    },
+                },
+            )
+        ),
+        "^config: `unlearning.remi_whitebox`: `reference: target` fixes",
+    ),
+    Case(
+        "config temperature_paper at a ratio that the paper has not",
+        lambda _: load_config(default() | PAPER | {"forget_ratios": [0.1, 0.05]}),
+        "^config: `controls`: temperature_paper is made from .* for fmnist_embedded, cnn, 0.05; ta",
+    ),
+    Case(
+        "config temperature_paper of a plug-in's architecture",
+        lambda _: load_config(
+            default()
+            | PAPER
+            | {"architectures": ["mlp"], "plugins": ["docs/extend/templates"], "unlearning": {}}
+        ),
+        "^config: `controls`: temperature_paper is made from .* for fmnist_embedded, mlp, 0.01",
+    ),
     config("training.precision", "fp16", "`training.precision`: input should be 'bf16' or 'fp32'"),
     config("training", None, "`training`: input should be a valid dictionary"),
     config("training", [], "`training`: input should be a valid dictionary"),

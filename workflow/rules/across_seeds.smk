@@ -2,6 +2,7 @@
 
 
 rule evaluate_across_seeds:
+    """Compare one method's models of all seeds with the retrained ones."""
     input:
         unlearned=all_seeds("{method}"),
         retrained=all_seeds("retrain"),
@@ -29,6 +30,7 @@ rule evaluate_across_seeds:
 
 
 rule gather_across_seeds:
+    """Join what was compared across seeds."""
     input:
         compared_across_seeds,
     output:

@@ -1,4 +1,5 @@
 rule fit_attack:
+    """Fit one membership model and measure it on the target."""
     input:
         **DATA,
         target=at("model", role="target"),

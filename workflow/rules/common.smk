@@ -1,11 +1,13 @@
 """The configuration and the functions that the rules share. No science here."""
 
+import shlex
 import sys
 from functools import cache, partial
 from pathlib import Path
 
 from snakemake.logging import logger
 
+from remibench.config.folders import check_results, locate
 from remibench.config.model import ORIGINAL, load_config
 from remibench.config.cells import describe_unsearched
 from remibench.config.variants import method_of
@@ -19,20 +21,27 @@ from remibench.components.registry import (
     methods,
     components,
     products,
+    selection_restricts,
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.jobs.resources import job_resources
 
 try:
     cfg = load_config(config)
+    if workflow.is_main_process:  # a job may find results of others alone
+        check_results(cfg.results)
 except RemibenchError as error:
     sys.exit(str(error))
 if workflow.is_main_process and cfg.unsearched():
     logger.warning(f"config: {describe_unsearched(cfg.unsearched())}")
-if Path(cfg.results).is_file():
-    sys.exit(f"config: `results`: {cfg.results} is a file; move it or choose a folder")
+# Snakemake writes the path of Python into a job's shell command as it is, blanks and all.
+sys.executable = shlex.quote(sys.executable.strip("'"))
 # What jobs read from the config itself, defaults resolved: no result depends on it.
 config["data"] = cfg.data.model_dump()
+config["data"]["search_path"] = [str(locate(path)) for path in cfg.data.search_path]
+config["ratios_of_classes"] = (
+    [] if selection_restricts(cfg.forgetting.selection) else cfg.forget_ratios
+)
 config["checkpoint_seconds"] = cfg.checkpoint_seconds
 config["plugins"] = cfg.plugins
 # The run, which locks the results tree; none where a storage plugin keeps the results.
@@ -117,10 +126,10 @@ SELECTION_MODULE = f"selections.{cfg.forgetting.selection}"
 SELECTION_ATTRIBUTES = at("attributes") if "attributes" in cfg.forgetting.uses else []
 GATHERED = {  # what tables and figures are made of
     **{name: at(name) for name in paths.GATHERED},
-    "published": local("paper/numbers.csv"),  # wherever results are stored
+    "published": local(str(locate("paper/numbers.csv"))),  # wherever results are stored
 }
 PUBLISHED_RATES = (  # Table IV, of the paper's forget sets
-    local("paper/table4_whitebox_mia_accuracy.csv")
+    local(str(locate("paper/table4_whitebox_mia_accuracy.csv")))
     if cfg.forgetting.selection == PAPER_SELECTION
     else []
 )

@@ -4,6 +4,7 @@ CONTROLLED = expand(at("unlearned"), ratio=cfg.forget_ratios, allow_missing=True
 
 
 rule make_control:
+    """Make a control of one target and forget set: an altered model that forgets nothing."""
     input:
         **DATA,
         target=at("model", role="target"),

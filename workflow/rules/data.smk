@@ -1,4 +1,5 @@
 rule prepare_dataset:
+    """Load a raw dataset and store it resized."""
     output:
         images=at("images"),
         labels=at("labels"),
@@ -25,7 +26,9 @@ rule prepare_dataset:
 
 
 rule split_dataset:
+    """Give every role its images."""
     input:
+        labels=at("labels"),
         metadata=at("metadata"),
     output:
         splits=at("splits"),

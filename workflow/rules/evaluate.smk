@@ -1,4 +1,5 @@
 rule evaluate:
+    """Measure one method's unlearned models of all forget ratios."""
     input:
         **DATA,
         target=at("model", role="target"),
@@ -52,6 +53,7 @@ rule evaluate:
 
 
 rule gather:
+    """Join the CSV files of all cells."""
     input:
         evaluation=cells(at("metrics"), method=[*cfg.methods, *cfg.controls]),
         attacks=cells(
@@ -97,6 +99,7 @@ rule gather:
 
 
 rule record_provenance:
+    """Save the resolved config, every cell's parameters, versions and machine."""
     input:
         at("evaluation"),
     output:

@@ -1,4 +1,5 @@
 rule score_members:
+    """Compute white-box MF's membership probability of every training image."""
     input:
         **DATA,
         target=at("model", role="target"),
@@ -26,6 +27,7 @@ rule score_members:
 
 
 rule measure_losses:
+    """Measure the target's cross-entropy on every training image."""
     input:
         **DATA,
         target=at("model", role="target"),
@@ -50,6 +52,7 @@ rule measure_losses:
 
 
 rule select_forget_set:
+    """Choose the forget set of one ratio."""
     input:
         **DATA,
         attributes=SELECTION_ATTRIBUTES,

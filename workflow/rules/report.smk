@@ -40,8 +40,11 @@ for module, made in groupby(PRODUCTS, attrgetter("module")):
         script:
             "../scripts/make_product.py"
 
+    workflow.get_rule(name).docstring = f"{made[0].title}{', …' * (len(made) > 1)}."
+
 
 rule overview:
+    """Show what the run was made of and what came out of every part of it."""
     input:
         **GATHERED,
         hyperparameters="<results>/hyperparameters.csv",
@@ -83,6 +86,7 @@ rule overview:
 
 
 rule summarise:
+    """Write the main result as text."""
     input:
         **GATHERED,
     output:

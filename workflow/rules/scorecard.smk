@@ -2,6 +2,7 @@
 
 
 rule scorecard:
+    """Put the published numbers beside ours: table, counts, heat map."""
     input:
         **GATHERED,
         hyperparameters="<results>/hyperparameters.csv",
@@ -42,6 +43,7 @@ rule scorecard:
 
 
 rule compare_methods:
+    """Compare every method with retraining, and give rates their intervals."""
     input:
         **GATHERED,
     output:

@@ -1,4 +1,5 @@
 rule train_model:
+    """Train one classifier: the target or the shadow."""
     input:
         **DATA,
     output:

@@ -2,6 +2,7 @@
 
 
 rule list_candidates:
+    """Write what every variant of a method stands for."""
     output:
         at("candidates"),
     log:
@@ -19,6 +20,7 @@ rule list_candidates:
 
 
 rule choose_candidates:
+    """Judge all candidates of a search, and write the best as a config overlay."""
     input:
         **GATHERED,
         candidates=at("candidates"),
@@ -48,6 +50,7 @@ rule choose_candidates:
 
 
 rule judge_readings:
+    """Judge all readings of a method's loss against the paper and retraining."""
     input:
         **GATHERED,
         candidates=at("candidates"),
@@ -72,6 +75,7 @@ rule judge_readings:
 
 
 rule trace_unlearning:
+    """Show what unlearning does to the attacks' scores, epoch by epoch."""
     input:
         candidates=at("candidates"),
         scores=lambda w: expand(
@@ -98,15 +102,18 @@ rule trace_unlearning:
 
 
 rule tune:
+    """Search for hyper-parameters (config/tune.yaml)."""
     input:
         rules.choose_candidates.output,
 
 
 rule study:
+    """Judge the readings of ReMI's loss (config/study_remi.yaml)."""
     input:
         rules.judge_readings.output,
 
 
 rule mechanism:
+    """Trace what ReMI does to the attacks' scores (config/mechanism.yaml)."""
     input:
         cells(at("trace"), ratio=cfg.forget_ratios),

@@ -1,4 +1,5 @@
 rule unlearn:
+    """Make one target model forget one forget set by one method."""
     input:
         **DATA,
         target=at("model", role="target"),

@@ -9,7 +9,7 @@ from remibench.jobs.script import job
 with job(snakemake):
     params, output = snakemake.params, snakemake.output
     # Not a parameter: where files lie is no reason to prepare them, and train all, anew.
-    folders = [Path(folder).expanduser() for folder in snakemake.config["data"]["search_path"]]
+    folders = [Path(folder) for folder in snakemake.config["data"]["search_path"]]
     options = LoadOptions(folders, params.published_only, params.skip_unusable)
     prepare_dataset(
         snakemake.wildcards.dataset,

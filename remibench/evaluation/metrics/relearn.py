@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.nn import functional
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier
-from remibench.training import epoch_randomness, predict
+from remibench.training import epoch_randomness, equal_batches, predict
 
 MAX_EPOCHS = 50  # passes over D_f, as many as the target made by default
 
@@ -67,7 +66,7 @@ def relearn(
     model = copy.deepcopy(model).requires_grad_(requires_grad=True)
     settings = {name: training[name] for name in ("momentum", "weight_decay")}
     optimizer = torch.optim.SGD(model.parameters(), lr=training["learning_rate"], **settings)
-    batches = math.ceil(len(labels) / training["batch_size"])
+    batches = equal_batches(len(labels), training["batch_size"])
     for epoch in range(1, MAX_EPOCHS + 1):
         model.train()
         with epoch_randomness(seed, epoch, images.device):

@@ -62,10 +62,9 @@ def _with_speedup(table: pd.DataFrame) -> pd.DataFrame:
         axes = {"dataset": ALL, "architecture": "", "forget_ratio": float("nan")}
         rows.append({**axes, "method": method, **sums, "speedup_median": ratios.median()})
     columns = [*table.columns, "speedup_median"]
-    table = pd.concat(
-        [frame for frame in (table, pd.DataFrame(rows, columns=columns)) if len(frame)],
-        ignore_index=True,
-    ).reindex(columns=columns)
+    if rows:
+        table = pd.concat([table, pd.DataFrame(rows, columns=columns)], ignore_index=True)
+    table = table.reindex(columns=columns)
     table["attack_loss_share"] = table["attack_loss"] / table["mean"]
     table["speedup"] = table["retrain"] / table["mean"]
     return table.drop(columns="retrain")
