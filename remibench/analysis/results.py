@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -266,6 +267,26 @@ class Results:
         sentences = (f"Data: {self.sources}.", self.forgotten, self.stalled, self.unsearched)
         sentences = (*sentences, self.not_run)
         return " ".join(sentence for sentence in sentences if sentence)
+
+    def steps_per_epoch(self) -> pd.DataFrame:
+        """Optimisation steps of an epoch of every run of ReMI, by its batch sizes.
+
+        Returns:
+            ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``seed``, ``steps``; no
+            rows of methods without ReMI's two batch sizes.
+        """
+        used = self.hyperparameters.pivot_table(
+            index=BY_METHOD, columns="parameter", values="value", aggfunc="first"
+        ).reindex(columns=["epoch_over", "batch_size", "classification_batch_size"])
+        images = self.metric("images").pivot_table(
+            index=[*BY_METHOD, "seed"], columns="subset", values="value"
+        )
+        used = used.fillna({"epoch_over": "forget"}).dropna()  # trees that are older than the key
+        both = images.reset_index().merge(used.reset_index(), on=BY_METHOD)
+        whole = both["epoch_over"] == "retain"
+        sizes = both["retain"].where(whole, both["forget"])
+        batches = both["classification_batch_size"].where(whole, both["batch_size"]).astype(float)
+        return both[[*BY_METHOD, "seed"]].assign(steps=np.ceil(sizes / batches))
 
     @property
     def endings(self) -> pd.DataFrame:

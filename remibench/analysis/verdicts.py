@@ -88,6 +88,7 @@ class Quantity:
         label: The name in tables.
         scale: Factor by which a value is multiplied before it is shown.
         decimals: Number of decimal places that are shown.
+        worse: Where a gap to retraining is worse than none: ``both`` sides, ``below`` or ``above``.
     """
 
     metric: str
@@ -95,6 +96,7 @@ class Quantity:
     label: str
     scale: float = 1.0
     decimals: int = 3
+    worse: str = "both"
 
 
 JUDGED = {  # name in columns → quantity

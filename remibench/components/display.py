@@ -1,10 +1,11 @@
-"""Display of methods and controls: label, colour and place, as their files declare them.
+"""Display of methods and controls: label, colour, marker and place, as their files declare them.
 
-A module of ``unlearning`` or ``controls`` may declare ``LABEL`` (text), ``COLOUR`` (``"#0072b2"``;
-with ``GUIDES`` one for each of them, ``{"whitebox": "#0072b2", …}``) and ``ORDER`` (a number: the
-smaller, the nearer to the front). A label and a colour that are not declared are made of the name;
-modules without a place follow those that have one. No digest of a training or an evaluation covers
-these declarations, so that restyling runs tables and figures alone.
+A module of ``unlearning`` or ``controls`` may declare ``LABEL`` (text), ``COLOUR`` (``"#0072b2"``),
+``MARKER`` (of Matplotlib, ``"s"``) and ``ORDER`` (a number: the smaller, the nearer to the front).
+With ``GUIDES``, colour and marker are one for each guide, ``{"whitebox": "#0072b2", …}``. What is
+not declared is made of the name; modules without a place follow those that have one. No digest of a
+training or an evaluation covers these declarations, so that restyling runs tables and figures
+alone. How figures use them is in :mod:`remibench.reporting.style`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from remibench.components import registry
 
 
 class Display(NamedTuple):
-    """The label of a method in tables and figures, and its colour."""
+    """The label of a method in tables and figures, its colour and its marker."""
 
     label: str
     colour: str
+    marker: str
 
 
-TARGET = Display("Before", "#7f7f7f")  # the target model itself: no file declares it
+TARGET = Display("Before", "#7f7f7f", "o")  # the target model itself: no file declares it
 
 
 def displays() -> dict[str, Display]:
@@ -53,14 +55,18 @@ def _displays(_: tuple[tuple[Path, int], ...]) -> dict[str, Display]:
 
 
 def _display(name: str, entry: registry.MethodSpec, file: Path) -> Display:
-    label, colour = (registry.constant(file, constant) for constant in ("LABEL", "COLOUR"))
+    label, colour, marker = (
+        registry.constant(file, constant) for constant in ("LABEL", "COLOUR", "MARKER")
+    )
     if label is None:
         label = name.replace("_", " ").capitalize()
     elif entry.guide:
         label = f"{label} ({entry.guide.replace('box', '-box').replace('_', ' ')})"
-    if entry.guide:  # one colour for several methods tells none of them apart
-        colour = colour.get(entry.guide) if isinstance(colour, dict) else None
-    return Display(label, colour or made_colour(name))
+    if entry.guide:  # one look for several methods tells none of them apart
+        colour, marker = (
+            look.get(entry.guide) if isinstance(look, dict) else None for look in (colour, marker)
+        )
+    return Display(label, colour or made_colour(name), marker or made_marker(name))
 
 
 def made_colour(name: str) -> str:
@@ -69,6 +75,12 @@ def made_colour(name: str) -> str:
     hue, light = digest[0] / 256, 0.35 + 0.2 * digest[1] / 256
     channels = colorsys.hls_to_rgb(hue, light, 0.65)
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+def made_marker(name: str) -> str:
+    """A marker made of a name, the same everywhere; not retraining's star."""
+    markers = registry.MARKERS.replace("*", "")
+    return markers[hashlib.sha256(name.encode()).digest()[2] % len(markers)]
 
 
 class _Lookup(Mapping[str, str]):
@@ -89,3 +101,4 @@ class _Lookup(Mapping[str, str]):
 
 METHODS = _Lookup("label")  # name in config and CSV → label, in the order of display
 COLORS = _Lookup("colour")
+MARKERS = _Lookup("marker")

@@ -32,12 +32,13 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 # to the jobs that they do change, as params or like remibench.components.display.
 UNDIGESTED = {  # kind of component → names
     "attacks": ("VARIES_WITH", "build_attack"),
-    "controls": ("LABEL", "COLOUR", "ORDER", "KEEPS"),
+    "controls": ("LABEL", "COLOUR", "MARKER", "ORDER", "KEEPS"),
     "models": ("RESOURCES",),
-    "unlearning": ("LABEL", "COLOUR", "ORDER", "REFUSES", "SEARCH", "passes"),
+    "unlearning": ("LABEL", "COLOUR", "MARKER", "ORDER", "REFUSES", "SEARCH", "passes"),
 }
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
+MARKERS = "osD^v<>pPXhH8d*"  # of Matplotlib's, those with a face, which open points leave white
 FURTHER_INPUTS = ("across_seeds", "hyperparameters")  # what ``INPUTS`` of a table can list
 
 
@@ -335,6 +336,7 @@ def _check(package: str, name: str, file: Path) -> None:
     for constant_name, valid, form in (
         ("LABEL", lambda value: isinstance(value, str) and value, "text"),
         ("COLOUR", _is_colour, 'a colour, like "#cc79a7", or one for each guide'),
+        ("MARKER", _is_marker, 'a marker of Matplotlib, like "s", or one for each guide'),
         ("ORDER", lambda value: type(value) in (int, float), "a number"),
         ("REFUSES", _is_refusals, '(({"loss": "a", "scores": "b"}, "why, and the fix"),)'),
         ("SEARCH", _is_search, '{parameter: [values]}, {"epochs": [1, 5]}'),
@@ -416,6 +418,14 @@ def _is_colour(value: object) -> bool:
         return all(map(_is_colour, value.values()))
     digits = value[1:] if isinstance(value, str) and value.startswith("#") else ""
     return len(digits) == 6 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
+
+
+def _is_marker(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_marker, value.values()))
+    if not isinstance(value, str):
+        return False
+    return value in MARKERS or (len(value) > 2 and value[0] == value[-1] == "$")
 
 
 def _required(package: str, name: str, file: Path) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from remibench.models import Classifier
 from remibench.training import predict
 
 LABEL = "Control: rescaling"
-COLOUR = "#737373"
+COLOUR = "#606060"
+MARKER = "H"
 ORDER = 210
 KEEPS = "predictions"
 FACTOR = 16.0  # a power of two: exact in bf16, too

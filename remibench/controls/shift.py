@@ -6,7 +6,8 @@ from remibench.controls import ControlTask
 from remibench.models import Classifier
 
 LABEL = "Control: shift"
-COLOUR = "#4d4d4d"
+COLOUR = "#404040"
+MARKER = "D"
 ORDER = 200
 KEEPS = "predictions"
 CONSTANT = -20.0  # in nats

@@ -16,7 +16,8 @@ from remibench.controls import ControlTask
 from remibench.models import Classifier
 
 LABEL = "Control: temperature"
-COLOUR = "#999999"
+COLOUR = "#9a9a9a"
+MARKER = "$T$"
 ORDER = 220
 KEEPS = "decisions"
 USES = ("retrained", "attack")

@@ -10,7 +10,8 @@ from remibench.controls.temperature import cool
 from remibench.errors import RemibenchError
 
 LABEL = "Control: temperature (paper's rate)"
-COLOUR = "#bdbdbd"
+COLOUR = "#b8b8b8"
+MARKER = "$P$"
 ORDER = 230
 KEEPS = "decisions"
 USES = ("attack", "published")

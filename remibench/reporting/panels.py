@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -13,15 +14,22 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
+from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import count_seeds
+from remibench.reporting import style
 
 COLUMN = 3.5  # inches: one column of a two-column page
 PAGE = 7.0  # both
-PAPER = "#d55e00"  # the paper's numbers; no method has this colour
-DIAMOND = {"marker": "D", "linestyle": "", "color": "none", "mec": PAPER, "mew": 1.1, "ms": 4.5}
 GROUP = ["dataset", "architecture"]
-CURVE_COLUMNS = [*GROUP, "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample"]
+CURVE_COLUMNS = [*GROUP, "curve", "seed", "epoch", "mf_forget", "mf_out_of_sample", "steps"]
+WIDE = 30  # bars that fit on half a page
+BARS = 0.84  # of a group's width
 FEW_SEEDS = 5  # up to which every seed is drawn
+TICK = {  # the rate on test images, on a bar of any colour
+    "color": "white",
+    "linewidth": 1.4,
+    "path_effects": [Stroke(linewidth=3.0, foreground=style.SUBSETS["test"].color), Normal()],
+}
 
 
 @dataclass(frozen=True)
@@ -98,12 +106,56 @@ def cell_title(axis: plt.Axes, dataset: str, architecture: str, counts: Sequence
 
 def say_not_run(axis: plt.Axes, why: str = "not run") -> None:
     """Write into an empty panel why it is empty."""
-    axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", va="center", color="0.35")
+    at = {"transform": axis.transAxes, "ha": "center", "va": "center", "color": style.WORDS}
+    axis.text(0.5, 0.5, why, **at)
 
 
-def labels_of(keys: Mapping[str, str], run: Sequence[str]) -> list[str]:
-    """Labels of a legend; what was not run at all says so."""
-    return [label if key in run else f"{label}: not run" for key, label in keys.items()]
+def say_below(figure: Figure, sentence: str) -> None:
+    """Write a sentence below the panels, in as many lines as it takes; nothing for none."""
+    if not sentence:
+        return
+    lines = textwrap.wrap(sentence, int(figure.get_figwidth() / 0.062))  # inches, at 8 points
+    figure.set_figheight(figure.get_figheight() + 0.16 * len(lines))
+    label_axes(figure, "\n".join(filter(None, [figure.get_supxlabel(), *lines])))
+
+
+def name_missing(labels: Iterable[str], run: Iterable[str]) -> str:
+    """Say in a sentence which of these were not run; nothing if all were."""
+    present = set(run)
+    missing = [label for label in labels if label not in present]
+    return f"Not run: {', '.join(missing)}." if missing else ""
+
+
+def sentence_figure(sentence: str) -> Figure:
+    """A figure of one sentence, without axes: why there is nothing to draw."""
+    lines = textwrap.wrap(sentence, 55)
+    figure = plt.figure(figsize=(COLUMN, 0.2 + 0.16 * len(lines)))
+    figure.text(0.02, 0.5, "\n".join(lines), va="center", color=style.WORDS)
+    return figure
+
+
+def interval(
+    axis: plt.Axes,
+    at: float,
+    low: float,
+    high: float,
+    *,
+    color: str,
+    vertical: bool = False,
+    **line: object,
+) -> None:
+    """Draw an interval; an arrow's head where it goes on beyond the axis, whose limits are set."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return
+    limits = axis.get_ylim() if vertical else axis.get_xlim()
+    bottom, top = sorted(limits)
+    ends = np.clip([low, high], bottom, top)
+    (axis.vlines if vertical else axis.hlines)(at, *ends, color=color, **line)
+    heads = ("v", "^") if vertical else ("<", ">")
+    for cut, end, head in zip((low < bottom, high > top), ends, heads, strict=True):
+        if cut:
+            place = (at, end) if vertical else (end, at)
+            axis.plot(*place, head, color=color, ms=2.6, mew=0, clip_on=False, zorder=3)
 
 
 def draw_bars(
@@ -117,79 +169,109 @@ def draw_bars(
     title: Callable[[str], str] | None = None,
     top: float = 1.0,
     chance: float | None = None,
+    empty: str = "Not run.",
 ) -> Figure:
     """One panel per dataset, one group of bars per architecture: means, intervals, seeds.
 
     Args:
         table: Rows with ``dataset``, ``architecture``, ``bar``, ``mean``, ``low``, ``high`` and,
-            if there are such, ``paper`` (a diamond) and ``reference`` (a black tick).
+            if there are such, ``paper`` (a diamond) and ``reference`` (a tick).
         values: Rows with ``dataset``, ``architecture``, ``bar``, ``value``: one per seed.
-        bars: Bars in order of display. Those that no row has are named in the legend alone.
+        bars: Bars in order of display. Those that no row has are named below the panels. Through
+            every group goes a line at the level of retraining's bar.
         datasets, architectures: The cells of the tree; those without rows say "not run".
         ylabel: Label of the vertical axis, with unit.
-        title: Title of a dataset's panel; the dataset's name and number of seeds if None.
+        title: What the title of a dataset's panel says behind its name; the number of seeds if
+            None.
         top: The largest possible value.
         chance: Level at which a line is drawn.
+        empty: The sentence of a figure that has nothing to draw.
     """
-    columns = min(2, len(datasets))
+    if table.empty:
+        return sentence_figure(empty)
+    columns = min(2 if len(bars) * len(architectures) <= WIDE else 1, len(datasets))
     rows = -(-len(datasets) // columns)
-    figure, axes = page(rows, columns, 2.15, sharey=True)
+    width = PAGE if len(datasets) > 1 else COLUMN
+    height = 2.45 if len(architectures) == 1 else 2.15 if columns > 1 else 1.75
+    size = (width, 0.2 + height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True)
     shown = [bar for bar in bars if bar.key in set(table["bar"])]
-    width = 0.84 / max(len(shown), 1)
+    width = BARS / len(shown)
+    direct = len(architectures) == 1
     cells = {key: group.set_index("bar") for key, group in table.groupby(GROUP)}
     seeds = dict(list(values.groupby([*GROUP, "bar"])["value"]))
     for axis, dataset in zip(axes.flat, datasets, strict=False):
         for place, architecture in enumerate(architectures):
             cell = cells.get((dataset, architecture))
             if cell is None:
-                axis.text(place, 0.03 * top, "not run", ha="center", va="bottom", color="0.35")
+                at = {"ha": "center", "va": "bottom", "color": style.WORDS}
+                axis.text(place, 0.03 * top, "not run", **at)
                 continue
+            if REFERENCE in cell.index:
+                level = cell.loc[REFERENCE, "mean"]
+                axis.hlines(level, place - 0.46, place + 0.46, **style.retraining())
             for position, bar in enumerate(shown):
-                at = place + (position - (len(shown) - 1) / 2) * width
                 if bar.key in cell.index:
+                    at = place + _place(position, shown)
                     points = seeds[(dataset, architecture, bar.key)]
                     _bar(axis, at, width, cell.loc[bar.key], points, bar, top)
-                else:
-                    axis.text(
-                        at, 0.03 * top, "not run", rotation=90, ha="center", va="bottom",
-                        color="0.35", fontsize="x-small",
-                    )  # fmt: skip
         if chance is not None:
-            axis.axhline(chance, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
-        axis.set_xticks(range(len(architectures)), architectures)
+            axis.axhline(chance, **style.CHANCE)
+        if direct:  # every bar has its name below it
+            places = [_place(number, shown) for number in range(len(shown))]
+            names = [bar.label for bar in shown]
+            axis.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
+        else:
+            axis.set_xticks(range(len(architectures)), architectures)
         axis.set_xlim(-0.5, len(architectures) - 0.5)
         axis.set_ylim(0, 1.04 * top)
         axis.tick_params(axis="x", length=0)
         counts = table.loc[table["dataset"] == dataset, "seeds"]
-        axis.set_title(title(dataset) if title else f"{dataset}, n = {count_seeds(counts)}")
+        cell = ", ".join([dataset, *architectures]) if direct else dataset
+        told = title(dataset) if title else f"n = {count_seeds(counts)}"
+        axis.set_title(f"{cell}\n{told}" if direct else f"{cell}, {told}")
     for axis in axes.flat[len(datasets) :]:
         axis.set_axis_off()
     label_axes(figure, y=ylabel)
-    if table.empty:  # the panels say so, and there is nothing to explain
-        return figure
-    handles: list[Artist] = [
-        plt.Rectangle((0, 0), 1, 1, facecolor=bar.color, hatch=bar.hatch, edgecolor="white")
-        for bar in bars
-    ]
-    labels = labels_of({bar.key: bar.label for bar in bars}, [bar.key for bar in shown])
+    named = [] if direct else shown
+    handles: list[Artist] = [plt.Rectangle((0, 0), 1, 1, **_face(bar)) for bar in named]
+    labels = [bar.label for bar in named]
+    if any(bar.key == REFERENCE for bar in shown):
+        handles.append(plt.Line2D([], [], **style.retraining()))
+        labels.append("level of retraining")
     if "reference" in table and table["reference"].notna().any():
-        handles.append(plt.Line2D([], [], color="black", linewidth=1.6))
+        handles.append(plt.Line2D([], [], **TICK))
         labels.append("rate on test images")
     if "paper" in table and table["paper"].notna().any():
-        handles.append(plt.Line2D([], [], **DIAMOND))
-        labels.append("paper, full data")
+        handles.append(plt.Line2D([], [], **style.PAPER_POINT))
+        labels.append("paper")
     if chance is not None:
-        handles.append(plt.Line2D([], [], color="0.3", linewidth=0.8, linestyle=(0, (4, 3))))
+        handles.append(plt.Line2D([], [], **style.CHANCE))
         labels.append("guessing")
-    legend(figure, handles, labels)
+    if handles:
+        legend(figure, handles, labels)
+    say_below(figure, name_missing([bar.label for bar in bars], [bar.label for bar in shown]))
     return figure
+
+
+def _place(number: int, bars: Sequence[Bar]) -> float:
+    """Place of a bar beside the middle of its group."""
+    return (number - (len(bars) - 1) / 2) * BARS / len(bars)
+
+
+def _face(bar: Bar) -> dict[str, object]:
+    """A bar's face: full, or, of black-box access and of retraining, open."""
+    if bar.key == REFERENCE:
+        return {"facecolor": "white", "edgecolor": bar.color, "linewidth": 0.9}
+    if bar.hatch:
+        return {"facecolor": "white", "edgecolor": bar.color, "hatch": bar.hatch, "linewidth": 0.9}
+    return {"facecolor": bar.color, "edgecolor": "white", "linewidth": 0}
 
 
 def _bar(
     axis: plt.Axes, at: float, width: float, row: pd.Series, seeds: pd.Series, bar: Bar, top: float
 ) -> None:
-    face = {"color": bar.color, "hatch": bar.hatch, "edgecolor": "white", "linewidth": 0}
-    axis.bar(at, row["mean"], width * 0.9, **face)
+    axis.bar(at, row["mean"], width * 0.9, **_face(bar))
     if len(seeds) <= FEW_SEEDS:
         axis.plot([at] * len(seeds), seeds, "o", color="white", mec="0.2", mew=0.6, ms=2.2)
     if np.isfinite(row["low"]):
@@ -198,10 +280,9 @@ def _bar(
         axis.errorbar(at, row["mean"], half, color="0.15", capsize=1.5, linewidth=0.8)
     if np.isfinite(row.get("reference", np.nan)):
         ends = (at - 0.45 * width, at + 0.45 * width)
-        casing = [Stroke(linewidth=2.6, foreground="white"), Normal()]  # seen on a dark bar, too
-        axis.hlines(row["reference"], *ends, color="black", linewidth=1.6, path_effects=casing)
+        axis.hlines(row["reference"], *ends, zorder=3, **TICK)
     if np.isfinite(row.get("paper", np.nan)):
-        axis.plot(at, row["paper"], **DIAMOND, clip_on=False, zorder=5)
+        axis.plot(at, row["paper"], **style.PAPER_POINT, clip_on=False, zorder=5)
 
 
 @dataclass(frozen=True)
@@ -212,6 +293,7 @@ class Curve:
     label: str
     color: str
     style: str = "-"
+    marker: str = "o"
 
 
 def carry_forward(rows: pd.DataFrame, values: Sequence[str]) -> pd.DataFrame:
@@ -253,19 +335,27 @@ def draw_curves(
     ylabel: str,
     xlabel: str,
 ) -> Figure:
-    """One panel per cell: MF accuracy on D_f after every epoch, and on out-of-sample images.
+    """One panel per cell: MF rate on D_f after every epoch, and on out-of-sample images.
 
     Args:
-        rows: ``dataset``, ``architecture``, ``curve``, ``seed``, ``epoch``, ``mf_forget`` and
-            ``mf_out_of_sample``.
-        curves: Curves in order of display. Those that no row has are named in the legend alone.
+        rows: ``dataset``, ``architecture``, ``curve``, ``seed``, ``epoch``, ``mf_forget``,
+            ``mf_out_of_sample`` and ``steps``, optimisation steps of an epoch; where they are not
+            known of all rows, the horizontal axis has epochs.
+        curves: Curves in order of display. Those that no row has are named below the panels.
         datasets, architectures: The cells of the tree; those without rows say "not run".
-        ylabel, xlabel: Labels of the axes, with units.
+        ylabel: Label of the vertical axis, with unit.
+        xlabel: End of the label of the horizontal axis, behind its unit.
     """
+    if rows.empty:
+        names = ", ".join(curve.label for curve in curves) or "a method with a guide"
+        return sentence_figure(f"Not run: {names}{xlabel}.")
     figure, panels = cell_page(datasets, architectures)
-    table = carry_forward(rows, ["mf_forget", "mf_out_of_sample"]) if len(rows) else rows
+    table = carry_forward(rows, ["mf_forget", "mf_out_of_sample"])
+    steps = rows.groupby([*GROUP, "curve"])["steps"].median()
+    known = bool(rows["steps"].notna().all())
+    bottom = rows[["mf_forget", "mf_out_of_sample"]].min().min()
     for axis, dataset, architecture in panels:
-        axis.set_ylim(-0.02, 1.04)
+        axis.set_ylim(max(0, np.floor(10 * bottom - 0.5) / 10) - 0.02, 1.04)
         of_cell = _cell(table, dataset, architecture)
         cell_title(axis, dataset, architecture, [] if of_cell.empty else of_cell["seeds"])
         if of_cell.empty:
@@ -274,18 +364,24 @@ def draw_curves(
             summary = of_cell[of_cell["curve"] == curve.key]
             if len(summary):
                 runs = _cell(rows, dataset, architecture)
-                _curve(axis, summary, runs[runs["curve"] == curve.key], curve)
-    label_axes(figure, xlabel, ylabel)
-    first = panels[0][0]
-    first.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
-    if rows.empty:  # the panels say so, and there is nothing to explain
-        first.set_xticks([])
-        return figure
-    line = {"linewidth": 1.5, "marker": "o", "ms": 3.5}
-    handles = [plt.Line2D([], [], color=c.color, linestyle=c.style, **line) for c in curves]
+                factor = steps[dataset, architecture, curve.key] if known else 1
+                _curve(axis, summary, runs[runs["curve"] == curve.key], curve, factor)
+    label_axes(figure, f"{'Optimisation steps' if known else 'Epoch'}{xlabel}", ylabel)
+    if known:  # a pass over a large forget set has a hundred times the steps of one over a small
+        figure.axes[0].set_xscale("symlog", linthresh=1, linscale=0.4)
+        figure.axes[0].set_xlim(left=-0.1)
+        figure.axes[0].xaxis.set_major_formatter("{x:g}")
+    else:
+        locator = MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True)
+        figure.axes[0].xaxis.set_major_locator(locator)
+    shown = [curve for curve in curves if curve.key in set(rows["curve"])]
+    line = {"linewidth": 1.5, "ms": 4}
+    handles = [
+        plt.Line2D([], [], color=c.color, linestyle=c.style, marker=c.marker, **line) for c in shown
+    ]
     handles.append(plt.Line2D([], [], color="0.4", linewidth=0.9, linestyle=":"))
-    labels = labels_of({c.key: c.label for c in curves}, list(rows["curve"].unique()))
-    legend(figure, handles, [*labels, "out-of-sample images"])
+    legend(figure, handles, [*(curve.label for curve in shown), "out-of-sample images"])
+    say_below(figure, name_missing([c.label for c in curves], [c.label for c in shown]))
     return figure
 
 
@@ -293,18 +389,24 @@ def _cell(table: pd.DataFrame, dataset: str, architecture: str) -> pd.DataFrame:
     return table[(table["dataset"] == dataset) & (table["architecture"] == architecture)]
 
 
-def _curve(axis: plt.Axes, summary: pd.DataFrame, runs: pd.DataFrame, curve: Curve) -> None:
-    style = {"color": curve.color, "linestyle": curve.style}
+def _curve(
+    axis: plt.Axes, summary: pd.DataFrame, runs: pd.DataFrame, curve: Curve, factor: float
+) -> None:
+    """Draw a curve over ``factor`` × epoch."""
+    look = {"color": curve.color, "linestyle": curve.style}
+    end = {"color": curve.color, "marker": curve.marker, "linestyle": "", "mec": "white"}
+    end["mew"] = 0.4
     last = runs.sort_values("epoch").groupby("seed").tail(1)
+    at = factor * summary["epoch"]
     if len(last) <= FEW_SEEDS:
         for _, run in runs.sort_values("epoch").groupby("seed"):
-            axis.plot(run["epoch"], run["mf_forget"], **style, linewidth=0.6, alpha=0.6)
-        axis.plot(last["epoch"], last["mf_forget"], "o", color=curve.color, ms=2.5)
+            axis.plot(factor * run["epoch"], run["mf_forget"], **look, linewidth=0.6, alpha=0.6)
+        axis.plot(factor * last["epoch"], last["mf_forget"], **end, ms=3.8)
     else:
         band = (summary["mf_forget_low"], summary["mf_forget_high"])
-        axis.fill_between(summary["epoch"], *band, color=curve.color, alpha=0.18, linewidth=0)
+        axis.fill_between(at, *band, color=curve.color, alpha=0.18, linewidth=0)
         middle = summary[summary["epoch"] >= last["epoch"].median()].iloc[0]
-        axis.plot(middle["epoch"], middle["mf_forget"], "o", color=curve.color, ms=3.5)
-    axis.plot(summary["epoch"], summary["mf_forget"], **style, linewidth=1.5)
+        axis.plot(factor * middle["epoch"], middle["mf_forget"], **end, ms=5)
+    axis.plot(at, summary["mf_forget"], **look, linewidth=1.5)
     other = {"color": curve.color, "linestyle": ":", "linewidth": 0.9, "zorder": 1}
-    axis.plot(summary["epoch"], summary["mf_out_of_sample"], **other)
+    axis.plot(at, summary["mf_out_of_sample"], **other)

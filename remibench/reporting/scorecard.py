@@ -106,14 +106,14 @@ def draw(table: pd.DataFrame) -> plt.Figure:
     )
     lines = list(dict.fromkeys(cells["line"]))
     columns = pd.MultiIndex.from_product([datasets, architectures])
-    figure, axis = plt.subplots(figsize=(PAGE, 1.1 + 0.17 * len(lines)))
+    figure, axis = plt.subplots(figsize=(PAGE, 1.1 + 0.19 * len(lines)))
     for row in cells.itertuples():
         x, y = columns.get_loc((row.dataset, row.architecture)), lines.index(row.line)
         color = VERDICTS[row.verdict]
         axis.add_patch(plt.Rectangle((x, y), 1, 1, color=color, ec="white", lw=1.2))
         wrong = row.verdict == NOT_REPRODUCED  # told apart without colour, too
         style = {"color": "white", "weight": "bold"} if wrong else {"color": "0.1"}
-        axis.text(x + 0.5, y + 0.53, row.text, ha="center", va="center", fontsize=4.8, **style)
+        axis.text(x + 0.5, y + 0.53, row.text, ha="center", va="center", fontsize=6, **style)
     axis.set(xlim=(0, len(columns)), ylim=(len(lines), 0))
     axis.set_xticks(np.arange(len(columns)) + 0.5, columns.get_level_values(1), rotation=90)
     axis.set_yticks(np.arange(len(lines)) + 0.5, lines, fontsize=6.5)

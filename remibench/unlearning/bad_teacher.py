@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import BatchSize, Positive, PositiveFloat
 
 LABEL = "Bad teacher"
-COLOUR = "#882255"
+COLOUR = "#852159"
+MARKER = "X"
 ORDER = 70
 SEARCH = {"learning_rate": [1e-5, 1e-4, 3e-4, 1e-3, 3e-3], "epochs": [1, 3, 10]}
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 LABEL = "Fine-tuning"
-COLOUR = "#8c564b"
+COLOUR = "#90594e"
+MARKER = "<"
 ORDER = 40
 SEARCH = {"learning_rate": [0.001, 0.005, 0.02, 0.05, 0.1], "epochs": [1, 5, 10]}
 

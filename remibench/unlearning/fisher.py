@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
 
 LABEL = "Fisher"
-COLOUR = "#e69f00"
+COLOUR = "#e99b00"
+MARKER = "s"
 ORDER = 20
 SEARCH = {"alpha": [3e-8, 3e-6, 3e-4], "max_std": [0.001, 0.005, 0.01, 0.02, 0.05]}
 

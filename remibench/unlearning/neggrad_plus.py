@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 LABEL = "NegGrad+"
-COLOUR = "#cc79a7"
+COLOUR = "#c87aa6"
+MARKER = "p"
 ORDER = 50
 SEARCH = {"learning_rate": [0.001, 0.003, 0.01, 0.03, 0.1], "alpha": [0.8, 0.95, 0.99]}
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 LABEL = "Random labels"
-COLOUR = "#999933"
+COLOUR = "#9b9b4e"
+MARKER = "P"
 ORDER = 60
 SEARCH = {"learning_rate": [1e-5, 1e-4, 3e-4, 1e-3, 3e-3], "epochs": [1, 3, 10]}
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 GUIDES = ("whitebox", "blackbox", "whitebox_published")
 LABEL = "ReMI"
-COLOUR = {"whitebox": "#0072b2", "blackbox": "#56b4e9", "whitebox_published": "#004488"}
+COLOUR = {"whitebox": "#006fb1", "blackbox": "#59b1e9", "whitebox_published": "#162c6f"}
+MARKER = {"whitebox": "^", "blackbox": "v", "whitebox_published": ">"}
 ORDER = 30
 SEARCH = {"learning_rate": [0.0005, 0.002, 0.01, 0.03, 0.1], "lambda2": [0.9, 0.98, 0.998]}
 REFUSES = (

@@ -10,7 +10,8 @@ from remibench.training import History, fit_classifier
 from remibench.unlearning import Images, Passes, UnlearningTask
 
 LABEL = "Retraining"
-COLOUR = "#009e73"
+COLOUR = "#000000"
+MARKER = "*"
 ORDER = 10
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
 
 LABEL = "SalUn"
-COLOUR = "#44aa99"
+COLOUR = "#37a67a"
+MARKER = "8"
 ORDER = 90
 SEARCH = {"learning_rate": [0.001, 0.005, 0.013, 0.03, 0.1], "share": [0.1, 0.5, 0.9]}
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import BatchSize, Positive, PositiveFloat
 
 LABEL = "SCRUB"
-COLOUR = "#332288"
+COLOUR = "#6f21f4"
+MARKER = "h"
 ORDER = 80
 SEARCH = {"learning_rate": [1e-4, 5e-4, 2e-3, 5e-3, 2e-2], "max_steps": [1, 2, 3]}
 

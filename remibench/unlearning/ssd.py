@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from remibench.components.bounds import PositiveFloat
 
 LABEL = "SSD"
-COLOUR = "#ddcc77"
+COLOUR = "#c8bc6f"
+MARKER = "d"
 ORDER = 100
 SEARCH = {"alpha": [1.0, 1.2, 1.5, 3.0, 10.0], "dampening": [0.1, 0.5, 1.0]}
 

@@ -25,7 +25,9 @@ from remibench.analysis.verdicts import (
 )
 from remibench.reporting.beyond import figure_gaps
 from remibench.reporting.beyond.table_gaps import SHOWN, TITLE, build, explain, layout
+from remibench.reporting.panels import interval
 from remibench.reporting.render import use_theme, write_table
+from remibench.reporting.style import COLORS, MARKERS
 
 CELL = ("fmnist", "cnn")
 KEYS = ["metric", "subset", "method"]
@@ -266,27 +268,55 @@ def test_the_figure_shows_the_tables_gaps():
     use_theme()
     results = synthetic_results(("fmnist",), ("cnn",), seeds=3)
     table = build(results).set_index([*KEYS, "forget_ratio"])["gap"]
-    axis = figure_gaps.draw(results, ratio=0.25).axes[0]
-    for method in ("original", "fisher", "remi_blackbox"):
-        color = figure_gaps.COLORS[method]
-        points = [line for line in axis.get_lines() if line.get_color() == color]
-        drawn = [line.get_xdata()[0] for line in points]
-        expected = [table[(*key, method, 0.25)] for key in figure_gaps.ROWS]
-        assert drawn == pytest.approx(expected)
-        low, high = axis.get_xlim()
-        assert all(low <= at <= high for at in drawn)
+    figure = figure_gaps.draw(results, ratio=0.25)
+    for axis, quantity in zip(figure.axes, figure_gaps.ROWS, strict=True):
+        for method in ("original", "fisher", "remi_blackbox"):
+            drawn = [
+                line.get_xdata()[0]
+                for line in axis.get_lines()
+                if line.get_marker() == MARKERS[method] and line.get_mec() == COLORS[method]
+            ]
+            key = (quantity.metric, quantity.subset, method, 0.25)
+            assert drawn == pytest.approx([table[key]])
+            low, high = axis.get_xlim()
+            assert low <= drawn[0] <= high
+
+
+def test_an_interval_that_goes_on_has_an_arrow():
+    use_theme()
+    figure, axis = plt.subplots()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    for low, high in ((0.2, 0.4), (-1, 0.5), (0.5, 3), (-1, 3)):
+        interval(axis, 0.5, low, high, color="black")
+    heads = [(line.get_marker(), line.get_xdata()[0]) for line in axis.get_lines()]
+    assert heads == [("<", 0), (">", 1), ("<", 0), (">", 1)]
+    ends = [collection.get_segments()[0][:, 0].tolist() for collection in axis.collections]
+    assert ends == [[0.2, 0.4], [0, 0.5], [0.5, 1], [0, 1]]
+    plt.close(figure)
+
+
+def test_the_figure_of_many_cells_has_a_point_for_each_and_their_median():
+    use_theme()
+    results = synthetic_results(("fmnist", "stl10"), ("cnn", "vgg19"), seeds=2)
+    table = build(results).set_index(["dataset", "architecture", *KEYS, "forget_ratio"])["gap"]
+    axis = figure_gaps.draw(results).axes[0]
+    gaps = table.xs(("mia_whitebox_rate", "forget", "fisher", 0.1), level=[*KEYS, "forget_ratio"])
+    drawn = [line.get_xdata()[0] for line in axis.get_lines() if line.get_mec() == COLORS["fisher"]]
+    assert sorted(drawn) == pytest.approx(sorted(gaps))
+    ticks = [lines.get_segments()[0][0, 0] for lines in axis.collections]
+    assert gaps.median() in [pytest.approx(tick) for tick in ticks]
 
 
 def test_the_figure_says_what_it_has_not():
     use_theme()
     results = synthetic_results(("fmnist", "stl10"), ("cnn", "vgg19"), seeds=2, beyond=False)
-    evaluation = results.evaluation
-    gone = (evaluation["dataset"] == "stl10") & (evaluation["architecture"] == "vgg19")
-    results = replace(results, evaluation=evaluation[~gone])
-    assert words(figure_gaps.draw(results)).count("not run") == 3 * 4 + 1
-    assert words(figure_gaps.draw(results, ratio=0.2)).count("not run") == 4
-    nothing = evaluation.assign(
-        value=evaluation["value"].where(evaluation["metric"] != "mia_whitebox_auc")
+    text = " ".join(words(figure_gaps.draw(results))).replace("\n", " ")
+    assert "Not measured: TPR $D_f$ at 1% FPR, worst decile" in text
+    nothing = figure_gaps.draw(results, ratio=0.2)
+    assert not nothing.axes
+    assert words(nothing)[0].startswith("Not run: retraining and another method at 20%")
+    lost = results.evaluation.assign(
+        value=results.evaluation["value"].where(results.evaluation["metric"] != "mia_whitebox_auc")
     )
-    figure = figure_gaps.draw(replace(results, evaluation=nothing))
-    assert words(figure).count(NOT_MEASURABLE) == 4
+    figure = figure_gaps.draw(replace(results, evaluation=lost))
+    assert words(figure).count(NOT_MEASURABLE) == 1

@@ -33,6 +33,7 @@ from remibench.errors import RemibenchError
 from remibench.reporting.beyond import figure_verdicts, search, stopping
 from remibench.reporting.beyond.table_verdicts import build, explain, layout, matrix
 from remibench.reporting.render import use_theme
+from remibench.reporting.style import COLORS, MARKERS
 
 CELL = ("fmnist", "cnn")
 DEFAULT = Path(__file__).parents[2] / "docs/results/default"
@@ -181,17 +182,20 @@ def test_the_figure_has_every_method_at_its_gaps():
     results = results_of({"fisher": (0.5, 0, -0.3, -0.25), "fine_tune": (0.049, 0, 0.02, 0.02)})
     figure = figure_verdicts.draw(results)
     points = {
-        line.get_color() if line.get_mfc() == "white" else line.get_mfc(): line
+        line.get_mec(): line
         for line in figure.axes[0].lines
-        if line.get_marker() == "o"
+        if line.get_marker() in (MARKERS["fisher"], MARKERS["fine_tune"])
+        and line.get_mec() in (COLORS["fisher"], COLORS["fine_tune"])
     }
-    fisher = points[figure_verdicts.COLORS["fisher"]]
+    fisher = points[COLORS["fisher"]]
     assert (fisher.get_xdata()[0], fisher.get_ydata()[0]) == pytest.approx((-25, 0.5))
     hollow = [line for line in points.values() if line.get_mfc() == "white"]
     assert [line.get_ydata()[0] for line in hollow] == pytest.approx([0.049])
     rows = results.evaluation[results.evaluation["metric"] != "mia_whitebox_rate"]
     nothing = figure_verdicts.draw(replace(results, evaluation=rows))
-    assert "not run" in [text.get_text() for text in nothing.findobj(Text)]
+    assert [text.get_text() for text in nothing.findobj(Text)] == [
+        "Not run: retraining and another method, with accuracy\nand MIA."
+    ]
 
 
 # With and without ReMI's stopping rule

@@ -13,6 +13,7 @@ from remibench.reporting.beyond import comparisons
 from remibench.reporting.html_page import MAX_ROWS, page
 from remibench.reporting.render import use_theme, write_page
 from remibench.reporting.run import overview, training_curves
+from remibench.reporting.style import COLORS
 
 LARGEST = 1.5e6  # bytes of a page of the paper's grid; in the report a third more
 ALL_PAGES = 5e6
@@ -193,7 +194,8 @@ def test_training_curves_show_every_cell_and_stalled_runs(seeds):
     assert len(means) == 2
     stalled = synthetic_curves(results, stalled=[("stl10", "vgg19", 0, "target")])
     figure = training_curves.draw(stalled)
-    red = [line for axis in figure.axes for line in axis.lines if line.get_color() == "#d55e00"]
-    assert len(red) == 1
-    assert red[0] in figure.axes[3].lines
-    assert set(red[0].get_ydata()) == {2.3}
+    lost = [line for axis in figure.axes for line in axis.lines if line.get_linewidth() == 1.8]
+    assert len(lost) == 1
+    assert lost[0] in figure.axes[3].lines
+    assert lost[0].get_color() == COLORS["original"]
+    assert set(lost[0].get_ydata()) == {2.3}

@@ -1,7 +1,7 @@
 """Beyond the paper: attacks across seeds, KLOM and forgetting quality, method by method.
 
 Image by image, on the forget set, which is the same for all n seeds. A line per method; the
-coloured line from top to bottom is retraining: .5 for the two attacks, which then tell nothing, and
+black line from top to bottom is retraining: .5 for the two attacks, which then tell nothing, and
 the noise floor of KLOM and forgetting quality, one half of the retrained models against the other
 half. Methods are measured in the same way, on halves of the seeds. Bars are 95 % t-intervals over
 held-out seeds, of the attacks alone, cut off at 0 and 1. They are too narrow, since held-out seeds
@@ -21,20 +21,20 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.across_seeds import compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, COLORS, METHODS, Results, percent
+from remibench.analysis.results import CELL, Results, percent
 from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.panels import PAGE, legend, say_not_run
+from remibench.reporting.style import COLORS, METHODS, ratio_marker, retraining
 
 TITLE = "Image by image, across seeds"
 INPUTS = ("across_seeds",)
 
 PANELS = {  # metric on the forget set → its label, and the level of no difference or the floor
-    "ulira_auc": ("U-LiRA: AUC", 0.5),
-    "rmia_auc": ("RMIA: AUC", 0.5),
-    "klom_halves": ("KLOM (nats)", "klom_floor"),
-    "forgetting_quality_halves": ("forgetting quality", "forgetting_quality_floor"),
+    "ulira_auc": ("U-LiRA: AUC\nworse →", 0.5),
+    "rmia_auc": ("RMIA: AUC\n← worse   worse →", 0.5),
+    "klom_halves": ("KLOM (nats)\nworse →", "klom_floor"),
+    "forgetting_quality_halves": ("forgetting quality\n← worse", "forgetting_quality_floor"),
 }
-MARKERS = "osD^vP"  # by forget ratio
 LINE = 0.22  # inches of a method's line, and of a forget ratio in it
 
 
@@ -65,17 +65,13 @@ def draw(results: Results) -> Figure:
         count = rows["models"].iloc[0]
         axes[line, 0].set_title(f"{dataset}, {architecture} (n = {count})", loc="left")
     handles = [
-        plt.Line2D([], [], color="0.3", marker=_marker(place), ms=4, linewidth=1)
+        plt.Line2D([], [], color="0.3", marker=ratio_marker(place), ms=4, linewidth=1)
         for place in range(len(ratios))
     ]
-    handles.append(plt.Line2D([], [], color=COLORS[REFERENCE], linewidth=1.2))
+    handles.append(plt.Line2D([], [], **retraining()))
     labels = [f"{percent(ratio)} forgotten" for ratio in ratios]
     legend(figure, handles, [*labels, "retraining (halves: its noise floor)"])
     return figure
-
-
-def _marker(place: int) -> str:
-    return MARKERS[place % len(MARKERS)]
 
 
 def _panel(
@@ -94,7 +90,7 @@ def _panel(
         say_not_run(axis)
         axis.set_xticks([])
         return
-    style = {"color": COLORS[REFERENCE], "linewidth": 1.2, "zorder": 1}
+    style = retraining(zorder=1)
     if isinstance(level, float):
         axis.axvline(level, **style)
     drawn = False
@@ -114,7 +110,7 @@ def _panel(
                 ends = np.clip([row["low"], row["high"]], 0, 1)  # attacks alone have them
                 axis.hlines(at, *ends, color=COLORS[method], linewidth=1)
             point = {"color": COLORS[method], "ms": 4, "clip_on": False}
-            axis.plot(row["value"], at, _marker(place), **point)
+            axis.plot(row["value"], at, ratio_marker(place), **point)
             drawn = True
     if not drawn:
         say_not_run(axis, NOT_MEASURABLE)

@@ -1,14 +1,17 @@
 """Beyond the paper: the gap of every method to retraining, metric by metric, at one ratio.
 
-A gap is method − retraining on the same target and forget set, mean over n seeds with the 95 %
-t-interval of the paired differences, for shares in [0, 1]. The line at 0 is retraining. Grey is the
-margin within which a gap counts as none (accuracy and TPR: .02 and .01, others .05). *Before* is
-the target that has forgotten nothing.
+A gap is method − retraining on the same target and forget set, mean over n seeds. A panel per
+metric, a line per method; the black line is retraining, and grey is the margin within which a gap
+counts as none (accuracy .02, TPR .01, others .05). With one dataset and architecture, lines are 95
+% t-intervals of the paired differences; an arrow's head says that one goes on. With several, a
+point is one of them, and the black tick is the median of them all. Open points: 0 lies in the 95 %
+interval, or there is no interval. *Before* is the target that has forgotten nothing.
 
-Right of 0 an attack finds more of the forget set than in a retrained model, left of 0 fewer: both
-tell which images were forgotten. *Two models* has the model before and after; a gap left of 0 means
-that the outputs changed less on the forget set than retraining changes them. AUC, TPR, worst decile
-and advantage are the white-box attack's.
+Above every panel stands which side is worse. Mostly both: right of 0 an attack finds more of the
+forget set than in a retrained model, left of 0 fewer, and both tell which images were forgotten.
+*Two models* has the model before and after; a gap left of 0 means that the outputs changed less on
+the forget set than retraining changes them. AUC, TPR, worst decile and advantage are the white-box
+attack's.
 """
 
 from __future__ import annotations
@@ -19,108 +22,120 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
-from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, judge_gaps, margin
+from remibench.analysis.results import CELL, Results, count_seeds, displayed, percent
+from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity, judge_gaps, margin
 from remibench.reporting.panels import (
-    cell_page,
-    cell_title,
+    interval,
     label_axes,
-    labels_of,
     legend,
+    name_missing,
+    page,
+    say_below,
     say_not_run,
+    sentence_figure,
 )
+from remibench.reporting.style import COLORS, MARGIN, METHODS, point, retraining
 
 TITLE = "Gaps to retraining"
 
-ROWS = {  # metric, subset → label; all of them shares
-    ("accuracy", "forget"): "accuracy $D_f$",
-    ("accuracy", "retain"): "accuracy $D_r$",
-    ("accuracy", "test"): "accuracy test",
-    ("mia_whitebox_rate", "forget"): "MIA $D_f$, white-box",
-    ("mia_blackbox_rate", "forget"): "MIA $D_f$, black-box",
-    ("mia_whitebox_auc", "forget"): "AUC $D_f$",
-    ("mia_whitebox_tpr_at_1pct", "forget"): "TPR $D_f$ at 1% FPR",
-    ("mia_whitebox_worst_decile", "forget"): "worst decile $D_f$",
-    ("mia_whitebox_advantage", "retain"): "advantage $D_r$",
-    ("two_models_distance_vs_test_auc", "forget"): "two models $D_f$",
-    ("tow", ""): "ToW",
-    ("tow_mia_whitebox", ""): "ToW-MIA",
-}
-BAND = 0.8  # of a row's height, that its methods share
+ROWS = [  # all of them shares
+    Quantity("mia_whitebox_rate", "forget", "MIA rate $D_f$, white-box"),
+    Quantity("mia_blackbox_rate", "forget", "MIA rate $D_f$, black-box"),
+    Quantity("mia_whitebox_auc", "forget", "AUC $D_f$"),
+    Quantity("mia_whitebox_tpr_at_1pct", "forget", "TPR $D_f$ at 1% FPR"),
+    Quantity("accuracy", "forget", "accuracy $D_f$"),
+    Quantity("accuracy", "retain", "accuracy $D_r$", worse="below"),
+    Quantity("accuracy", "test", "accuracy test", worse="below"),
+    Quantity("tow_mia_whitebox", "", "ToW-MIA", worse="below"),
+    Quantity("mia_whitebox_worst_decile", "forget", "worst decile $D_f$"),
+    Quantity("mia_whitebox_advantage", "retain", "advantage $D_r$", worse="above"),
+    Quantity("two_models_distance_vs_test_auc", "forget", "two models $D_f$"),
+    Quantity("tow", "", "ToW", worse="below"),
+]
+COLUMNS = 4
+WORSE = {"both": "← worse   worse →", "below": "← worse", "above": "worse →"}
 
 
 def data(results: Results, ratio: float) -> pd.DataFrame:
     """The gaps that are drawn, of :func:`remibench.analysis.verdicts.judge_gaps`."""
     at = results.evaluation[results.evaluation["forget_ratio"] == ratio]
-    names = {metric for metric, _ in ROWS} | {"accuracy"}
+    shown = {(quantity.metric, quantity.subset) for quantity in ROWS}
+    names = {metric for metric, _ in shown} | {"accuracy"}
     at = at[at["metric"].isin(names)]
     if at.empty:
         return pd.DataFrame(columns=[*CELL, "metric", "subset", "method", "gap", "low", "high"])
     table = judge_gaps(at)
-    return table[[key in ROWS for key in zip(table["metric"], table["subset"], strict=True)]]
+    return table[[key in shown for key in zip(table["metric"], table["subset"], strict=True)]]
 
 
 def draw(results: Results, ratio: float | None = None) -> Figure:
-    """One panel per dataset and architecture, one line per metric, one point per method.
+    """One panel per metric, one line per method: means of method − retraining.
 
-    Points are means of method − retraining with their 95 % t-intervals; grey is the margin of
-    equivalence.
+    Metrics that nothing was measured of are named below the panels.
     """
     ratio = results.main_ratio if ratio is None else ratio
     table = data(results, ratio)
+    if table["gap"].isna().all():
+        return sentence_figure(
+            f"Not run: retraining and another method at {percent(ratio)} forgotten."
+        )
     shown = [method for method in displayed(results.methods) if method != REFERENCE]
     run = [method for method in shown if method in set(table["method"])]
-    heights = (0.24 * len(ROWS), 0.19 * len(ROWS))
-    figure, panels = cell_page(results.names, results.architectures, heights)
-    cells = dict(list(table.groupby(CELL[:2])))
-    limit = _limit(table)
-    for axis, dataset, architecture in panels:
-        axis.set_xlim(-limit, limit)
-        axis.set_ylim(len(ROWS) - 0.5, -0.5)
-        axis.set_yticks(range(len(ROWS)), ROWS.values(), fontsize=6.5)
-        axis.tick_params(length=0)
-        axis.grid(visible=False)
-        cell = cells.get((dataset, architecture), table.head(0))
-        counts = [] if cell.empty else cell.loc[cell["gap"].notna(), "n"].unique()
-        cell_title(axis, dataset, architecture, counts)
-        if cell.empty:
-            say_not_run(axis)
-            continue
-        _rows(axis, cell, run, limit)
-    label_axes(figure, f"Gap to retraining, {percent(ratio)} forgotten (share)")
-    if table.empty:  # the panels say so, and there is nothing to explain
-        return figure
-    style = {"marker": "o", "ms": 4, "linewidth": 1}
-    handles = [plt.Line2D([], [], color=COLORS[method], **style) for method in shown]
-    handles.append(plt.Rectangle((0, 0), 1, 1, color="0.9"))
-    labels = labels_of({method: METHODS[method] for method in shown}, run)
-    legend(figure, handles, [*labels, "margin of equivalence"])
+    groups = {key: rows for key, rows in table.groupby(["metric", "subset"]) if len(rows)}
+    quantities = [each for each in ROWS if (each.metric, each.subset) in groups]
+    lines = -(-len(quantities) // COLUMNS)
+    figure, axes = page(lines, COLUMNS, 0.55 + 0.16 * len(run), sharey=True)
+    for axis, quantity in zip(axes.flat, quantities, strict=False):
+        _panel(axis, groups[quantity.metric, quantity.subset], quantity, run)
+    for axis in axes.flat[len(quantities) :]:
+        axis.set_axis_off()
+    cells = table[CELL[:2]].drop_duplicates()
+    seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
+    what = f"{', '.join(cells.iloc[0])}, n = {seeds}" if len(cells) == 1 else f"n = {seeds}"
+    label_axes(figure, f"Gap to retraining, {percent(ratio)} forgotten (share; {what})")
+    handles = [
+        plt.Line2D([], [], **retraining()),
+        plt.Rectangle((0, 0), 1, 1, color=MARGIN),
+        plt.Line2D([], [], marker="o", ms=4, linestyle="", color="0.4"),
+        plt.Line2D([], [], marker="o", ms=4, linestyle="", mec="0.4", mfc="white"),
+    ]
+    words = ["retraining", "margin of equivalence", "differs from retraining", "not decided"]
+    legend(figure, handles, words)
+    missing = [each for each in ROWS if each not in quantities]
+    sentences = [
+        name_missing([METHODS[m] for m in shown], [METHODS[m] for m in run]),
+        f"Not measured: {', '.join(each.label for each in missing)}." if missing else "",
+    ]
+    say_below(figure, " ".join(filter(None, sentences)))
     return figure
 
 
-def _limit(table: pd.DataFrame) -> float:
-    """Half the width of all panels: every point lies in it, an interval may go on."""
-    gaps = table["gap"].abs().max()
-    return 0.2 if not np.isfinite(gaps) else float(max(0.2, min(1.15 * gaps, 1.05)))
-
-
-def _rows(axis: plt.Axes, cell: pd.DataFrame, run: list[str], limit: float) -> None:
-    step = BAND / max(len(run), 1)
-    for place, (metric, subset) in enumerate(ROWS):
-        width = min(margin(metric), limit)
-        axis.barh(place, 2 * width, 0.9, left=-width, color="0.9", zorder=0)
-        gaps = cell[(cell["metric"] == metric) & (cell["subset"] == subset)].set_index("method")
-        if gaps["gap"].isna().all():
-            lost = len(gaps) and (gaps["remark"] == NOT_MEASURABLE).all()
-            word = NOT_MEASURABLE if lost else NOT_RUN
-            style = {"ha": "right", "va": "center", "color": "0.35", "fontsize": "x-small"}
-            axis.text(0.98 * limit, place, word, **style)
-            continue
-        for position, method in enumerate(run):
-            if method not in gaps.index or pd.isna(gaps.loc[method, "gap"]):
-                continue
-            row, at = gaps.loc[method], place + (position - (len(run) - 1) / 2) * step
-            if pd.notna(row["low"]):
-                axis.hlines(at, row["low"], row["high"], color=COLORS[method], linewidth=0.9)
-            axis.plot(row["gap"], at, "o", color=COLORS[method], ms=2.8, clip_on=False)
-    axis.axvline(0, color="0.2", linewidth=0.8, zorder=1)
+def _panel(axis: plt.Axes, rows: pd.DataFrame, quantity: Quantity, run: list[str]) -> None:
+    axis.set_yticks(range(len(run)), [METHODS[method] for method in run])
+    axis.set_ylim(len(run) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False)
+    axis.set_title(f"{quantity.label}\n{WORSE[quantity.worse]}", fontsize=7.5)
+    if rows["gap"].isna().all():
+        lost = (rows["remark"] == NOT_MEASURABLE).all()
+        say_not_run(axis, NOT_MEASURABLE if lost else NOT_RUN)
+        axis.set_xticks([])
+        return
+    width = margin(quantity.metric)
+    low, high = min(rows["gap"].min(), -width), max(rows["gap"].max(), width)
+    room = 0.15 * (high - low)
+    axis.set_xlim(low - room, high + room)
+    axis.axvspan(-width, width, color=MARGIN, zorder=0, linewidth=0)
+    axis.axvline(0, **retraining(zorder=1))
+    several = len(rows.groupby(CELL[:2])) > 1
+    for place, method in enumerate(run):
+        of_method = rows[(rows["method"] == method) & rows["gap"].notna()]
+        for row in of_method.itertuples():
+            decided = pd.notna(row.low) and not row.low <= 0 <= row.high
+            if not several:
+                line = {"color": COLORS[method], "linewidth": 1.0}
+                interval(axis, place, row.low, row.high, **line)
+            axis.plot(row.gap, place, **point(method, filled=decided, size=3 if several else 4.5))
+        if several and len(of_method):
+            middle = np.median(of_method["gap"])
+            axis.vlines(middle, place - 0.4, place + 0.4, color="black", linewidth=1.2, zorder=4)

@@ -1,57 +1,68 @@
-"""Beyond the paper: every method's leak against its loss of utility, a panel per cell and ratio.
+"""Beyond the paper: every method's leak against its loss of utility.
 
 Every method's white-box MIA rate on the forget set and its accuracy on test images, both as method
-− retraining, mean over n seeds with 95 % t-intervals. Retraining is the origin; the grey bands are
-the margins within which a difference counts as none (.05; 2 points). Above them a method leaks,
-below them it over-forgets, left of them it loses utility. Open points: not decided, by the rule of
-the table of verdicts.
+− retraining, mean over n seeds with 95 % t-intervals (an arrow's head where one goes on).
+Retraining is the star at the origin; the grey bands are the margins within which a difference
+counts as none (.05; 2 points). Above them a method leaks, below them it over-forgets, left of them
+it loses utility. Open points: not decided, by the rule of the table of verdicts.
+
+One dataset and architecture have a panel per forget ratio. Several have a panel each, at the ratio
+nearest to 10 %; all ratios of them are in the overview of verdicts.
 """
 
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, COLORS, METHODS, Results, displayed, percent
+from remibench.analysis.results import CELL, Results, displayed, percent
 from remibench.analysis.verdicts import JUDGED, NOT_DECIDED, judge_methods, margin
-from remibench.reporting.panels import label_axes, labels_of, legend, page, say_not_run
+from remibench.reporting.panels import (
+    interval,
+    label_axes,
+    legend,
+    name_missing,
+    page,
+    say_below,
+    say_not_run,
+    sentence_figure,
+)
+from remibench.reporting.style import COLORS, MARGIN, METHODS, point
 
 TITLE = "Leak against utility"
 
 X, Y = "test", "mia"  # names of JUDGED
 LEAST = {X: 0.1, Y: 0.15}  # of either half of a panel's width and height
-WORDS = {"va": "center", "color": "0.45", "fontsize": 6}
 
 
 def draw(results: Results) -> Figure:
-    """A row of panels per dataset and architecture, a column per forget ratio.
+    """A panel per forget ratio of one cell, or a panel per cell at one ratio.
 
-    Right of the grey square a method keeps more accuracy on test images than retraining, left of
-    it less; above it leaks, below it over-forgets. Points are means over seeds of
-    method − retraining, lines their 95 % t-intervals; open points have no verdict
-    (:mod:`remibench.analysis.verdicts`).
+    Points are means over seeds of method − retraining, lines their 95 % t-intervals; open points
+    have no verdict (:mod:`remibench.analysis.verdicts`).
     """
     table = judge_methods(results.evaluation)
+    if table[["mia_gap", "test_gap"]].isna().any(axis=1).all():
+        return sentence_figure("Not run: retraining and another method, with accuracy and MIA.")
     datasets, architectures, ratios = results.names, results.architectures, results.ratios
-    cells = [(dataset, architecture) for dataset in datasets for architecture in architectures]
+    several = len(datasets) * len(architectures) > 1
+    grid = [[(datasets[0], architectures[0], ratio) for ratio in ratios]]
+    if several:
+        table = table[table["forget_ratio"] == results.main_ratio]
+        grid = [[(d, a, results.main_ratio) for a in architectures] for d in datasets]
     shown = [method for method in displayed(results.methods) if method != REFERENCE]
     run = [method for method in shown if method in set(table["method"])]
-    figure, axes = page(len(cells), max(len(ratios), 1), 2.1, sharex=True, sharey=True)
+    figure, axes = page(len(grid), len(grid[0]), 2.0, sharex=True, sharey=True)
     limits = [_limits(table, X), _limits(table, Y)]
     groups = dict(list(table.groupby(CELL)))
-    for line, cell in enumerate(cells):
-        axes[line, 0].set_ylabel("MIA rate on $D_f$,\nmethod − retraining")
-        for column, ratio in enumerate(ratios):
-            axis = axes[line, column]
+    for line, cells in zip(axes, grid, strict=True):
+        for axis, cell in zip(line, cells, strict=True):
             axis.set(xlim=limits[0], ylim=limits[1])
             axis.grid(visible=False)
-            verdicts = groups.get((*cell, ratio), table.head(0))
-            title = f"{percent(ratio)} forgotten"
-            if len(cells) > 1:
-                title = f"{cell[0]}, {cell[1]}\n{title}"
+            verdicts = groups.get(cell, table.head(0))
+            title = f"{cell[0]}, {cell[1]}" if several else f"{percent(cell[2])} forgotten"
             counts = sorted(set(verdicts["n"]))
             if counts:
                 title += f" (n = {'–'.join(map(str, counts))})"
@@ -60,15 +71,17 @@ def draw(results: Results) -> Figure:
                 say_not_run(axis)
                 continue
             _panel(axis, verdicts)
-    label_axes(figure, "Accuracy on test images, method − retraining (points)")
-    if table.empty:
-        return figure
-    style = {"marker": "o", "ms": 4, "linestyle": ""}
-    handles = [plt.Line2D([], [], color=COLORS[method], **style) for method in shown]
-    handles.append(plt.Line2D([], [], color="0.4", mfc="white", **style))
-    handles.append(plt.Rectangle((0, 0), 1, 1, color="0.88"))
-    labels = labels_of({method: METHODS[method] for method in shown}, run)
-    legend(figure, handles, [*labels, NOT_DECIDED, "margins"])
+    at = f"          ({percent(results.main_ratio)} forgotten)" if several else ""
+    label_axes(
+        figure,
+        f"Accuracy on test images, method − retraining (points)\n← loses utility{at}",
+        "MIA rate on $D_f$, method − retraining\n← over-forgets          leaks →",
+    )
+    handles = [plt.Line2D([], [], **point(method)) for method in [REFERENCE, *run]]
+    handles.append(plt.Line2D([], [], color="0.4", mfc="white", marker="o", ms=4, linestyle=""))
+    handles.append(plt.Rectangle((0, 0), 1, 1, color=MARGIN))
+    legend(figure, handles, [*(METHODS[m] for m in [REFERENCE, *run]), NOT_DECIDED, "margins"])
+    say_below(figure, name_missing([METHODS[m] for m in shown], [METHODS[m] for m in run]))
     return figure
 
 
@@ -88,20 +101,13 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame) -> None:
     axis.axhspan(-height, height, color="0.95", zorder=0, linewidth=0)
     box = plt.Rectangle((-100 * width, -height), 200 * width, 2 * height, color="0.85", zorder=0.5)
     axis.add_patch(box)
-    right = axis.get_xlim()[0] + 0.04 * np.ptp(axis.get_xlim())
-    bottom, top = axis.get_ylim()
-    axis.text(right, top - 0.06 * (top - bottom), "leaks ↑", **WORDS)
-    axis.text(right, bottom + 0.04 * (top - bottom), "over-forgets ↓", **WORDS)
+    axis.plot(0, 0, **point(REFERENCE), zorder=2.5)
     for row in rows.to_dict("records"):
         if pd.isna(row["mia_gap"]) or pd.isna(row["test_gap"]):
             continue
-        color = COLORS[row["method"]]
         x, y = 100 * row["test_gap"], row["mia_gap"]
-        line = {"color": color, "linewidth": 0.8, "alpha": 0.7, "zorder": 2}
-        if pd.notna(row["test_low"]):
-            axis.hlines(y, 100 * row["test_low"], 100 * row["test_high"], **line)
-        if pd.notna(row["mia_low"]):
-            axis.vlines(x, row["mia_low"], row["mia_high"], **line)
+        line = {"color": COLORS[row["method"]], "linewidth": 0.8, "alpha": 0.7, "zorder": 2}
+        interval(axis, y, 100 * row["test_low"], 100 * row["test_high"], **line)
+        interval(axis, x, row["mia_low"], row["mia_high"], vertical=True, **line)
         decided = row["verdict"] != NOT_DECIDED
-        face = {"mfc": color if decided else "white", "mec": color, "mew": 1.0}
-        axis.plot(x, y, "o", ms=4, zorder=3, **face)
+        axis.plot(x, y, **point(row["method"], filled=decided), zorder=3)

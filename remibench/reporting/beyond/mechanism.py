@@ -15,18 +15,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from remibench.analysis.results import COLORS
 from remibench.errors import RemibenchError
 from remibench.evaluation.predictions import SUBSETS, Scores
 from remibench.reporting.panels import label_axes, legend, page
+from remibench.reporting.style import SUBSETS as LOOKS
 
 ATTACKS = {"mf_whitebox": "MF (the guide)", "mia_whitebox": "MIA (the attacker)"}
-POPULATIONS = {  # subset → label and colour
-    "forget": ("$D_f$", COLORS["fine_tune"]),
-    "retain": ("$D_r$", COLORS["remi_whitebox"]),
-    "out_of_sample": ("out-of-sample (guides)", COLORS["fisher"]),
-    "test": ("test (seen by none)", COLORS["original"]),
-}
 TRACED = "remi_whitebox"  # the method whose variants are followed
 BINS = 25  # of P(member)
 COLUMNS = 5  # models whose distributions are drawn, retraining among them
@@ -100,7 +94,7 @@ def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
     figure, axes = page(1, len(ATTACKS), 2.4, sharex=True, sharey=True)
     for axis, (attack, title) in zip(axes.flat, ATTACKS.items(), strict=True):
         of_attack = table[table["attack"] == attack]
-        for subset, (_, color) in POPULATIONS.items():
+        for subset, (_, color, _) in LOOKS.items():
             rows = of_attack[of_attack["subset"] == subset]
             run, retrained = rows[rows["epoch"].notna()], rows[rows["epoch"].isna()]
             axis.plot(run["epoch"], run["rate"], "o-", color=color, ms=2.5, linewidth=1.4)
@@ -129,8 +123,9 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
         for axis, (epoch, title) in zip(line, titles.items(), strict=True):
             at = table["epoch"].isna() if np.isnan(epoch) else table["epoch"] == epoch
             rows = table[at & (table["attack"] == attack)].set_index("subset")
-            for subset, (_, color) in POPULATIONS.items():
-                axis.stairs(rows.loc[subset, bins].astype(float), edges, color=color, linewidth=1.2)
+            for subset, (_, color, line_style) in LOOKS.items():
+                shares = rows.loc[subset, bins].astype(float)
+                axis.stairs(shares, edges, color=color, linestyle=line_style, linewidth=1.2)
             axis.axvline(0.5, color="0.6", linewidth=0.7, linestyle=":")
             if axis in axes[0]:
                 axis.set_title(title)
@@ -141,6 +136,6 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
 
 
 def _legend(figure: Figure, lines: Mapping[str, str]) -> None:
-    handles = [plt.Line2D([], [], color=color) for _, color in POPULATIONS.values()]
+    handles = [plt.Line2D([], [], color=look.color, linestyle=look.line) for look in LOOKS.values()]
     handles += [plt.Line2D([], [], color="0.3", linestyle=style) for style in lines.values()]
-    legend(figure, handles, [*(label for label, _ in POPULATIONS.values()), *lines])
+    legend(figure, handles, [*(look.label for look in LOOKS.values()), *lines])

@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.results import CELL, METHODS, percent
 from remibench.analysis.search import value_text
+from remibench.reporting import style
 from remibench.reporting.panels import label_axes, legend, page, say_not_run
 
-LINES = {  # column of the trials → label, colour
-    "mia_whitebox_rate_forget": ("MIA rate $D_f$", "#d55e00"),
-    "accuracy_forget": ("accuracy $D_f$", "#0072b2"),
-    "accuracy_retain": ("accuracy $D_r$", "#009e73"),
-    "accuracy_test": ("accuracy test", "#56b4e9"),
-    "gap": ("gap", "#000000"),
+LINES = {  # column of the trials → label, colour, marker
+    "mia_whitebox_rate_forget": ("MIA rate $D_f$", style.ATTACKS["mia"].color, "s"),
+    "accuracy_forget": ("accuracy $D_f$", style.SUBSETS["forget"].color, "o"),
+    "accuracy_retain": ("accuracy $D_r$", style.SUBSETS["retain"].color, "^"),
+    "accuracy_test": ("accuracy test", style.SUBSETS["test"].color, "v"),
+    "gap": ("gap", "0.35", "D"),
 }
 
 
@@ -56,8 +57,8 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     """A row of panels per dataset and architecture, a column per forget ratio.
 
     Lines are means over the seeds of the search of candidate − retraining, the other parameters as
-    in the cell's winner; dotted lines are the target's values. Black is the gap that the search
-    minimises, its least value ringed.
+    in the cell's winner; dotted lines are the target's values. Grey diamonds are the gap that the
+    search minimises, its least value ringed.
     """
     parameter, profiles = profile(trials, candidates, method)
     targets = trials[trials["method"] == "original"].set_index(CELL)
@@ -81,17 +82,23 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
         axes[0, 0].set_xscale("log")
     parameter = parameter.replace("_", " ")
     label_axes(figure, f"{METHODS[method]}: {parameter}", "Candidate − retraining (share)")
-    handles = [plt.Line2D([], [], color=color, marker="o", ms=3) for _, color in LINES.values()]
+    handles = [
+        plt.Line2D([], [], color=color, marker=marker, ms=3.5)
+        for _, color, marker in LINES.values()
+    ]
+    handles.append(plt.Line2D([], [], **style.retraining()))
     handles.append(plt.Line2D([], [], color="0.4", linestyle=":"))
-    legend(figure, handles, [*(label for label, _ in LINES.values()), "target itself"])
+    legend(
+        figure, handles, [*(label for label, *_ in LINES.values()), "retraining", "target itself"]
+    )
     return figure
 
 
 def _panel(axis: plt.Axes, rows: pd.DataFrame, target: pd.Series | None) -> None:
-    axis.axhline(0, color="0.2", linewidth=0.8, zorder=1)
-    for column, (_, color) in LINES.items():
-        axis.plot(rows["value"], rows[column], "o-", color=color, ms=2.5, linewidth=1.1)
+    axis.axhline(0, **style.retraining(zorder=1))
+    for column, (_, color, marker) in LINES.items():
+        axis.plot(rows["value"], rows[column], marker=marker, color=color, ms=3, linewidth=1.1)
         if target is not None:
             axis.axhline(target[column], color=color, linestyle=":", linewidth=0.8, zorder=1)
     least = rows.loc[rows["gap"].idxmin()]
-    axis.plot(least["value"], least["gap"], "o", ms=7, mfc="none", mec="black", mew=0.9)
+    axis.plot(least["value"], least["gap"], "o", ms=7, mfc="none", mec="0.2", mew=0.9)

@@ -21,8 +21,6 @@ from remibench.analysis.gaps import pair
 from remibench.analysis.results import (
     BY_METHOD,
     CELL,
-    COLORS,
-    METHODS,
     Results,
     count_seeds,
     percent,
@@ -33,6 +31,7 @@ from remibench.errors import RemibenchError
 from remibench.reporting.html_page import ABSENT
 from remibench.reporting.panels import label_axes, legend, page
 from remibench.reporting.render import format_gap, readable, use_theme, write_figure, write_table
+from remibench.reporting.style import COLORS, MARGIN, METHODS, point, retraining
 
 TITLE = "ReMI with and without its stopping rule"
 AXES = [*BY_METHOD, "seed"]
@@ -171,17 +170,18 @@ def draw(table: pd.DataFrame) -> Figure:
         for axis, method in zip(axes[line], guides, strict=True):
             selected = table[[*CELL[:2], "method", "quantity"]] == [*cell, method, quantity]
             rows = table[selected.all(axis=1)].set_index("forget_ratio")
-            axis.axhspan(-width, width, color="0.9", zorder=0, linewidth=0)
+            axis.axhspan(-width, width, color=MARGIN, zorder=0, linewidth=0)
             axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
             _panel(axis, rows, ratios, scale)
             if quantity == "mia":
                 title = f"{METHODS[method]} (n = {count_seeds(rows['n'])})"
                 axis.set_title(f"{', '.join(cell)}\n{title}" if len(cells) > 1 else title)
     label_axes(figure, "Share of the training images forgotten")
-    style = {"marker": "o", "ms": 4, "linestyle": "", "color": "0.3"}
-    handles = [plt.Line2D([], [], **style), plt.Line2D([], [], mfc="white", **style)]
-    handles.append(plt.Rectangle((0, 0), 1, 1, color="0.9"))
-    legend(figure, handles, ["with the stopping rule", "without it", "margin"])
+    look = {"marker": "o", "ms": 4, "linestyle": "", "color": "0.3"}
+    handles = [plt.Line2D([], [], **look), plt.Line2D([], [], mfc="white", **look)]
+    handles.append(plt.Rectangle((0, 0), 1, 1, color=MARGIN))
+    handles.append(plt.Line2D([], [], **retraining()))
+    legend(figure, handles, ["with the stopping rule", "without it", "margin", "retraining"])
     return figure
 
 
@@ -191,13 +191,13 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, ratios: list[float], scale: float
             continue
         row = rows.loc[ratio]
         color = COLORS[row["method"]]
-        for side, shift, face in zip(SIDES, (-0.13, 0.13), (color, "white"), strict=True):
+        for side, shift, filled in zip(SIDES, (-0.13, 0.13), (True, False), strict=True):
             ends = [scale * row[f"{side}_{end}"] for end in ("low", "high")]
             if np.isfinite(ends).all():
                 axis.vlines(place + shift, *ends, color=color, linewidth=0.9)
             at = scale * row[f"{side}_gap"]
-            axis.plot(place + shift, at, "o", ms=4, mfc=face, mec=color, zorder=3)
-    axis.axhline(0, color="0.2", linewidth=0.8, zorder=1)
+            axis.plot(place + shift, at, **point(row["method"], filled=filled), zorder=3)
+    axis.axhline(0, **retraining(zorder=1))
 
 
 def write(ruled: Path, unruled: Path, output: Path) -> None:

@@ -12,16 +12,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.paper import beside_paper
-from remibench.analysis.results import COLORS, Results
+from remibench.analysis.results import Results
 from remibench.analysis.statistics import summarise
 from remibench.analysis.targets import target_accuracies
 from remibench.reporting.panels import Bar, draw_bars
+from remibench.reporting.style import COLORS, SUBSETS
 
 TITLE = "Accuracy of the targets"
 
 BARS = [
-    Bar("train", "training images", "#bdbdbd"),
-    Bar("test", "unseen test images", COLORS["original"]),
+    Bar("train", "training images", COLORS["original"]),
+    Bar("test", "unseen test images", SUBSETS["test"].color),
 ]
 
 
@@ -43,4 +44,5 @@ def draw(results: Results) -> Figure:
         results.architectures,
         ylabel="Classification accuracy (%)",
         top=100.0,
+        empty="Not measured: `metrics` has no accuracy.",
     )

@@ -18,14 +18,15 @@ from remibench.analysis.results import Results
 from remibench.analysis.statistics import summarise
 from remibench.components.display import made_colour
 from remibench.reporting.panels import Bar, draw_bars
+from remibench.reporting.style import ATTACKS
 
 TITLE = "Accuracy of MF and MIA"
 
-BARS = [  # colours that no method has; black-box access is hatched
-    Bar("mf_whitebox", "MF, white-box", "#aa4499"),
-    Bar("mf_blackbox", "MF, black-box", "#cc8fc2", "////"),
-    Bar("mia_whitebox", "MIA, white-box", "#7f7f2a"),
-    Bar("mia_blackbox", "MIA, black-box", "#b5b56b", "////"),
+BARS = [  # black-box access is hatched
+    Bar("mf_whitebox", "MF, white-box", ATTACKS["mf"].color),
+    Bar("mf_blackbox", "MF, black-box", ATTACKS["mf"].color, "/////"),
+    Bar("mia_whitebox", "MIA, white-box", ATTACKS["mia"].color),
+    Bar("mia_blackbox", "MIA, black-box", ATTACKS["mia"].color, "/////"),
 ]
 
 

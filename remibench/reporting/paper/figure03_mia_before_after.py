@@ -1,15 +1,17 @@
 """Figures 3 and 7–13: membership inference on the forget set before and after unlearning.
 
-Before unlearning, after Fisher, ReMI and every other method that was run, and after retraining; the
-title of every panel says how much of the training set was forgotten. Figures 3 and 7–9 are
+MIA rate: the share of the forget set that the attacker's model calls members (the paper's "MIA
+accuracy"). Before unlearning, after retraining, Fisher, ReMI and every other method that was run;
+the title of every panel says how much of the training set was forgotten. Figures 3 and 7–9 are
 white-box inference, Figures 10–13 black-box. Bars are means over seeds with 95 % t-intervals (cut
 at 0 and 1), dots are seeds (up to five), open diamonds are the paper's numbers (Table IV,
-white-box; full data set), and black ticks are the same models' rates on unseen test images (where
-a class or another kind of image is forgotten, on those of that kind).
+white-box; full data sets at 64×64 pixels), and ticks are the same models' rates on unseen test
+images (where a class or another kind of image is forgotten, on those of that kind). The black line
+is the level of retraining, which every bar is compared with.
 
 A rate of 0 is not success. A forgotten image should look as it does to the *retrained* model; where
-a bar is below that of *Retraining*, the attack can tell forgotten images by their being called
-members too rarely. Where a bar falls together with its tick, the attack is misled about all images,
+a bar ends below the black line, the attack can tell forgotten images by their being called members
+too rarely. Where a bar falls together with its tick, the attack is misled about all images,
 and nothing was forgotten in particular.
 
 *Proportional effectiveness* is ReMI's reduction as a share of ReMI's plus Fisher's reduction; it
@@ -25,8 +27,6 @@ from remibench.analysis.effectiveness import effectiveness
 from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import (
     BY_METHOD,
-    COLORS,
-    METHODS,
     Results,
     count_seeds,
     displayed,
@@ -34,6 +34,7 @@ from remibench.analysis.results import (
 )
 from remibench.analysis.statistics import summarise
 from remibench.reporting.panels import Bar, draw_bars
+from remibench.reporting.style import COLORS, METHODS
 
 TITLE = "MIA before and after, {access}, {percent}"
 VARIANTS = {  # figure → options of draw
@@ -55,7 +56,7 @@ ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}
 
 
 def values(results: Results, ratio: float, access: str) -> pd.DataFrame:
-    """MIA accuracy on the forget set per cell, method and seed at one ratio."""
+    """MIA rate on the forget set per cell, method and seed at one ratio."""
     rows = results.metric(f"mia_{access}_rate")
     rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == "forget")]
     return rows.assign(bar=rows["method"])
@@ -84,25 +85,24 @@ def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Fig
     alike has moved the model rather than forgotten an image.
     """
     rows = values(results, ratio, access)
-    methods = displayed(results.methods)
-    methods.append(methods.pop(methods.index("retrain")))  # what the others are compared with
     return draw_bars(
         data(results, ratio, access),
         rows,
-        [Bar(method, METHODS[method], COLORS[method]) for method in methods],
+        [Bar(method, METHODS[method], COLORS[method]) for method in displayed(results.methods)],
         results.names,
         results.architectures,
-        ylabel=f"{ACCESS[access]} MIA accuracy on $D_f$\n(share called members)",
+        ylabel=f"{ACCESS[access]} MIA rate on $D_f$\n(share called members)",
         title=lambda dataset: _title(results, rows, dataset, ratio, access),
+        empty=f"Not run: {ACCESS[access].lower()} inference at {percent(ratio)} forgotten.",
     )
 
 
 def _title(results: Results, rows: pd.DataFrame, dataset: str, ratio: float, access: str) -> str:
     of_dataset = rows[rows["dataset"] == dataset]
     if of_dataset.empty:
-        return f"{dataset}, {percent(ratio)} forgotten: not run"
+        return f"{percent(ratio)} forgotten: not run"
     counts = of_dataset.groupby(BY_METHOD)["seed"].nunique()
-    title = f"{dataset}, {percent(ratio)} forgotten, n = {count_seeds(counts)}"
+    title = f"{percent(ratio)} forgotten, n = {count_seeds(counts)}"
     if access != "whitebox":
         return title
     ours = effectiveness(of_dataset)["value"].dropna()

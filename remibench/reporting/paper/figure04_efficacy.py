@@ -1,9 +1,10 @@
 """Figure 4: distribution of efficacy scores on the forget set, by method and forget ratio.
 
 The efficacy score is 1 / mean ‖∇ log p(y|x)‖², by method, share of the training set forgotten,
-architecture and dataset. A box holds the middle half of the seeds, its line is their median; points
-are seeds, above five seeds only those beyond the whiskers (1.5 box lengths). n is the number of
-seeds. The paper shows distributions and gives no numbers.
+architecture and dataset. Up to five seeds, points are seeds and the line among them is their
+median. Above, a box holds the middle half of the seeds, its line is their median, and points are
+those beyond the whiskers (1.5 box lengths). n is the number of seeds. The black line through a
+group is the median of retraining. The paper shows distributions and gives no numbers.
 
 The paper reads a lower score as less leakage. The score is largest for a model that memorised the
 images (their gradients vanish), and a method can make it arbitrarily low by destroying the model:
@@ -17,20 +18,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from remibench.analysis.results import BY_METHOD, COLORS, METHODS, Results, displayed, percent
+from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.results import BY_METHOD, Results, displayed, percent
 from remibench.reporting.panels import (
     FEW_SEEDS,
     cell_page,
     cell_title,
     label_axes,
-    labels_of,
     legend,
+    name_missing,
+    say_below,
     say_not_run,
+    sentence_figure,
 )
+from remibench.reporting.style import COLORS, METHODS, WORDS, point, retraining
 
 TITLE = "Efficacy scores"
 
-NOT_MEASURED = "not measured\n(efficacy is not in metrics)"
+NOT_MEASURED = "Not measured: `metrics` has no efficacy."
 AXES = [*BY_METHOD, "seed"]
 
 
@@ -42,6 +47,8 @@ def data(results: Results) -> pd.DataFrame:
 def draw(results: Results) -> Figure:
     """One panel per dataset and architecture; a box of every method's seeds at every ratio."""
     table = data(results)
+    if table.empty:
+        return sentence_figure(NOT_MEASURED)
     ratios = results.ratios
     figure, panels = cell_page(results.names, results.architectures)
     groups = dict(list(table.groupby(AXES[:2])))
@@ -52,7 +59,7 @@ def draw(results: Results) -> Figure:
         cell = groups.get((dataset, architecture))
         if cell is None:
             cell_title(axis, dataset, architecture, [])
-            say_not_run(axis, NOT_MEASURED if table.empty else "not run")
+            say_not_run(axis)
             continue
         counts = cell.groupby(AXES[:-1])["seed"].nunique()
         cell_title(axis, dataset, architecture, counts)
@@ -60,11 +67,12 @@ def draw(results: Results) -> Figure:
             axis.axvline(place - 0.5, color="0.88", linewidth=0.6, zorder=0)
         _boxes(axis, cell, ratios, results.methods)
     label_axes(figure, f"Share of {results.whole} forgotten", "Efficacy score on $D_f$ (log scale)")
-    if table.empty:  # the panels say so, and there is nothing to explain
-        return figure
-    methods = {method: METHODS[method] for method in displayed(results.methods)}
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[method]) for method in methods]
-    legend(figure, handles, labels_of(methods, results.methods))
+    shown = displayed(results.methods)
+    run = [method for method in shown if method in results.methods]
+    handles = [plt.Line2D([], [], **point(method, size=5)) for method in run]
+    handles.append(plt.Line2D([], [], **retraining()))
+    legend(figure, handles, [*(METHODS[method] for method in run), "median of retraining"])
+    say_below(figure, name_missing([METHODS[m] for m in shown], [METHODS[m] for m in run]))
     return figure
 
 
@@ -72,6 +80,9 @@ def _boxes(axis: plt.Axes, cell: pd.DataFrame, ratios: list[float], methods: lis
     width = 0.84 / len(methods)
     scores = dict(list(cell.groupby(["forget_ratio", "method"])["value"]))
     for place, ratio in enumerate(ratios):
+        reference = scores.get((ratio, REFERENCE), pd.Series(dtype=float)).median()
+        if 0 < reference < np.inf:
+            axis.hlines(reference, place - 0.46, place + 0.46, **retraining(zorder=1))
         for position, method in enumerate(methods):
             at = place + (position - (len(methods) - 1) / 2) * width
             values = scores.get((ratio, method), pd.Series(dtype=float))
@@ -81,23 +92,27 @@ def _boxes(axis: plt.Axes, cell: pd.DataFrame, ratios: list[float], methods: lis
             if word or not len(values):
                 axis.text(
                     at, 0.03, word or "not run", transform=axis.get_xaxis_transform(),
-                    rotation=90, ha="center", va="bottom", color="0.35", fontsize="x-small",
+                    rotation=90, ha="center", va="bottom", color=WORDS, fontsize="x-small",
                 )  # fmt: skip
-            if not len(values):
-                continue
-            color = {"color": COLORS[method], "linewidth": 0.8}
-            axis.boxplot(
-                values,
-                positions=[at],
-                widths=0.75 * width,
-                manage_ticks=False,
-                patch_artist=True,
-                showfliers=len(values) > FEW_SEEDS,
-                boxprops={"facecolor": f"{COLORS[method]}40", **color},
-                medianprops={"color": COLORS[method], "linewidth": 1.4},
-                whiskerprops=color,
-                capprops=color,
-                flierprops={"marker": ".", "ms": 2, "mec": COLORS[method], "mfc": COLORS[method]},
-            )
-            if len(values) <= FEW_SEEDS:
-                axis.plot([at] * len(values), values, "o", color=COLORS[method], ms=2)
+            if len(values) > FEW_SEEDS:
+                _box(axis, at, width, values, COLORS[method])
+            elif len(values):
+                ends = (at - 0.35 * width, at + 0.35 * width)
+                axis.hlines(values.median(), *ends, color=COLORS[method], linewidth=1.4)
+                axis.plot([at] * len(values), values, **point(method, size=2.8))
+
+
+def _box(axis: plt.Axes, at: float, width: float, values: pd.Series, color: str) -> None:
+    line = {"color": color, "linewidth": 0.8}
+    axis.boxplot(
+        values,
+        positions=[at],
+        widths=0.75 * width,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": f"{color}40", **line},
+        medianprops={"color": color, "linewidth": 1.4},
+        whiskerprops=line,
+        capprops=line,
+        flierprops={"marker": ".", "ms": 2, "mec": color, "mfc": color},
+    )

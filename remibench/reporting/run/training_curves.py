@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from remibench.analysis.results import COLORS
 from remibench.reporting.panels import (
     FEW_SEEDS,
     GROUP,
@@ -16,9 +15,7 @@ from remibench.reporting.panels import (
     label_axes,
     legend,
 )
-
-MODELS = {"target": COLORS["original"], "shadow": COLORS["fisher"]}
-STALLED = "#d55e00"
+from remibench.reporting.style import ROLES, STALLED, Look
 
 
 def draw(curves: pd.DataFrame) -> Figure:
@@ -35,24 +32,27 @@ def draw(curves: pd.DataFrame) -> Figure:
         cell = cells[dataset, architecture]
         counts = cell.groupby("model")["seed"].nunique()
         cell_title(axis, dataset, architecture, counts)
-        for model, color in MODELS.items():
-            _draw_model(axis, cell[cell["model"] == model].assign(curve=model), color)
+        for model, look in ROLES.items():
+            _draw_model(axis, cell[cell["model"] == model].assign(curve=model), look)
     label_axes(figure, "Epoch", "Training loss (log scale)")
-    colors = MODELS | ({"stalled": STALLED} if (curves["stalled"] > 0).any() else {})
-    handles = [plt.Line2D([], [], color=color, linewidth=1.5) for color in colors.values()]
-    legend(figure, handles, list(colors))
+    looks = list(ROLES.values())
+    if (curves["stalled"] > 0).any():
+        looks.append(Look("learned nothing", "0.2", STALLED))
+    handles = [plt.Line2D([], [], color=look.color, linestyle=look.line) for look in looks]
+    legend(figure, handles, [look.label for look in looks])
     return figure
 
 
-def _draw_model(axis: plt.Axes, rows: pd.DataFrame, color: str) -> None:
+def _draw_model(axis: plt.Axes, rows: pd.DataFrame, look: Look) -> None:
     mean = carry_forward(rows, ["loss"])
     ended = rows.sort_values("epoch").groupby("seed")["stalled"].last()
+    line = {"color": look.color, "linestyle": look.line}
     for seed, run in rows.sort_values("epoch").groupby("seed"):
         if ended[seed]:
-            axis.plot(run["epoch"], run["loss"], color=STALLED, linewidth=1.0)
+            axis.plot(run["epoch"], run["loss"], color=look.color, linestyle=STALLED, linewidth=1.8)
         elif len(ended) <= FEW_SEEDS:
-            axis.plot(run["epoch"], run["loss"], color=color, linewidth=0.6, alpha=0.6)
+            axis.plot(run["epoch"], run["loss"], **line, linewidth=0.6, alpha=0.6)
     if len(ended) > FEW_SEEDS:
         band = (mean["loss_low"], mean["loss_high"])
-        axis.fill_between(mean["epoch"], *band, color=color, alpha=0.18, linewidth=0)
-    axis.plot(mean["epoch"], mean["loss"], color=color, linewidth=1.5)
+        axis.fill_between(mean["epoch"], *band, color=look.color, alpha=0.18, linewidth=0)
+    axis.plot(mean["epoch"], mean["loss"], **line, linewidth=1.5)
