@@ -32,6 +32,7 @@ class Scores:
         margins: (M, N) float32, see :func:`margins`. M is R, or 1 where all ratios have the same
             model (``original``).
         members: P(member) of every attack by its name (``mia_whitebox`` …), (M, N) float32.
+        predicted: Class with the largest output, (M, N) int16.
     """
 
     images: np.ndarray
@@ -39,9 +40,10 @@ class Scores:
     subset: np.ndarray
     margins: np.ndarray
     members: Mapping[str, np.ndarray]
+    predicted: np.ndarray
 
     def at(self, ratio: int, of: np.ndarray) -> np.ndarray:
-        """The row (N,) of ``margins`` or of a value of ``members`` that a ratio's place has."""
+        """The row (N,) of ``margins``, ``predicted`` or a value of ``members`` at a ratio's place."""
         return of[min(ratio, len(of) - 1)]
 
 
@@ -72,19 +74,21 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def score_images(
     parts: Iterable[tuple[MembershipFeatures, Mapping[str, torch.Tensor]]],
 ) -> dict[str, np.ndarray]:
-    """A model's ``margins`` and, by its name, every attack's P(member), of all images of all parts.
+    """A model's ``margins``, ``predicted`` classes and every attack's P(member), of all images.
 
     Args:
         parts: Attack features of sets of images, which are put one behind the other, and every
             attack's P(member) (N,) of them.
 
     Returns:
-        (N,) float32 arrays.
+        (N,) float32 arrays, and int16 classes, by name; P(member) by the name of the attack.
     """
     outputs: dict[str, list[np.ndarray]] = {}
     for features, scores in parts:
         labels = features.label.argmax(dim=1).cpu().numpy()
-        of_part = {"margins": margins(features.logits.cpu().numpy(), labels)}
+        logits = features.logits.cpu().numpy()
+        of_part = {"margins": margins(logits, labels)}
+        of_part["predicted"] = logits.argmax(axis=1).astype(np.int16)
         of_part |= {name: values.cpu().numpy() for name, values in scores.items()}
         for name, values in of_part.items():
             outputs.setdefault(name, []).append(values)
@@ -109,13 +113,14 @@ def join_scores(
             numbers[division[name]] = number
     values = {name: np.stack([output[name] for output in outputs]) for name in outputs[0]}
     ratios = np.array(list(divisions))
-    return Scores(images, ratios, subset, values.pop("margins"), values)
+    margins, predicted = values.pop("margins"), values.pop("predicted")
+    return Scores(images, ratios, subset, margins, values, predicted)
 
 
 def save_scores(path: str | Path, scores: Scores) -> None:
     """Write the scores as npz, without pickle."""
     members = {f"{_MEMBERS}{name}": values for name, values in scores.members.items()}
-    fields = ("images", "ratios", "subset", "margins")
+    fields = ("images", "ratios", "subset", "margins", "predicted")
     save_arrays(path, {**{name: getattr(scores, name) for name in fields}, **members})
 
 

@@ -20,6 +20,7 @@ def scores(forget):
         subset=np.array([[1, 0, 0, 1, 2, 2, 3, 3], [0, 0, 1, 1, 2, 2, 3, 3]], dtype=np.uint8),
         margins=values.repeat(2, axis=0),
         members={name: values.repeat(2, axis=0) for name in mechanism.ATTACKS},
+        predicted=np.zeros((2, 8), np.int16),
     )
 
 

@@ -95,6 +95,7 @@ def scores_of(subset, rows=2, images=9, seed=0):
         subset=np.array(subset, np.uint8),
         margins=rng.normal(size=(rows, images)).astype(np.float32),
         members=values,
+        predicted=rng.integers(0, 5, (rows, images), dtype=np.int16),
     )
 
 
@@ -107,7 +108,7 @@ def test_scores_come_back_from_their_file_without_pickle(tmp_path):
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         assert {file[name].dtype.kind for name in file.files} == {"i", "f", "u"}
     back = load_scores(tmp_path / "a.npz")
-    for name in ("images", "ratios", "subset", "margins"):
+    for name in ("images", "ratios", "subset", "margins", "predicted"):
         assert np.array_equal(getattr(back, name), getattr(scores, name))
     assert np.array_equal(back.members["mf_x"], scores.members["mf_x"])
     assert set(load_scores(tmp_path / "a.npz", attacks=["mia_whitebox"]).members) == {
@@ -152,6 +153,7 @@ def test_scores_of_all_images_are_joined_with_their_subsets():
     outputs = score_images(zip(parts, scores, strict=True))
     assert outputs["margins"].tolist() == [2.0] * 9
     assert outputs["mia_whitebox"].tolist() == [0.5] * 9
+    assert outputs["predicted"].tolist() == [0] * 9
     names = [dict(zip(SUBSETS, np.split(np.arange(9), cuts), strict=True)) for cuts in
              ([1, 4, 6], [2, 4, 6])]  # fmt: skip
     joined = join_scores(np.arange(9), dict(zip((0.1, 0.25), names, strict=True)), [outputs])

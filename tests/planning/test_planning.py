@@ -211,7 +211,8 @@ def test_scores_of_images_take_the_bytes_of_their_files(tmp_path):
         names = itertools.product(("mf", "mia"), ("whitebox", "blackbox"))
         members = {"_".join(name): values for name in names}
         subset = np.zeros((2, images), np.uint8)
-        scores = Scores(np.arange(images), np.array([0.1, 0.5]), subset, values, members)
+        predicted = np.zeros((rows, images), np.int16)
+        scores = Scores(np.arange(images), np.array([0.1, 0.5]), subset, values, members, predicted)
         save_scores(tmp_path / f"{method}.npz", scores)
     cfg = config(forget_ratios=[0.1, 0.5], methods=["original", "retrain", "fisher"])
     files = sum(path.stat().st_size for path in tmp_path.iterdir())

@@ -392,7 +392,8 @@ def test_what_is_compared_across_seeds_depends_on_all_seeds_and_on_its_metrics(a
     for path in results(across).glob("evaluation/*/*/*/*.npz"):
         subset = np.repeat([0, 1, 2, 3], [20, 60, 40, 40]).astype(np.uint8)[None]
         margins = rng.normal(size=(1, 160)).astype(np.float32)
-        save_scores(path, Scores(np.arange(160), np.array([0.1]), subset, margins, {}))
+        predicted = np.zeros((1, 160), np.int16)
+        save_scores(path, Scores(np.arange(160), np.array([0.1]), subset, margins, {}, predicted))
     compare = ["evaluate_across_seeds", "gather_across_seeds"]
     snakemake(across, "results-smoke/across_seeds.csv", "--allowed-rules", *compare)
     table = pd.read_csv(results(across) / "across_seeds.csv")
