@@ -25,6 +25,11 @@ CELL = ["dataset", "architecture", "forget_ratio"]
 BY_METHOD = [*CELL, "method"]
 ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
 ACROSS_SEEDS = [*BY_METHOD, "subset", "metric", "value", "models"]
+CURVES = [*BY_METHOD, "curve", "score", "subset", "x", "label", "mean", "low", "high", "seeds"]
+FORGET_IMAGES = [
+    *("dataset", "architecture", "seed", "forget_ratio", "rank", "image", "label", "mf"),
+    *("p_before", "predicted_before", "p_retrained", "predicted_retrained", "png"),
+]
 HYPERPARAMETERS = [*BY_METHOD, "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
 NUMBERS = Path(__file__).parents[2] / "paper" / "numbers.csv"
@@ -70,6 +75,8 @@ class Results:
         attacks: One row per attack and target model: accuracy, AUC and rates.
         hyperparameters: One row per cell, method and parameter.
         across_seeds: Tidy: cell, method, subset, metric, value over all seeds' models, and models.
+        curves: ROC, distributions and accuracy by class, see :mod:`remibench.analysis.curves`.
+        forget_images: The forget images that MF is surest of, see there.
     """
 
     evaluation: pd.DataFrame
@@ -82,6 +89,8 @@ class Results:
         default_factory=lambda: pd.DataFrame(columns=HYPERPARAMETERS)
     )
     across_seeds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_SEEDS))
+    curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CURVES))
+    forget_images: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FORGET_IMAGES))
 
     @classmethod
     def read(
@@ -93,12 +102,10 @@ class Results:
         training: str,
         published: str,
         attacks: str = "",
-        hyperparameters: str = "",
-        across_seeds: str = "",
+        **further: str,
     ) -> Results:
-        """Read the CSV files; the last three where the rule has them."""
-        optional = {"attacks": attacks, "hyperparameters": hyperparameters}
-        optional["across_seeds"] = across_seeds
+        """Read the CSV files; ``further`` ones, the fields behind ``attacks``, where there are."""
+        optional = {"attacks": attacks, **further}
         return cls(
             evaluation=load_table(evaluation, TEXT),
             histories=load_table(histories, TEXT),
@@ -120,8 +127,12 @@ class Results:
             RemibenchError: A file is missing or damaged, or a method's plug-in is not there.
         """
         names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
-        if Path(folder, "across_seeds.csv").exists():  # where the config asks for it
-            names += ("across_seeds",)
+        further = (
+            "across_seeds",
+            "curves",
+            "forget_images",
+        )  # asked for by the config, or not shared
+        names += tuple(name for name in further if Path(folder, f"{name}.csv").exists())
         paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
         results = cls.read(**paths, published=str(NUMBERS))
         config = Path(folder, "config.yaml")

@@ -43,6 +43,8 @@ ARTIFACTS = {  # name → pattern of all
     "hyperparameters": "hyperparameters.csv",
     "candidates": "candidates.csv",
     "across_seeds": "across_seeds.csv",
+    "curves": "curves.csv",
+    "forget_images": "forget_images.csv",
     "config": "config.yaml",
     "provenance": "provenance.json",
     "trials": "tune/trials.csv",

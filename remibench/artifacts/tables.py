@@ -28,6 +28,12 @@ TEXT = {  # columns that hold no numbers
     "provenance",
     "selection",
     "variant",
+    "curve",
+    "score",
+    "label",
+    "predicted_before",
+    "predicted_retrained",
+    "png",
 }
 
 

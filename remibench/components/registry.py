@@ -39,7 +39,12 @@ UNDIGESTED = {  # kind of component → names
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
 MARKERS = "osD^v<>pPXhH8d*"  # of Matplotlib's, those with a face, which open points leave white
-FURTHER_INPUTS = ("across_seeds", "hyperparameters")  # what ``INPUTS`` of a table can list
+FURTHER_INPUTS = (
+    "across_seeds",
+    "curves",
+    "forget_images",
+    "hyperparameters",
+)  # what ``INPUTS`` of a table can list
 
 
 class Product(NamedTuple):

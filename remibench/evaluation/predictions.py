@@ -43,7 +43,7 @@ class Scores:
     predicted: np.ndarray
 
     def at(self, ratio: int, of: np.ndarray) -> np.ndarray:
-        """The row (N,) of ``margins``, ``predicted`` or a value of ``members`` at a ratio's place."""
+        """The row (N,) of ``margins``, ``predicted`` or one of ``members`` at a ratio's place."""
         return of[min(ratio, len(of) - 1)]
 
 

@@ -38,7 +38,8 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
             sizes["target and shadow models"] += cells * 2 * model
             sizes["attacks"] += cells * 2 * sum(4 * attack_size(a, spec) for a in cfg.attacks)
             sizes["unlearned models"] += cells * unlearned * model
-            # The margin and P(member) of every attack by three adversaries take 4 bytes each, the class 2.
+            # The margin and P(member) of every attack by three adversaries take 4 bytes each, the
+            # class 2, the subset 1.
             outputs = 4 * (1 + 3 * len(cfg.attacks)) + 2 + 1
             sizes["scores of images"] += cells * (1 + unlearned) * scored * outputs
             sizes["small files (about)"] += round(

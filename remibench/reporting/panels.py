@@ -15,7 +15,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import count_seeds
+from remibench.analysis.results import Results, count_seeds, percent
 from remibench.reporting import style
 
 COLUMN = 3.5  # inches: one column of a two-column page
@@ -71,6 +71,33 @@ def cell_page(
     figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
     cells = [(dataset, architecture) for dataset in datasets for architecture in architectures]
     return figure, [(axis, *cell) for axis, cell in zip(axes.flat, cells, strict=True)]
+
+
+def ratio_or_cell_page(
+    results: Results, height: float, **options: object
+) -> tuple[Figure, list[tuple[plt.Axes, tuple[str, str, float], str]], str]:
+    """Make a panel for every forget ratio of one cell, or of several for every cell at one ratio.
+
+    Args:
+        results: The results; of several cells, the ratio is the main one.
+        height: Height of a row, in inches.
+        options: Options of ``plt.subplots``.
+
+    Returns:
+        The figure; every panel with its dataset, architecture and forget ratio, and with its title
+        without numbers of seeds; and what the panels have in common, a phrase.
+    """
+    names, architectures, ratios = results.names, results.architectures, results.ratios
+    several = len(names) * len(architectures) > 1
+    grid = [[(names[0], architectures[0], ratio) for ratio in ratios]]
+    common = f"{names[0]}, {architectures[0]}"
+    if several:
+        grid = [[(d, a, results.main_ratio) for a in architectures] for d in names]
+        common = f"{percent(results.main_ratio)} forgotten"
+    figure, axes = page(len(grid), len(grid[0]), height, **options)
+    cells = [cell for line in grid for cell in line]
+    titles = [f"{d}, {a}" if several else f"{percent(r)} forgotten" for d, a, r in cells]
+    return figure, list(zip(axes.flat, cells, titles, strict=True)), common
 
 
 def label_axes(figure: Figure, x: str = "", y: str = "") -> None:

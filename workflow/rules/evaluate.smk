@@ -98,6 +98,37 @@ rule gather:
         "../scripts/gather.py"
 
 
+rule gather_scores:
+    """Join the per-image scores of all models as curves, and show the forget images."""
+    input:
+        scores=cells(at("predictions"), method=[*cfg.methods, *cfg.controls]),
+        sheets=expand(
+            at("predictions"),
+            dataset=cfg.datasets,
+            architecture=cfg.architectures,
+            seed=cfg.seeds[0],
+            method=ORIGINAL,
+        ),
+        **{
+            name: expand(at(name), dataset=cfg.datasets)
+            for name in ("images", "labels", "metadata")
+        },
+    output:
+        curves=at("curves"),
+        forget_images=at("forget_images"),
+    log:
+        log_of("gather_scores"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **resources_for("gather_scores"),
+    params:
+        code=source_digest("gather_scores.py"),
+    script:
+        "../scripts/gather_scores.py"
+
+
 rule record_provenance:
     """Save the resolved config, every cell's parameters, versions and machine."""
     input:

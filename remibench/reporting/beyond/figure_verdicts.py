@@ -17,14 +17,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, Results, displayed, percent
+from remibench.analysis.results import CELL, Results, displayed
 from remibench.analysis.verdicts import JUDGED, NOT_DECIDED, judge_methods, margin
 from remibench.reporting.panels import (
     interval,
     label_axes,
     legend,
     name_missing,
-    page,
+    ratio_or_cell_page,
     say_below,
     say_not_run,
     sentence_figure,
@@ -46,35 +46,26 @@ def draw(results: Results) -> Figure:
     table = judge_methods(results.evaluation)
     if table[["mia_gap", "test_gap"]].isna().any(axis=1).all():
         return sentence_figure("Not run: retraining and another method, with accuracy and MIA.")
-    datasets, architectures, ratios = results.names, results.architectures, results.ratios
-    several = len(datasets) * len(architectures) > 1
-    grid = [[(datasets[0], architectures[0], ratio) for ratio in ratios]]
-    if several:
-        table = table[table["forget_ratio"] == results.main_ratio]
-        grid = [[(d, a, results.main_ratio) for a in architectures] for d in datasets]
+    figure, panels, common = ratio_or_cell_page(results, 2.0, sharex=True, sharey=True)
+    table = table[table["forget_ratio"].isin([cell[2] for _, cell, _ in panels])]
     shown = [method for method in displayed(results.methods) if method != REFERENCE]
     run = [method for method in shown if method in set(table["method"])]
-    figure, axes = page(len(grid), len(grid[0]), 2.0, sharex=True, sharey=True)
     limits = [_limits(table, X), _limits(table, Y)]
     groups = dict(list(table.groupby(CELL)))
-    for line, cells in zip(axes, grid, strict=True):
-        for axis, cell in zip(line, cells, strict=True):
-            axis.set(xlim=limits[0], ylim=limits[1])
-            axis.grid(visible=False)
-            verdicts = groups.get(cell, table.head(0))
-            title = f"{cell[0]}, {cell[1]}" if several else f"{percent(cell[2])} forgotten"
-            counts = sorted(set(verdicts["n"]))
-            if counts:
-                title += f" (n = {'–'.join(map(str, counts))})"
-            axis.set_title(title, fontsize=7.5)
-            if verdicts["mia_gap"].isna().all():
-                say_not_run(axis)
-                continue
-            _panel(axis, verdicts)
-    at = f"          ({percent(results.main_ratio)} forgotten)" if several else ""
+    for axis, cell, title in panels:
+        axis.set(xlim=limits[0], ylim=limits[1])
+        axis.grid(visible=False)
+        verdicts = groups.get(cell, table.head(0))
+        counts = sorted(set(verdicts["n"]))
+        count = f" (n = {'–'.join(map(str, counts))})" if counts else ""
+        axis.set_title(title + count, fontsize=7.5)
+        if verdicts["mia_gap"].isna().all():
+            say_not_run(axis)
+            continue
+        _panel(axis, verdicts)
     label_axes(
         figure,
-        f"Accuracy on test images, method − retraining (points)\n← loses utility{at}",
+        f"Accuracy on test images, method − retraining (points)\n← loses utility      ({common})",
         "MIA rate on $D_f$, method − retraining\n← over-forgets          leaks →",
     )
     handles = [plt.Line2D([], [], **point(method)) for method in [REFERENCE, *run]]

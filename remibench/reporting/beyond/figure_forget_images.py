@@ -1,0 +1,84 @@
+"""Beyond the paper: the images to forget that membership fingerprinting (MF) is surest of.
+
+Of every image its label, and beneath it what the target and the retrained model predict, with the
+probability that each gives to the label; wrong predictions are in italics. One dataset has 24
+images, several have eight each; of the first seed and architecture, at the forget ratio nearest to
+10 %.
+
+They are what the forget set is made of: odd images that a model gets right only because it has seen
+them. A model that never saw them gets many of them wrong, which is the state that unlearning is to
+reach.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from remibench.analysis.results import Results, percent
+from remibench.reporting.panels import PAGE, label_axes, sentence_figure
+
+TITLE = "Forget images"
+INPUTS = ("forget_images",)
+
+COLUMNS = 8
+LETTERS = 14  # of a class's name
+
+
+def draw(results: Results) -> Figure:
+    """Rows of eight images with their label and the predictions before and retrained."""
+    table = results.forget_images
+    if table.empty:
+        return sentence_figure("Not run: the evaluation of the target, with its forget images.")
+    first = table[["dataset", "architecture"]].drop_duplicates("dataset")
+    table = table.merge(first, on=["dataset", "architecture"])
+    lines = 3 if len(first) == 1 else 1
+    table = table[table["rank"] <= lines * COLUMNS]
+    rows = [
+        group.iloc[start : start + COLUMNS]
+        for _, group in table.groupby("dataset", sort=False)
+        for start in range(0, len(group), COLUMNS)
+    ]
+    size = (PAGE, 0.3 + 1.42 * len(rows))
+    figure, axes = plt.subplots(len(rows), COLUMNS, figsize=size, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for line, images in zip(axes, rows, strict=True):
+        for axis, row in zip(line, images.itertuples(), strict=False):
+            axis.set_axis_on()
+            _show(axis, row)
+    ratio = percent(table["forget_ratio"].iloc[0])
+    named = "; ".join(", ".join(cell) for cell in first.itertuples(index=False, name=None))
+    label_axes(figure, f"{named}, seed {table['seed'].iloc[0]}, {ratio} forgotten")
+    return figure
+
+
+def _show(axis: plt.Axes, row: tuple) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(row.png))))
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.ndim == 2 else {}
+    axis.imshow(pixels, interpolation="nearest", **grey)
+    axis.set(xticks=[], yticks=[])
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    axis.set_title(_short(row.label), fontsize=7)
+    below = 0.0
+    for when, predicted, share in (
+        ("before", row.predicted_before, row.p_before),
+        ("retrained", row.predicted_retrained, row.p_retrained),
+    ):
+        known = isinstance(predicted, str) and predicted != ""
+        text = f"{when}: {_short(predicted)}\np = {share:.2f}" if known else f"{when}: not run"
+        slant = "italic" if known and predicted != row.label else "normal"
+        place = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 5.6}
+        axis.text(0.5, -0.04 - below, text, style=slant, **place)
+        below += 0.27
+
+
+def _short(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
