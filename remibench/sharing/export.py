@@ -39,6 +39,7 @@ ARTIFACTS = ("data", "models", "attacks", "forget", "unlearned", "evaluation")
 READABLE = {".csv", ".html", ".json", ".md", ".png", ".svg", ".tex", ".tsv", ".txt", ".yaml"}
 CHECKPOINTS = {".npy", ".npz", ".safetensors"}
 IMAGES = {"images.npy", "labels.npy"}  # whoever may have them gets them from their publisher
+SHEETS = {"forget_images", "figure_forget_images"}  # files that show some of them
 PACKED = {".npy", ".npz", ".png", ".safetensors"}  # deflate gains nothing on them
 LEFT_OUT = ("logs", "progress")  # the first has names of folders and machines
 
@@ -140,6 +141,8 @@ def choose(results: Path, checkpoints: bool) -> tuple[dict[str, Path], Counter[s
             left_out[name.split("/")[0]] += 1
         elif path.name in IMAGES:
             left_out["arrays of images and labels"] += 1
+        elif path.stem in SHEETS:
+            left_out["files with forget images"] += 1
         elif name == "report.html":
             left_out["report.html"] += 1  # half of it is the scripts of its tables
         elif path.suffix in suffixes:

@@ -57,8 +57,10 @@ ROOT = Path(__file__).parents[2]
 BASELINE = Path(__file__).parent / "baseline"
 
 
-# Those of every run: what compares seeds is in test_across_seeds.py.
-PRODUCTS = [each for each in products().values() if "across_seeds" not in each.inputs]
+# Those of the tables of every run: what compares seeds is in test_across_seeds.py, what is made of
+# scores of single images in test_figures_of_scores.py.
+FURTHER = {"across_seeds", "curves", "forget_images"}
+PRODUCTS = [each for each in products().values() if not FURTHER & set(each.inputs)]
 TABLES, FIGURES = (
     {each.name: each for each in PRODUCTS if each.kind == kind} for kind in ("table", "figure")
 )
@@ -463,7 +465,8 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
     assert (f"Not measured: {beyond}" in words(figure).replace("\n", " ")) == (
         name == "figure_gaps"
     )
-    expected = {"figure_verdicts": (7, 4), "figure_gaps": (7, 8)}.get(name, (3.5, 1))
+    by_ratio = dict.fromkeys(("figure_verdicts", "figure_accuracy_mia", "figure_cost"), (7, 4))
+    expected = {"figure_gaps": (7, 8), **by_ratio}.get(name, (3.5, 1))
     assert (figure.get_figwidth(), len(figure.axes)) == expected
     write_figure(figure, tmp_path / "a.svg", tmp_path / "a.png")
 

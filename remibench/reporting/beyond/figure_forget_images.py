@@ -1,9 +1,9 @@
 """Beyond the paper: the images to forget that membership fingerprinting (MF) is surest of.
 
-Of every image its label, and beneath it what the target and the retrained model predict, with the
-probability that each gives to the label; wrong predictions are in italics. One dataset has 24
-images, several have eight each; of the first seed and architecture, at the forget ratio nearest to
-10 %.
+Above every image stands its label, below it what the target predicts (before) and the retrained
+model (retr.), with the probability that each gives to the label; × marks a wrong prediction. One
+dataset has 24 images, several have eight each; of the first seed and architecture, at the forget
+ratio nearest to 10 %.
 
 They are what the forget set is made of: odd images that a model gets right only because it has seen
 them. A model that never saw them gets many of them wrong, which is the state that unlearning is to
@@ -44,7 +44,7 @@ def draw(results: Results) -> Figure:
         for _, group in table.groupby("dataset", sort=False)
         for start in range(0, len(group), COLUMNS)
     ]
-    size = (PAGE, 0.3 + 1.42 * len(rows))
+    size = (PAGE, 0.3 + 1.25 * len(rows))
     figure, axes = plt.subplots(len(rows), COLUMNS, figsize=size, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -65,18 +65,17 @@ def _show(axis: plt.Axes, row: tuple) -> None:
     axis.set(xticks=[], yticks=[])
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
-    axis.set_title(_short(row.label), fontsize=7)
-    below = 0.0
-    for when, predicted, share in (
-        ("before", row.predicted_before, row.p_before),
-        ("retrained", row.predicted_retrained, row.p_retrained),
-    ):
-        known = isinstance(predicted, str) and predicted != ""
-        text = f"{when}: {_short(predicted)}\np = {share:.2f}" if known else f"{when}: not run"
-        slant = "italic" if known and predicted != row.label else "normal"
-        place = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 5.6}
-        axis.text(0.5, -0.04 - below, text, style=slant, **place)
-        below += 0.27
+    axis.set_title(_short(row.label), fontsize=7, pad=3)
+    lines = [
+        f"{when}: {_short(predicted)} {share:.2f}{'' if predicted == row.label else ' ×'}"
+        if isinstance(predicted, str) and predicted
+        else f"{when}: not run"
+        for when, predicted, share in (
+            ("before", row.predicted_before, row.p_before),
+            ("retr.", row.predicted_retrained, row.p_retrained),
+        )
+    ]
+    axis.set_xlabel("\n".join(lines), fontsize=5.8, labelpad=2)
 
 
 def _short(name: object) -> str:
