@@ -292,7 +292,8 @@ class Results:
         images = self.metric("images").pivot_table(
             index=[*BY_METHOD, "seed"], columns="subset", values="value"
         )
-        used = used.fillna({"epoch_over": "forget"}).dropna()  # trees that are older than the key
+        over = used["epoch_over"].astype(object).fillna("forget")  # in trees older than the key
+        used = used.assign(epoch_over=over).dropna()
         both = images.reset_index().merge(used.reset_index(), on=BY_METHOD)
         whole = both["epoch_over"] == "retain"
         sizes = both["retain"].where(whole, both["forget"])
