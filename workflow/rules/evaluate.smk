@@ -101,6 +101,10 @@ rule gather:
 rule gather_scores:
     """Join the per-image scores of all models as curves, and show the forget images."""
     input:
+        **{
+            name: expand(at(name), dataset=cfg.datasets)
+            for name in ("images", "labels", "metadata")
+        },
         scores=cells(at("predictions"), method=[*cfg.methods, *cfg.controls]),
         sheets=expand(
             at("predictions"),
@@ -109,10 +113,6 @@ rule gather_scores:
             seed=cfg.seeds[0],
             method=ORIGINAL,
         ),
-        **{
-            name: expand(at(name), dataset=cfg.datasets)
-            for name in ("images", "labels", "metadata")
-        },
     output:
         curves=at("curves"),
         forget_images=at("forget_images"),
