@@ -1,4 +1,8 @@
-"""Numbers of the paper that jobs compute with; tables and figures read the paper's file."""
+"""The number of the paper that jobs compute with, from the file of all its numbers.
+
+Tables and figures read the whole file (:func:`remibench.analysis.results.read_numbers`), by pandas,
+whose import takes longer than what such a job does with this number.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,29 @@ TABLE_IV = Path(__file__).parents[2] / "paper" / "table4_whitebox_mia_accuracy.c
 
 
 def published_rate(
-    table: str | Path, dataset: str | None, architecture: str, forget_ratio: float
+    numbers: str | Path, dataset: str | None, architecture: str, forget_ratio: float
 ) -> float | None:
     """The paper's white-box MIA rate on the forget set after ReMI, or None where it has none.
 
     Args:
-        table: Table IV: ``paper/table4_whitebox_mia_accuracy.csv``.
+        numbers: ``paper/numbers.csv``.
         dataset: The paper's name of the dataset (``paper_dataset`` of its metadata), or None.
         architecture, forget_ratio: The cell.
 
     Raises:
-        RemibenchError: The table cannot be read.
+        RemibenchError: The file cannot be read, or is not that file.
     """
+    wanted = ("Table IV", dataset, architecture, "remi_whitebox", "forget", "mia_whitebox_rate")
+    axes = ("table", "dataset", "architecture", "method", "subset", "metric")
     try:
-        with Path(table).open(newline="", encoding="utf-8") as file:
+        with Path(numbers).open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                cell = row["dataset"], row["architecture"], float(row["forget_ratio"])
-                if row["phase"] == "after" and cell == (dataset, architecture, forget_ratio):
-                    return float(row["mia_accuracy"]) if row["mia_accuracy"] else None
+                if tuple(row[axis] for axis in axes) != wanted:
+                    continue
+                if float(row["forget_ratio"]) == forget_ratio:
+                    return float(row["value"])
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise RemibenchError(
-            f"cannot read {table}: {error}; restore it with `git checkout {table}`"
+            f"cannot read {numbers}: {error}; restore it with `git checkout {numbers}`"
         ) from error
     return None

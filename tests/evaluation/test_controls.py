@@ -29,7 +29,7 @@ from remibench.evaluation.roc import true_positives
 from remibench.models import ModelSpec, build_model
 from remibench.training import predict
 
-TABLE_IV = "paper/table4_whitebox_mia_accuracy.csv"
+PAPER = "paper/numbers.csv"
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_the_nearest_factor_is_taken_where_none_reaches_the_goal():
 
 
 def test_the_papers_rate_is_that_after_remi():
-    assert published_rate(TABLE_IV, "fmnist", "cnn", 0.1) == 0.365
-    assert published_rate(TABLE_IV, None, "cnn", 0.1) is None
-    assert published_rate(TABLE_IV, "fmnist", "cnn", 0.05) is None
+    assert published_rate(PAPER, "fmnist", "cnn", 0.1) == 0.365
+    assert published_rate(PAPER, None, "cnn", 0.1) is None
+    assert published_rate(PAPER, "fmnist", "cnn", 0.05) is None
     with pytest.raises(RemibenchError, match=r"cannot read nowhere\.csv: .*; restore it"):
         published_rate("nowhere.csv", "fmnist", "cnn", 0.1)
 
