@@ -21,6 +21,7 @@ from remibench.components.registry import UNDIGESTED, kind_of
 
 PACKAGE = "remibench"
 ROOT = Path(__file__).parents[2]
+TEMPLATES = (".j2", ".mplstyle")  # files beside modules that these read
 LIBRARIES = (
     "adversarial-robustness-toolbox",
     "matplotlib",
@@ -59,8 +60,9 @@ def code_digest(script: Path, *dynamic: str) -> str:
         source = _source(module)
         digest.update(f"{module}\0{_computation(source, module)}\n".encode())
         if source.name == "__init__.py":
-            for template in sorted(source.parent.glob("*.j2")):
-                digest.update(template.read_bytes())
+            for file in sorted(source.parent.iterdir()):
+                if file.suffix in TEMPLATES:
+                    digest.update(file.read_bytes())
     if display.__name__ in modules:
         digest.update(repr(display.displays()).encode())
     return digest.hexdigest()[:16]

@@ -25,45 +25,6 @@ LETTERS = 120  # in a line of a LaTeX table
 LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
 LATEX = str.maketrans({sign: f"\\{sign}" for sign in "%_&#$"})
 SYMBOLS = str.maketrans({"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "λ": r"$\lambda$"})
-THEME = {  # of figures: grey lines across white panels without a frame
-    "axes.axisbelow": True,
-    "axes.edgecolor": ".8",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.labelcolor": ".15",
-    "axes.labelsize": 8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 8,
-    "figure.constrained_layout.use": True,
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "grid.color": ".8",
-    "grid.linewidth": 0.6,
-    "hatch.linewidth": 0.6,
-    "legend.fontsize": 7.5,
-    "legend.frameon": False,
-    "legend.title_fontsize": 9.6,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 4.8,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
-    "patch.linewidth": 0.8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "remibench",
-    "text.color": ".15",
-    "xtick.bottom": False,
-    "xtick.color": ".15",
-    "xtick.labelsize": 7.5,
-    "xtick.major.size": 4.8,  # not drawn: the distance of the labels
-    "xtick.minor.size": 3.2,
-    "ytick.color": ".15",
-    "ytick.labelsize": 7.5,
-    "ytick.left": False,
-    "ytick.major.size": 4.8,
-    "ytick.minor.size": 3.2,
-}
 
 
 def format_cell(
@@ -287,8 +248,7 @@ def use_theme() -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    mpl.rcdefaults()
-    mpl.rcParams.update(THEME)
+    mpl.rc_file(Path(__file__).with_name("theme.mplstyle"))
 
 
 def write_figure(figure: Figure, svg: Path, png: Path) -> None:
