@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from support.smoke import ROOT, copy_repository, snakemake
 from support.tasks import make_task
 
@@ -79,11 +81,29 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A copy of the repository in which the smoke grid has run once, on one core."""
-    folder = copy_repository(tmp_path_factory.mktemp("finished"))
-    snakemake(folder, "--cores", "1")
-    return folder
+def finished(tmp_path_factory, request):
+    """A copy of the repository in which the smoke grid has run once, on two cores.
+
+    Of several test processes the first one runs it, and every other takes a copy, with its times.
+    """
+    folder = tmp_path_factory.mktemp("finished")
+    if not hasattr(request.config, "workerinput"):
+        snakemake(copy_repository(folder), "--cores", "2")
+        return folder
+    shared = tmp_path_factory.getbasetemp().parent / "finished"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            snakemake(copy_repository(folder), "--cores", "2")
+            shutil.copytree(folder, f"{shared}.part", symlinks=True)
+            Path(f"{shared}.part").rename(shared)
+            return folder
+    return shutil.copytree(shared, folder, symlinks=True, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished copy, with its times: what happens to it stays there."""
+    return shutil.copytree(finished, tmp_path / "copied", symlinks=True)
 
 
 @pytest.fixture

@@ -24,12 +24,6 @@ CELL = "fmnist_embedded/cnn/0"
 
 
 @pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished copy, with its times: what happens to its results stays there."""
-    return shutil.copytree(finished, tmp_path / "copied", symlinks=True)
-
-
-@pytest.fixture
 def training(tmp_path):
     """A training of some seconds under way: folder, arguments, process, the job's log."""
     folder = copy_repository(tmp_path / "training")

@@ -213,16 +213,14 @@ def test_adding_a_ratio_runs_the_new_cells_alone(project):
     assert rules(jobs)["unlearn"] == 4
 
 
-def test_adding_a_method_runs_the_new_cells_alone(project):
-    configure(project, methods=["original", "retrain"])
-    snakemake(project)
-    configure(project, methods=["original", "retrain", "fisher"])
-    shutil.rmtree(results(project) / "unlearned/fmnist_embedded/cnn/0/fisher")
-    jobs = planned(project)
+def test_adding_a_method_runs_the_new_cells_alone(copied):
+    configure(copied, methods=["original", "retrain"])
+    snakemake(copied, "results-smoke/evaluation.csv")
+    configure(copied, methods=["original", "retrain", "fisher"])
+    shutil.rmtree(results(copied) / "unlearned/fmnist_embedded/cnn/0/fisher")
+    jobs = planned(copied)
     assert set(rules(jobs)) == {"unlearn", "evaluate"} | REPORTS
     assert {w["method"] for rule, w in jobs if rule not in REPORTS} == {"fisher"}
-    configure(project, methods=["original", "retrain", "fisher", "remi_whitebox", "remi_blackbox"])
-    snakemake(project)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +233,7 @@ def test_adding_a_method_runs_the_new_cells_alone(project):
         ("remibench/evaluation/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
         ("remibench/attacks/whitebox.py", {"train_model", "prepare_dataset"}),
         ("remibench/unlearning/fisher.py", {"train_model", "fit_attack", "select_forget_set"}),
+        ("remibench/reporting/theme.mplstyle", {"gather", "evaluate", "unlearn"}),
     ],
 )
 def test_editing_a_module_re_runs_its_dependants_alone(project, module, unaffected):
@@ -247,7 +246,7 @@ def test_editing_a_module_re_runs_its_dependants_alone(project, module, unaffect
 
 def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, tmp_path):
     again = copy_repository(tmp_path)
-    snakemake(again, "--cores", "2")
+    snakemake(again, "--cores", "1")
     assert compare_results(results(finished), results(again)) > 40
 
 
@@ -456,7 +455,7 @@ ARCHITECTURES = ["cnn", "resnet18", "xception", "vgg19"]
     ("datasets", "architectures"),
     [
         pytest.param(DATASETS, ["cnn"], id="every dataset"),
-        pytest.param(["cifar10"], ARCHITECTURES, id="every architecture"),
+        pytest.param(["cifar10"], ARCHITECTURES[1:], id="every other architecture"),
         pytest.param(DATASETS, ARCHITECTURES, id="every pair", marks=pytest.mark.slow),
     ],
 )
