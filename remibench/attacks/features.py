@@ -23,6 +23,8 @@ from torch.nn import functional
 from remibench.models import Classifier
 from remibench.training import predict
 
+BLOCK = 1024  # samples whose contributions are sorted at once: the order takes twice their memory
+
 
 class MembershipFeatures(NamedTuple):
     """Attack features of N samples, float32, on the classifier's device.
@@ -86,14 +88,17 @@ def membership_features(
     logits, hidden = logits.float(), hidden.float()
     label = functional.one_hot(labels, logits.shape[1]).float()
     loss = functional.cross_entropy(logits, labels, reduction="none")
-    contributions = hidden if weight is None else hidden * outgoing_norms(weight)
+    norms = 1.0 if weight is None else outgoing_norms(weight)
+    contributions = [
+        (part * norms).sort(dim=1, descending=True).values for part in hidden.split(BLOCK)
+    ]
     return MembershipFeatures(
         logits,
         loss[:, None],
         logits.softmax(dim=1) - label,
         hidden,
         label,
-        contributions.sort(dim=1, descending=True).values,
+        torch.cat(contributions),
     )
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 import torch
 
-from remibench.attacks import membership
+from remibench.attacks import features, membership
 from remibench.attacks.features import model_features
 from remibench.components.plugins import plugin_files
 from remibench.components.registry import components, constant, plugin_components
@@ -125,16 +125,36 @@ def test_what_changes_no_prediction_changes_no_membership(target, images, name, 
 
 def test_contributions_are_what_units_add_to_the_differences_of_logits(target, images):
     """By unit: the size of the logits' change, up to a shift, when the unit is set to zero."""
-    features = seen(target, images, slice(0, 3))
+    given = seen(target, images, slice(0, 3))
     for sample in range(3):
         changes = []
         for unit in range(512):
-            others = features.hidden[sample].clone()
+            others = given.hidden[sample].clone()
             others[unit] = 0
-            change = target.head(features.hidden[sample]) - target.head(others)
+            change = target.head(given.hidden[sample]) - target.head(others)
             changes.append((change - change.mean()).norm())
         expected = torch.stack(changes).detach().sort(descending=True).values
-        torch.testing.assert_close(features.contributions[sample], expected, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(given.contributions[sample], expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 4, 9])
+def test_contributions_are_sorted_in_blocks_with_the_same_bytes_and_gradient(monkeypatch, samples):
+    monkeypatch.setattr(features, "BLOCK", 4)
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight, direction = (
+        torch.randn(count, 7, generator=generator) for count in (samples, 3, samples)
+    )
+    labels, logits = torch.zeros(samples, dtype=torch.int64), torch.zeros(samples, 3)
+    made = []
+    for contributions_of in (
+        lambda h: features.membership_features(logits, h, labels, weight).contributions,
+        lambda h: (h * features.outgoing_norms(weight)).sort(dim=1, descending=True).values,
+    ):
+        leaf = hidden.clone().requires_grad_()
+        contributions = contributions_of(leaf)
+        (contributions * direction).sum().backward()
+        made.append((contributions, leaf.grad))
+    assert all(torch.equal(*pair) for pair in zip(*made, strict=True))
 
 
 def test_features_of_scaled_logits_are_those_of_a_model_with_scaled_weights(target, images):
