@@ -19,6 +19,7 @@ from remibench.components.registry import PAPER_SELECTION
 from remibench.components.registry import percent as percent
 from remibench.config.cells import describe_unsearched
 from remibench.errors import RemibenchError
+from remibench.evaluation.published import NUMBERS as NUMBERS
 
 PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
 CELL = ["dataset", "architecture", "forget_ratio"]
@@ -32,7 +33,6 @@ FORGET_IMAGES = [
 ]
 HYPERPARAMETERS = [*BY_METHOD, "parameter", "value"]
 PAPER_RATIOS = [0.01, 0.1, 0.25, 0.5]
-NUMBERS = Path(__file__).parents[2] / "paper" / "numbers.csv"
 
 
 def displayed(run: Iterable[str]) -> list[str]:

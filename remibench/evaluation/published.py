@@ -11,7 +11,7 @@ from pathlib import Path
 
 from remibench.errors import RemibenchError
 
-TABLE_IV = Path(__file__).parents[2] / "paper" / "table4_whitebox_mia_accuracy.csv"
+NUMBERS = Path(__file__).parents[2] / "paper" / "numbers.csv"
 
 
 def published_rate(
