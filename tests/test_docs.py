@@ -110,6 +110,15 @@ def test_no_page_needs_the_network_or_a_file_outside_docs():
                 assert resolved.is_relative_to(DOCS), f"{page}: {target}"
 
 
+def test_search_needs_no_file_of_the_network():
+    """The offline plugin loads its script from a server unless the site has it."""
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert "offline" in settings["plugins"]
+    (script,) = settings["extra"]["polyfills"]
+    assert "iframe-worker" in script  # by this name the plugin finds it
+    assert "window.Worker" in (DOCS / script).read_text()
+
+
 def literals(path):
     """All string literals of a module, with … for what is filled in."""
     for node in ast.walk(ast.parse(path.read_text())):
