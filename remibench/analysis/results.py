@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
 from remibench.components.display import COLORS as COLORS  # for whoever draws results
 from remibench.components.display import METHODS
+from remibench.components.plugins import broken
 from remibench.components.registry import PAPER_SELECTION
 from remibench.components.registry import percent as percent
 from remibench.config.cells import describe_unsearched
@@ -77,6 +79,7 @@ class Results:
         across_seeds: Tidy: cell, method, subset, metric, value over all seeds' models, and models.
         curves: ROC, distributions and accuracy by class, see :mod:`remibench.analysis.curves`.
         forget_images: The forget images that MF is surest of, see there.
+        asked_by: The plug-in that a table or figure is made by, its module's full name; or "".
     """
 
     evaluation: pd.DataFrame
@@ -91,6 +94,7 @@ class Results:
     across_seeds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_SEEDS))
     curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CURVES))
     forget_images: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FORGET_IMAGES))
+    asked_by: str = ""
 
     @classmethod
     def read(
@@ -328,9 +332,33 @@ class Results:
         )
 
     def metric(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
-        """All values of a metric, times ``scale``: one row per cell, seed and subset."""
+        """All values of a metric, times ``scale``: one row per cell, seed and subset.
+
+        Raises:
+            RemibenchError: No metric has this name; or a plug-in's table or figure asks for one
+                that was not measured (names its file).
+        """
+        self._check_measured(metric)
         rows = self.evaluation[self.evaluation["metric"] == metric]
         return rows.drop(columns="metric").assign(value=rows["value"] * scale)
+
+    def _check_measured(self, metric: str) -> None:
+        measured = dict.fromkeys(self.evaluation["metric"])
+        if metric in measured or not measured:
+            return
+        owner, asks = registry.metric_owner(metric), f"the metric {metric!r}, which"
+        if owner is None:
+            near = difflib.get_close_matches(metric, measured, n=1)
+            problem = f"{asks} no metric of this run yields" + (
+                f"; did you mean {near[0]!r}?" if near else f"; measured: {', '.join(measured)}"
+            )
+        elif self.asked_by:
+            problem = f"{asks} was not measured; add {owner} to `metrics`"
+        else:  # those of the package say in words what was not measured
+            return
+        if self.asked_by:
+            raise broken(self.asked_by, f"it asks for {problem}")
+        raise RemibenchError(f"a table or figure asks for {problem}")
 
     def summary(self, metric: str, scale: float = 1.0) -> pd.DataFrame:
         """A metric's mean, 95 % t-interval and number of seeds per cell and subset."""

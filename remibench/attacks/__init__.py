@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from remibench.components.plugins import broken
+from remibench.components.guards import guarded, is_plugin
+from remibench.components.plugins import broken, call
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,52 @@ def load_attack(path: str | Path):
 
     _, header = load_tensors(path, {"kind": "attack"})
     return import_module(f"remibench.attacks.{header['access']}").load_attack(path)
+
+
+def fit_attack(
+    access: str, members: MembershipFeatures, nonmembers: MembershipFeatures, **options: Any
+) -> torch.nn.Module:
+    """Fit the attack of a module.
+
+    Args:
+        access: Name of the module.
+        members, nonmembers: Features of the two training populations.
+        options: ``label``, ``seed``, ``progress``, and the attack's section of the config.
+
+    Raises:
+        RemibenchError: It returned something else, left the attack in training mode, changed the
+            features or used a global random generator; names the attack's file.
+    """
+    module = f"remibench.attacks.{access}"
+    features = {
+        f"{role}.{name}": tensor
+        for role, each in (("members", members), ("nonmembers", nonmembers))
+        for name, tensor in (each._asdict().items() if is_plugin(module) else ())
+    }
+    with guarded(module, "fit_attack", unchanged=features):
+        fitted = call(import_module(module), "fit_attack", tuple, members, nonmembers, **options)
+    if is_plugin(module) and (len(fitted) != 2 or getattr(fitted[0], "training", True)):
+        raise broken(
+            module, "`fit_attack` returns (attack, history), the attack in evaluation mode: .eval()"
+        )
+    return fitted[0]
+
+
+def check_saved(attack: torch.nn.Module, path: str | Path, features: MembershipFeatures) -> None:
+    """Read a plug-in's attack back from its file, and see that it judges as it did.
+
+    Raises:
+        RemibenchError: It gives other probabilities than before; names the attack's file.
+    """
+    module = type(attack).__module__
+    if is_plugin(module):
+        loaded = membership(load_attack(path).to(features.loss.device), features)
+        if not loaded.equal(membership(attack, features)):
+            raise broken(
+                module,
+                "`load_attack` reads another attack than `save` wrote: P(member) differs; save all "
+                "that it computes with",
+            )
 
 
 def membership(attack: torch.nn.Module, features: MembershipFeatures) -> torch.Tensor:

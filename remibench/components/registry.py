@@ -7,6 +7,7 @@ one, since that takes seconds, and some jobs need no torch otherwise.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,11 +34,14 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 UNDIGESTED = {  # kind of component → names
     "attacks": ("VARIES_WITH", "build_attack"),
     "controls": ("LABEL", "COLOUR", "MARKER", "ORDER", "KEEPS"),
+    "metrics": ("NAMES",),
     "models": ("RESOURCES",),
     "unlearning": ("LABEL", "COLOUR", "MARKER", "ORDER", "REFUSES", "SEARCH", "passes"),
 }
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
+ATTACK = r"(?:mf|mia|calibrated)_\w+?"  # an attack's name in those of metrics, as an expression
+DERIVED = ("log10_efficacy", "tow", "tow_mia_whitebox", "tow_mia_blackbox")  # the analysis' metrics
 MARKERS = "osD^v<>pPXhH8d*"  # of Matplotlib's, those with a face, which open points leave white
 FURTHER_INPUTS = (
     "across_seeds",
@@ -191,6 +195,29 @@ def selection_restricts(name: str) -> bool:
     return constant(components("selections")[name], "RESTRICTS", False)
 
 
+def metric_owner(name: str) -> str | None:
+    """The module of the package that yields rows of a metric's name, or None.
+
+    Modules declare the names of their rows, ``NAMES``: ``{attack}`` stands for any attack's name,
+    ``*`` for any ending. Those that the analysis derives are *Gaps to retraining*'s.
+    """
+    for metric, patterns in _metric_names().items():
+        if any(re.fullmatch(pattern, name) for pattern in patterns):
+            return metric
+    return None
+
+
+@cache
+def _metric_names() -> dict[str, list[str]]:
+    own = {metric: constant(file, "NAMES", ()) for metric, file in _own_modules("metrics").items()}
+    return {
+        metric: [
+            re.escape(name).replace(r"\{attack\}", ATTACK).replace(r"\*", ".*") for name in names
+        ]
+        for metric, names in {**own, "table_gaps": DERIVED}.items()
+    }
+
+
 def parse(file: Path) -> ast.Module:
     """The syntax tree of a module.
 
@@ -260,8 +287,8 @@ def products(ratios: Sequence[float] | None = None) -> dict[str, Product]:
         caption = _docstring(file, file.stat().st_mtime_ns) or stem.replace("_", " ")
         title = declared.get("TITLE") or caption.partition("\n")[0].rstrip(".")
         variants = declared.get("VARIANTS", {})
-        titled = bool(variants)
-        if titled and ratios is not None:
+        has_variants = bool(variants)
+        if has_variants and ratios is not None:
             variants = _at_ratios(variants, declared.get("BY_RATIO", {}), ratios)
             if not variants:
                 continue
@@ -274,7 +301,7 @@ def products(ratios: Sequence[float] | None = None) -> dict[str, Product]:
                 name=name,
                 kind="table" if stem.startswith("table") else "figure",
                 module=module_name("reporting", stem),
-                title=_titled(title, options) if titled else title,
+                title=titled(title, options) if has_variants else title,
                 caption=caption,
                 options=options,
                 inputs=tuple(declared.get("INPUTS", ())),
@@ -295,7 +322,8 @@ def _at_ratios(
     return made
 
 
-def _titled(title: str, options: dict[str, Any]) -> str:
+def titled(title: str, options: Mapping[str, Any]) -> str:
+    """A title with its options filled in, and ``{percent}``, an option ``ratio`` in percent."""
     named = {"percent": percent(options["ratio"])} if "ratio" in options else {}
     return title.format(**options, **named)
 
@@ -404,7 +432,7 @@ def _check_product(name: str, file: Path, bound: set[str], known: dict[str, Any]
         )
     for options in (*variants.values(), *({**each, "ratio": 0.5} for each in by_ratio.values())):
         try:
-            _titled(known.get("TITLE", ""), options)
+            titled(known.get("TITLE", ""), options)
         except (KeyError, IndexError, ValueError) as error:
             raise RemibenchError(
                 f"{file}: `TITLE` names {error} in braces, which is no option of every variant"

@@ -18,6 +18,7 @@ from numbers import Real
 
 import torch
 
+from remibench.components.guards import check_model, guarded, shapes_of
 from remibench.components.plugins import broken
 from remibench.models import Classifier, ModelSpec
 from remibench.training import History
@@ -59,8 +60,11 @@ def run_control(name: str, task: ControlTask) -> History:
     Raises:
         RemibenchError: The control left something else than its contract says; names its file.
     """
-    started, module = time.perf_counter(), f"remibench.controls.{name}"
-    record = import_module(module).alter(task)
+    module, shapes = f"remibench.controls.{name}", shapes_of(task.model)
+    started = time.perf_counter()
+    with guarded(module, "alter"):
+        record = import_module(module).alter(task)
+    check_model(module, "alter", task.model, shapes)
     if not isinstance(record, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Real) for key, value in record.items()
     ):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from remibench.components.plugins import call
+from remibench.components.guards import guarded, is_plugin
+from remibench.components.plugins import broken, call
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,39 @@ class RawDataset:
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+PAPER_DATASETS = ("fmnist", "utkface", "stl10", "cifar10")
+
+
 def dataset_info(name: str) -> DatasetInfo:
-    """Return the description of the dataset of that name; no file is looked at."""
-    return import_module(f"remibench.data.{name}").INFO
+    """Return the description of the dataset of that name; no file is looked at.
+
+    Raises:
+        RemibenchError: A plug-in's description cannot be true; names its file.
+    """
+    module = f"remibench.data.{name}"
+    info = getattr(import_module(module), "INFO", None)
+    if is_plugin(module) and (problem := _wrong_info(info)):
+        raise broken(module, f"`INFO` {problem}")
+    return info
+
+
+def _wrong_info(info: object) -> str | None:
+    if not isinstance(info, DatasetInfo):
+        return f"is {info!r:.60}; it is a DatasetInfo"
+    if type(info.images) is not int or info.images < 1:
+        return f"has images={info.images!r}; it is the number of images"
+    if len(set(info.class_names)) != len(info.class_names) or len(info.class_names) < 2:
+        return f"has class_names={list(info.class_names)!r:.60}; they are two names or more"
+    if not len(info.mean) == len(info.std) in (1, 3):
+        return "has mean and std of unequal length; they are 1 (grey) or 3 (RGB) numbers each"
+    if not all(0 <= each <= 1 for each in info.mean) or not all(0 < each <= 1 for each in info.std):
+        return f"has mean={info.mean}, std={info.std}; they are on the scale from 0 to 1"
+    if info.paper_dataset not in (None, *PAPER_DATASETS):
+        return (
+            f"has paper_dataset={info.paper_dataset!r}; it is None or one of the paper's: "
+            f"{', '.join(PAPER_DATASETS)}"
+        )
+    return None
 
 
 def load_dataset(name: str, options: LoadOptions) -> RawDataset:
@@ -86,6 +117,26 @@ def load_dataset(name: str, options: LoadOptions) -> RawDataset:
 
     Raises:
         RemibenchError: Its files are not found and cannot be downloaded, or are not what was
-            published, or cannot be used.
+            published, or cannot be used; or a plug-in loads something else than its ``INFO`` says
+            (names its file).
     """
-    return call(import_module(f"remibench.data.{name}"), "load", RawDataset, options)
+    module, info = f"remibench.data.{name}", dataset_info(name)
+    with guarded(module, "load"):
+        raw = call(import_module(module), "load", RawDataset, options)
+    if is_plugin(module):
+        classes = np.unique(raw.labels)
+        if raw.info is not info and raw.info != info:
+            raise broken(module, "`load` returned another `info` than `INFO`; return INFO itself")
+        if raw.published and len(raw.labels) != info.images:
+            raise broken(
+                module,
+                f"`INFO` has images={info.images:,}, but `load` returned {len(raw.labels):,}; the "
+                "plan and all that is known without the files is of the former",
+            )
+        if raw.published and len(classes) != len(info.class_names):
+            raise broken(
+                module,
+                f"`INFO` has {len(info.class_names)} class_names, but `load` returned images of "
+                f"{len(classes)} classes",
+            )
+    return raw

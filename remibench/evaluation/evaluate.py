@@ -18,7 +18,7 @@ from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import CALIBRATED_ON, EVALUATED_ON
 from remibench.errors import RemibenchError
 from remibench.evaluation.adversaries import Adversaries
-from remibench.evaluation.metrics import Evaluation, measure
+from remibench.evaluation.metrics import Evaluation, measure_all
 from remibench.evaluation.predictions import Scores, join_scores, score_images
 from remibench.models import Classifier, ModelSpec, load_model
 
@@ -183,11 +183,10 @@ def evaluate_method(
             calibration=calibration,
             published=published.get(ratio),
         )
-        for name in metrics:
-            rows += [
-                {"forget_ratio": ratio, "subset": subset, "metric": metric, "value": value}
-                for subset, metric, value in measure(name, evaluation)
-            ]
+        rows += [
+            {"forget_ratio": ratio, "subset": subset, "metric": metric, "value": value}
+            for subset, metric, value in measure_all(metrics, evaluation)
+        ]
     allowed = sorted({1, len(divisions)})
     if len(outputs) not in allowed:
         raise _wrong_number("models", len(outputs), allowed, len(divisions))

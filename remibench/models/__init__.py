@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from remibench.artifacts.io import fill_module, load_tensors, save_tensors
-from remibench.components.plugins import call
+from remibench.components.guards import guarded, is_plugin
+from remibench.components.plugins import broken, call
 from remibench.errors import RemibenchError
 from remibench.models.fast_convolutions import use_fast_convolutions
 
@@ -92,6 +93,47 @@ def build_model(spec: ModelSpec, seed: int = 0) -> Classifier:
     return model.to(memory_format=torch.channels_last)
 
 
+@torch.no_grad()
+def check_classifier(model: Classifier, spec: ModelSpec, images: torch.Tensor) -> None:
+    """See that a trained classifier of a plug-in's architecture is what others take it for.
+
+    Args:
+        model: In evaluation mode.
+        spec: Its spec.
+        images: Some uint8 images (N, C, S, S).
+
+    Raises:
+        RemibenchError: An image's logits depend on the images beside it, or a model of the same
+            parameters and buffers computes others; names the architecture's file.
+    """
+    module = f"remibench.models.{spec.architecture}"
+    if not is_plugin(module):
+        return
+    logits = model(images)
+    scale = logits.abs().max().item()
+    alone = torch.cat([model(image) for image in images.split(1)])
+    if not torch.allclose(alone, logits, rtol=1e-3, atol=1e-3 * scale):
+        raise broken(
+            module,
+            "the logits of an image depend on the other images of its batch in evaluation mode; "
+            "every image is to be judged by itself",
+        )
+    copy = _skeleton(spec)
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    copy.load_state_dict(tensors, assign=True)
+    copy = copy.to(device=images.device, memory_format=torch.channels_last).eval()
+    try:
+        same = torch.allclose(copy(images), logits, rtol=1e-3, atol=1e-3 * scale)
+    except (RuntimeError, NotImplementedError):  # a tensor without memory
+        same = False
+    if not same:
+        raise broken(
+            module,
+            "a model read from its checkpoint computes other logits; keep all that it computes "
+            "with in parameters and persistent buffers",
+        )
+
+
 def count_parameters(spec: ModelSpec) -> int:
     """Number of trainable parameters of a classifier; allocates none of them."""
     return sum(parameter.numel() for parameter in _skeleton(spec).parameters())
@@ -139,7 +181,8 @@ def _assemble(spec: ModelSpec) -> Classifier:
             f"pixels, got {spec.image_size}×{spec.image_size}; raise `data.image_size`"
         )
     arguments = (spec.channels, spec.image_size)
-    backbone, width = call(module, "build_backbone", tuple, *arguments)
+    with guarded(module.__name__, "build_backbone", draws=("torch",)):
+        backbone, width = call(module, "build_backbone", tuple, *arguments)
     use_fast_convolutions(backbone)
     model = Classifier(backbone, width, spec)
     model.capture = getattr(module, "CAPTURE", True)

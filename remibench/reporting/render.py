@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from remibench.analysis.results import METHODS, Results, count_seeds, displayed,
 from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
-from remibench.components.plugins import call
+from remibench.components.guards import is_plugin
+from remibench.components.plugins import broken, call
 from remibench.components.registry import Product
 from remibench.reporting.html_page import page
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MINUS = "−"  # in every text; a hyphen is none
@@ -170,18 +173,40 @@ def make_product(product: Product, results: Results, **paths: Path) -> None:
     """Make a table, ``paths`` as in :func:`write_table`, or a figure, as in :func:`write_figure`.
 
     Raises:
-        RemibenchError: A function of its module returned something else than promised.
+        RemibenchError: A function of its module returned something else than promised, or a
+            plug-in's one without rows, or one in which nothing is drawn or said; names its file.
     """
-    module = import_module(product.module)
+    module, plugin = import_module(product.module), is_plugin(product.module)
+    if plugin:  # a metric that was not measured is then an error
+        results = replace(results, asked_by=product.module)
     if product.kind == "figure":
         from matplotlib.figure import Figure
 
         use_theme()
-        write_figure(call(module, "draw", Figure, results, **product.options), **paths)
+        figure = call(module, "draw", Figure, results, **product.options)
+        if plugin and not figure.texts and not any(map(_shows, figure.axes)):
+            raise broken(product.module, "`draw` drew nothing: nothing that it looks for was run")
+        write_figure(figure, **paths)
         return
     table = call(module, "build", pd.DataFrame, results, **product.options)
+    if plugin and table.empty:
+        raise broken(product.module, "`build` returned no rows: nothing that it looks for was run")
     wide = call(module, "layout", pd.DataFrame, table)
     write_table(table, wide, product.title, module.explain(table, results.remarks), **paths)
+
+
+def _shows(axis: Axes) -> bool:
+    """Tell whether something is drawn or written in a panel: a line without points is nothing."""
+    from matplotlib.collections import PathCollection
+
+    drawn = (
+        len(each.get_offsets())
+        if isinstance(each, PathCollection)
+        else sum(len(path.vertices) for path in each.get_paths())
+        for each in axis.collections
+    )
+    lines = (len(line.get_xdata()) for line in axis.lines)
+    return any((*axis.patches, *axis.images, *axis.texts)) or any(lines) or any(drawn)
 
 
 def write_formatted(

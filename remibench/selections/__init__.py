@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from remibench.artifacts.io import load_array, load_arrays
+from remibench.components.guards import guarded
 from remibench.components.plugins import broken
 from remibench.components.registry import selection_restricts, selection_uses
 from remibench.data.forget_sets import random_scores, select_forget_set
@@ -99,7 +100,10 @@ def prioritise(name: str, images: Images, parameters: Mapping[str, Any]) -> np.n
             to this dataset.
     """
     module = f"remibench.selections.{name}"
-    returned = import_module(module).prioritise(images, **parameters)
+    for array in (images.labels, images.positions, *images.attributes.values()):
+        array.flags.writeable = False
+    with guarded(module, "prioritise"):
+        returned = import_module(module).prioritise(images, **parameters)
     try:
         priorities = np.asarray(returned, np.float64)
     except (TypeError, ValueError):

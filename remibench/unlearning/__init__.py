@@ -27,6 +27,14 @@ from remibench.attacks.features import (
     membership_features,
     model_features,
 )
+from remibench.components.guards import (
+    check_history,
+    check_model,
+    checksums,
+    guarded,
+    is_plugin,
+    shapes_of,
+)
 from remibench.components.plugins import broken
 from remibench.data.forget_sets import read_forget_set
 from remibench.data.prepared import PreparedDataset
@@ -237,10 +245,16 @@ def run_method(
         DivergedError: A loss or a weight is not finite, and ``may_diverge`` is not set.
         RemibenchError: The method left something else than its contract says; names its file.
     """
-    started, method = time.perf_counter(), f"remibench.unlearning.{module}"
-    shapes = {key: value.shape for key, value in task.model.state_dict().items()}
+    method = f"remibench.unlearning.{module}"
+    plugin, resumed = is_plugin(method), bool(task.progress and task.progress.path.exists())
+    target = task.snapshot() if plugin else None
+    before = checksums(task.model.state_dict()) if plugin else {}
+    shapes = shapes_of(task.model)
+    started = time.perf_counter()
     try:
-        history = import_module(method).unlearn(task, **parameters)
+        with guarded(method, "unlearn"):
+            history = import_module(method).unlearn(task, **parameters)
+        elapsed = time.perf_counter() - started
         for name, weight in task.model.named_parameters():
             if not weight.isfinite().all():
                 raise DivergedError(f"{module}: {name!r} is not finite; lower the learning rate")
@@ -251,28 +265,14 @@ def run_method(
         for weight in task.model.parameters():
             torch.nn.init.zeros_(weight)
         return [{"epoch": 0, "seconds": time.perf_counter() - started, "diverged": 1}]
-    for key, value in task.model.state_dict().items():
-        if shapes.pop(key, None) != value.shape:
-            shapes[key] = value.shape
-    if shapes:
-        raise broken(
-            method, f"`unlearn` changed the shape of {min(shapes)!r}; it changes values alone"
-        )
-    if task.model.training:
-        raise broken(
-            method, "`unlearn` left the model in training mode; end with task.model.eval()"
-        )
-    if not isinstance(history, list) or not history or not all(map(_is_record, history)):
+    check_model(method, "unlearn", task.model, shapes)
+    check_history(method, history, None if resumed else elapsed, target)
+    if plugin and history[-1]["epoch"] > 0 and checksums(task.model.state_dict()) == before:
         raise broken(
             method,
-            f"`unlearn` returned {history!r:.80}; it returns one record per epoch, with `epoch` "
-            "and `seconds`",
+            "`unlearn` left every weight as it was; change task.model in place, not a copy of it",
         )
     return history
-
-
-def _is_record(record: object) -> bool:
-    return isinstance(record, Mapping) and {"epoch", "seconds"} <= record.keys()
 
 
 def unlearning_cost(history: History, loading_seconds: float) -> dict[str, float]:

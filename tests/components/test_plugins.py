@@ -446,8 +446,9 @@ def test_a_metric_that_yields_no_number_is_named(write, row):
 
 def test_a_metric_that_returns_nothing_is_named(write):
     plugins.activate([write(metrics__bad="def measure(evaluation): evaluation")])
+    given = Evaluation(None, None, None, {}, None, {}, {}, None, {}, 0)
     with pytest.raises(RemibenchError, match=r"bad\.py: `measure` returned None; it yields \(sub"):
-        measure("bad", None)
+        measure("bad", given)
 
 
 def test_the_captions_of_figures_and_tables_may_hold_braces_and_edits_reach_provenance(write):
@@ -519,7 +520,12 @@ def test_an_attack_that_gives_no_probabilities_is_named(write, value):
     ],
 )
 def test_what_returns_something_else_is_named(write, kind, function, ask):
-    plugins.activate([write(**{f"{kind}__bad": f"def {function}(*given): return 1"})])
+    text = f"""
+        from remibench.data import fmnist
+        INFO = fmnist.INFO
+        def {function}(*given): return 1
+    """
+    plugins.activate([write(**{f"{kind}__bad": text})])
     with pytest.raises(
         RemibenchError, match=rf"^\S*mine/{kind}/bad\.py: `{function}` returned 1; it"
     ):

@@ -1,11 +1,8 @@
 """Fit one membership model and measure it on the target, on samples that it was not fitted on."""
 
-from importlib import import_module
-
 from remibench.artifacts.tables import save_table
-from remibench.attacks import membership
+from remibench.attacks import check_saved, fit_attack, membership
 from remibench.attacks.features import model_features
-from remibench.components.plugins import call
 from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import FITTED_ON, JUDGED_ON
 from remibench.evaluation.metrics.membership import attack_quality
@@ -27,19 +24,17 @@ with job(snakemake):
         return model_features(model, *dataset.role(role, device), params.precision)
 
     progress = progress_checkpoint(snakemake)
-    attack, _ = call(
-        import_module(f"remibench.attacks.{cell.access}"),
-        "fit_attack",
-        tuple,
+    attack = fit_attack(
+        cell.access,
         *(features(fitted_on, role) for role in FITTED_ON[cell.attack]),
         label=f"{cell.attack} {cell.access}",
         seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access),
         progress=progress,
         **params.fit,
     )
-    members, nonmembers = (
-        membership(attack, features(target, role)) for role in JUDGED_ON[cell.attack]
-    )
+    members, nonmembers = (features(target, role) for role in JUDGED_ON[cell.attack])
+    quality = attack_quality(membership(attack, members), membership(attack, nonmembers))
     attack.save(snakemake.output.attack)
-    save_table(snakemake.output.metrics, [attack_quality(members, nonmembers)])
+    check_saved(attack, snakemake.output.attack, nonmembers)
+    save_table(snakemake.output.metrics, [quality])
     progress.delete()

@@ -4,7 +4,7 @@ from remibench.artifacts.tables import save_table
 from remibench.data.prepared import PreparedDataset
 from remibench.jobs.script import job, progress_checkpoint
 from remibench.jobs.torch_setup import select_device
-from remibench.models import build_model, save_model
+from remibench.models import build_model, check_classifier, save_model
 from remibench.seeding import derive_seed
 from remibench.training import fit_classifier
 
@@ -20,6 +20,7 @@ with job(snakemake):
     history = fit_classifier(
         model, images, labels, label=cell.role, seed=seed, progress=progress, **params.training
     )
+    check_classifier(model, spec, images[:4])
     save_model(snakemake.output.model, model, spec)
     save_table(snakemake.output.history, history)
     progress.delete()

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
 from remibench.analysis.statistics import t_interval
+from remibench.components.guards import check_rows
+from remibench.components.plugins import broken
 from remibench.errors import RemibenchError
 from remibench.evaluation.predictions import SUBSETS, Scores
 from remibench.evaluation.roc import RATES, area_under_roc, true_positives
@@ -67,6 +70,30 @@ def comparisons(
             for number, name in enumerate(SUBSETS)
         }
         yield float(ratio), Comparison(*kinds, subsets)
+
+
+def measure_all(metrics: Sequence[str], comparison: Comparison) -> list[tuple[str, str, float]]:
+    """The rows of metrics across seeds, no two of the same quantity.
+
+    Raises:
+        RemibenchError: A metric returned no rows, or one is no (subset, metric, number), or another
+            metric's; names the metric's file.
+    """
+    for array in (comparison.unlearned, comparison.retrained, *comparison.subsets.values()):
+        array.flags.writeable = False  # the next metric is to see the same
+    rows: dict[tuple[str, str], tuple[str, str, float]] = {}
+    for metric in metrics:
+        name = f"remibench.evaluation.across_seeds.{metric}"
+        measured = import_module(name).measure(comparison)
+        for row in check_rows(name, measured, comparison.subsets):
+            if row[:2] in rows:
+                raise broken(
+                    name,
+                    f"`measure` yielded {row[1]!r} of {row[0] or 'no subset'}, as another metric "
+                    "does: they would be averaged; rename it",
+                )
+            rows[row[:2]] = row
+    return list(rows.values())
 
 
 def halves(models: int) -> tuple[slice, slice]:

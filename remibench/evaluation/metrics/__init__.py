@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from numbers import Real
 from typing import Any
 
 import torch
 
 from remibench.attacks.features import MembershipFeatures
+from remibench.components.guards import check_rows, guarded, is_plugin
 from remibench.components.plugins import broken
+from remibench.components.registry import metric_owner, plugin_components
 from remibench.models import Classifier
 
 Rows = Iterable[tuple[str, str, float]]
@@ -66,23 +67,61 @@ def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]
     """The rows of the metric of that name.
 
     Raises:
-        RemibenchError: It returned no rows, or one is no (subset, metric, number); names the
-            metric's file.
+        RemibenchError: It returned no rows, or one is no (subset, metric, number), or has a name
+            that is another metric's; or a plug-in changed what is measured; names the metric's
+            file.
     """
     name = f"remibench.evaluation.metrics.{metric}"
-    measured, rows = import_module(name).measure(evaluation), []
-    if not isinstance(measured, Iterable):
-        raise broken(
-            name, f"`measure` returned {measured!r:.80}; it yields (subset, metric, number)"
-        )
-    for row in measured:
-        match row:
-            case (str(), str(), Real()) if row[0] in (*evaluation.subsets, ""):
-                rows.append(row)
-            case _:
-                raise broken(
-                    name,
-                    f"`measure` yielded {row!r:.80}; it yields (subset, metric, number), the "
-                    f'subset one of {", ".join(evaluation.subsets)} and ""',
-                )
+    plugin = is_plugin(name)
+    with guarded(
+        name,
+        "measure",
+        unchanged=_measured(evaluation) if plugin else None,
+        evaluating=evaluation.model,
+    ):
+        measured = import_module(name).measure(evaluation)
+        rows = check_rows(name, measured, evaluation.subsets)
+    for _, row, _ in rows if plugin else ():
+        if owner := metric_owner(row):
+            raise broken(
+                name,
+                f"`measure` yielded {row!r}, which is a name of the metric {owner}: they would be "
+                "averaged; rename it",
+            )
     return rows
+
+
+def measure_all(metrics: Sequence[str], evaluation: Evaluation) -> list[tuple[str, str, float]]:
+    """The rows of several metrics, no two of the same quantity.
+
+    Raises:
+        RemibenchError: As :func:`measure`; or two metrics yielded the same quantity: names the
+            plug-in that has the other's name.
+    """
+    rows, owners = [], {}
+    for metric in sorted(metrics, key=lambda each: each in plugin_components("metrics")):
+        for row in measure(metric, evaluation):
+            if (other := owners.setdefault(row[:2], metric)) != metric:
+                raise broken(
+                    f"remibench.evaluation.metrics.{metric}",
+                    f"`measure` yielded {row[1]!r} of {row[0] or 'no subset'}, as the metric "
+                    f"{other} does: they would be averaged; rename it",
+                )
+            rows.append((metric, row))
+    return [row for metric in metrics for owner, row in rows if owner == metric]
+
+
+def _measured(evaluation: Evaluation) -> dict[str, torch.Tensor]:
+    """What a metric measures and leaves alone, by the names that its author knows."""
+    features, model = evaluation.features, evaluation.model
+    named = {
+        "evaluation.images": evaluation.images,
+        "evaluation.labels": evaluation.labels,
+        **{f"evaluation.subsets[{name!r}]": at for name, at in evaluation.subsets.items()},
+        **{f"evaluation.scores[{name!r}]": each for name, each in evaluation.scores.items()},
+    }
+    if features is not None:
+        named |= {f"evaluation.features.{k}": each for k, each in features._asdict().items()}
+    if model is not None:
+        named |= {f"evaluation.model ({k})": each for k, each in model.state_dict().items()}
+    return {name: each for name, each in named.items() if each is not None}

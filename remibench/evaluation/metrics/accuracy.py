@@ -2,6 +2,8 @@
 
 from remibench.evaluation.metrics import Evaluation, Rows
 
+NAMES = ("accuracy", "loss", "images")  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield ``accuracy`` (share in [0, 1]), ``loss`` (nats) and ``images`` of every subset."""

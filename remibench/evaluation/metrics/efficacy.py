@@ -5,6 +5,8 @@ import math
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.per_sample import squared_norms
 
+NAMES = ("efficacy",)  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield ``efficacy`` on the forget set: 1 / mean of ‖∂ log p(y | x) / ∂w‖².

@@ -7,6 +7,8 @@ from fractions import Fraction
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.evaluation.roc import operating_points
 
+NAMES = ("{attack}_tpr_at_*", "paper_rate")  # of its rows
+
 RATES = {"5pct": Fraction(1, 20), "10pct": Fraction(1, 10)}  # false-positive rates
 
 

@@ -5,6 +5,13 @@ import torch
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.evaluation.roc import area_under_roc
 
+NAMES = (
+    "{attack}_rate",
+    "{attack}_auc",
+    "calibration_temperature",
+    "calibration_factor",
+)  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield, for every attack, its member rate on each subset and its AUC, forget against test.

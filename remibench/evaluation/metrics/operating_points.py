@@ -5,6 +5,8 @@ from __future__ import annotations
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.evaluation.roc import operating_points
 
+NAMES = ("{attack}_tpr_at_*",)  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield, for every attack, its true-positive rates on ``forget``; negatives are ``test``.

@@ -14,6 +14,8 @@ from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier
 from remibench.training import epoch_randomness, equal_batches, predict
 
+NAMES = ("relearn_steps", "relearn_capped")  # of its rows
+
 MAX_EPOCHS = 50  # passes over D_f, as many as the target made by default
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.evaluation.roc import area_under_roc, operating_points
 
+NAMES = ("{attack}_auc", "{attack}_advantage", "{attack}_tpr_at_*")  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield, for every attack, AUC, advantage and operating points on ``retain`` against ``test``.

@@ -8,6 +8,8 @@ from remibench.attacks.features import MembershipFeatures
 from remibench.evaluation.metrics import Evaluation, Rows
 from remibench.evaluation.roc import area_under_roc, operating_points
 
+NAMES = ("two_models_*",)  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield AUC and operating points of two scores on ``forget``, against ``test`` and ``retain``.

@@ -8,6 +8,8 @@ import torch
 
 from remibench.evaluation.metrics import Evaluation, Rows
 
+NAMES = ("{attack}_worst_decile", "confidence_worst_decile")  # of its rows
+
 
 def measure(evaluation: Evaluation) -> Rows:
     """Yield ``<attack>_worst_decile`` and ``confidence_worst_decile`` of every subset.
