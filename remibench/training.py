@@ -195,6 +195,34 @@ def fit_classifier(
     return history
 
 
+def measure_classifier(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, *, label: str, precision: str
+) -> History:
+    """Measure a classifier that was trained elsewhere, in the form of a training's history.
+
+    Args:
+        model: In evaluation mode.
+        images: Its training images, (N, C, S, S) uint8.
+        labels: (N,) int64.
+        label: Name for the log and the error message.
+        precision: See :func:`predict`.
+
+    Returns:
+        One record, of epoch 0: ``loss`` on the images, ``seconds`` of 0, ``stalled``.
+
+    Raises:
+        DivergedError: The loss is not finite.
+    """
+    logits, _ = predict(model, images, precision)
+    loss = nn.functional.cross_entropy(logits, labels).item()
+    if not math.isfinite(loss):
+        raise DivergedError(f"{label}: the loss on its training images is {loss}")
+    accuracy = (logits.argmax(1) == labels).float().mean().item()
+    logger.info("%s: loss %.6f, accuracy %.4f on its training images", label, loss, accuracy)
+    stalled = int(loss >= STALLED * label_entropy(labels))
+    return [{"epoch": 0, "loss": loss, "seconds": 0.0, "stalled": stalled}]
+
+
 def label_entropy(labels: torch.Tensor) -> float:
     """Entropy in nats of the distribution of labels (N,) int64; ln C for C equal classes."""
     shares = labels.unique(return_counts=True)[1].double() / len(labels)

@@ -11,7 +11,13 @@ from remibench.artifacts.progress import EpochCheckpoint
 from remibench.errors import RemibenchError, TerminatedError
 from remibench.models import build_model
 from remibench.seeding import derive_seed
-from remibench.training import fit, fit_classifier, label_entropy, predict
+from remibench.training import (
+    fit,
+    fit_classifier,
+    label_entropy,
+    measure_classifier,
+    predict,
+)
 
 SETTINGS = {
     "learning_rate": 0.05,
@@ -209,3 +215,20 @@ def test_a_constant_output_reaches_the_entropy_of_the_labels():
     expected = torch.distributions.Categorical(skewed.bincount().float()).entropy().item()
     assert label_entropy(skewed) == pytest.approx(expected)
     assert label_entropy(torch.arange(10)) == pytest.approx(math.log(10))
+
+
+def test_a_classifier_of_elsewhere_is_measured_in_the_form_of_a_history(model, data):
+    images, labels = data
+    given = {"label": "target of a.pt", "precision": "fp32"}
+    [record] = measure_classifier(model, images, labels, **given)
+    logits = model(images)
+    expected = nn.functional.cross_entropy(logits, labels).item()
+    assert record["loss"] == pytest.approx(expected, rel=1e-5)
+    assert (record["epoch"], record["seconds"]) == (0, 0.0)
+    assert record["stalled"] == int(expected >= 0.99 * label_entropy(labels))
+    model.head.weight.data.zero_()
+    model.head.bias.data.zero_()  # ln 4, as good as ignoring the images
+    assert measure_classifier(model, images, labels, **given)[0]["stalled"] == 1
+    model.head.bias.data.fill_(float("nan"))
+    with pytest.raises(RemibenchError, match="target of a.pt: the loss on its training images is"):
+        measure_classifier(model, images, labels, **given)

@@ -62,6 +62,7 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
     "prepare_dataset": "{dataset}",
     "split_dataset": "{dataset}",
     "train_model": f"{_CELL}/{{role}}",
+    "import_model": f"{_CELL}/{{role}}",
     "fit_attack": f"{_CELL}/{{attack}}_{{access}}",
     "score_members": _CELL,
     "measure_losses": _CELL,

@@ -126,6 +126,44 @@ class Training(Closed):
     )
 
 
+class Models(Closed):
+    """Trained models that are brought in, in place of training them."""
+
+    target: str | None = Field(
+        None,
+        min_length=1,
+        description="Checkpoint of the target, .safetensors or .pt (read by PyTorch's weights-only "
+        "loader), {dataset}, {architecture} and {seed} filled in: a model of `architectures`, "
+        "trained on the role target_train as `training` says, which retraining follows.",
+    )
+    shadow: str | None = Field(
+        None,
+        min_length=1,
+        description="The same of the attacker's shadow model, trained on the role shadow_train.",
+    )
+
+    @property
+    def brought(self) -> set[str]:
+        """The roles whose models are brought in."""
+        return {role for role in type(self).model_fields if getattr(self, role) is not None}
+
+    def checkpoint(self, role: str, dataset: str, architecture: str, seed: int | str) -> str:
+        """The file of a model that is brought in.
+
+        Raises:
+            ValueError: The path names something else in braces.
+        """
+        path = getattr(self, role)
+        try:
+            filled = path.format(dataset=dataset, architecture=architecture, seed=seed)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f"`models.{role}`: {path} names {error} in braces; {{dataset}}, {{architecture}} "
+                "and {seed} are filled in"
+            ) from error
+        return str(Path(filled).expanduser())
+
+
 class Adversaries(Closed):
     """Attacks and their fit, by adversary: the defender (mf) and the attacker (mia)."""
 
@@ -334,6 +372,7 @@ class Config(Closed):
     )
     data: Data = Data()
     training: Training = Training()
+    models: Models = Models()
     adversaries: Adversaries = Adversaries()
     forgetting: Forgetting = Forgetting()
     unlearning: Unlearning = Unlearning()
@@ -522,6 +561,25 @@ class Config(Closed):
                     raise ValueError(
                         f"`controls`: {name} is made from the paper's Table IV, which has no "
                         f"number for {dataset}, {architecture}, {ratio}; take it out of `controls`"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _checkpoints(self) -> Config:
+        for role in sorted(self.models.brought):
+            cells: dict[str, tuple] = {}
+            for cell in itertools.product(self.datasets, self.architectures, self.seeds):
+                path = self.models.checkpoint(role, *cell)
+                other = cells.setdefault(path, cell)
+                if other != cell:
+                    raise ValueError(
+                        f"`models.{role}`: {path} stands for {', '.join(map(str, other))} and for "
+                        f"{', '.join(map(str, cell))}; write {{dataset}}, {{architecture}} or "
+                        "{seed} where the files' names differ"
+                    )
+                if not Path(path).is_file():
+                    raise ValueError(
+                        f"`models.{role}`: {path} is no file; paths start where you run"
                     )
         return self
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -160,6 +162,38 @@ def test_a_cell_without_a_row_takes_the_sections_values_and_is_listed(tmp_path):
     )
     other = ("fisher", "stl10", "cnn", 0.125)
     assert " and for fisher (stl10, cnn, 12.5%): run" in describe_unsearched([*runs, other])
+
+
+def test_models_are_brought_in_by_their_cells(tmp_path):
+    for seed in (0, 1):
+        (tmp_path / f"cnn_{seed}.pt").write_bytes(b"")
+    models = {"target": f"{tmp_path}/{{architecture}}_{{seed}}.pt"}
+    cfg = load_config(merge(default(), {"models": models, "seeds": [0, 1]}))
+    assert cfg.models.brought == {"target"}
+    assert cfg.models.checkpoint("target", "x", "cnn", "1") == f"{tmp_path}/cnn_1.pt"
+    assert load_config(default()).models.brought == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("{seed}.pt", "`models.shadow`: 1.pt is no file; paths start where you run"),
+        (
+            "all.pt",
+            "all.pt stands for fmnist_embedded, cnn, 0 and for fmnist_embedded, cnn, 1; wri",
+        ),
+        ("{role}.pt", "names 'role' in braces; {dataset}, {architecture} and {seed} are filled in"),
+        ("{", "in braces"),
+        ("", "`models.shadow`: string should have at least 1 character"),
+    ],
+)
+def test_a_model_that_cannot_be_brought_in_is_one_line(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("0.pt", "all.pt"):
+        Path(name).write_bytes(b"")
+    change = {"models": {"shadow": path}, "seeds": [0, 1], "per_cell_values": None}
+    with pytest.raises(RemibenchError, match=f"^config: .*{re.escape(message)}"):
+        load_config(merge(default(), change))
 
 
 @pytest.mark.parametrize("null", [None, "null", "~"])  # the command line gives text

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from support.tasks import LossGuide
 
 from remibench.artifacts.io import save_array, save_arrays, save_json
@@ -147,6 +148,32 @@ def test_rows_and_outputs_are_those_of_a_plain_loop(run, data, classifiers, atta
         np.testing.assert_allclose(scores.at(place, scores.margins), of_all[order], **near)
         found = scores.at(place, scores.members["mf_whitebox"])
         np.testing.assert_allclose(found, members[order].numpy(), **near)
+
+
+def test_a_forgotten_kind_is_compared_with_unseen_images_of_that_kind(run, data, classifiers):
+    """AUC against scikit-learn's, accuracy by plain indexing."""
+    alike, others = np.array([0, 2]), np.array([1, 3])  # among the test images
+    models = [UnlearnedModel(1.0, FORGET[0.25], classifiers[0.25], {})]
+    rows, scores = run(iter(models), alike=alike, published={})
+    found = {(row["subset"], row["metric"]): row["value"] for row in rows}
+    images, labels = data
+    features = model_features(classifiers[0.25], images, labels, "fp32")
+    member = LossGuide()(features).numpy()
+    right = (features.logits.argmax(1) == labels).numpy()
+    test, train = ROLES["test"], ROLES["target_train"]
+    for subset, at in (("test_forget", alike), ("test_retain", others)):
+        assert found[subset, "accuracy"] == pytest.approx(right[test[at]].mean())
+        assert found[subset, "images"] == 2
+        rate = (member[test[at]] > 0.5).mean()
+        assert found[subset, "mia_whitebox_rate"] == pytest.approx(rate)
+    compared = [*train[FORGET[0.25]], *test[alike]]
+    expected = roc_auc_score([1, 1, 0, 0], member[compared])
+    assert found["forget", "mia_whitebox_auc"] == pytest.approx(expected)
+    assert np.isnan(found["forget", "two_models_distance_vs_retain_auc"])
+    assert not np.isnan(found["forget", "two_models_distance_vs_test_auc"])
+    plain, again = run(iter(models), published={})
+    assert np.array_equal(scores.subset, again.subset)
+    assert {row["subset"] for row in plain} == {"forget", "retain", "test", ""}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from remibench.config.cells import describe_unsearched
 from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
 from remibench.artifacts import lock, paths
+from remibench.artifacts.identity import sha256
 from remibench.components.plugins import ROOT
 from remibench.components.registry import (
     PAPER_SELECTION,

@@ -1,3 +1,9 @@
+"""Target and shadow models: trained, or brought in."""
+
+ROLES = {"target", "shadow"}
+NOTHING = r"(?!)"  # matches no wildcard
+
+
 rule train_model:
     """Train one classifier: the target or the shadow."""
     input:
@@ -9,6 +15,8 @@ rule train_model:
         log_of("train_model"),
     benchmark:
         benchmark_of("train_model")
+    wildcard_constraints:
+        role="|".join(ROLES - cfg.models.brought) or NOTHING,
     priority: earlier_seeds_first
     conda:
         ENVIRONMENT
@@ -22,3 +30,31 @@ rule train_model:
         code=lambda w: source_digest("train_model.py", f"models.{w.architecture}"),
     script:
         "../scripts/train_model.py"
+
+
+rule import_model:
+    input:
+        **DATA,
+        checkpoint=lambda w: cfg.models.checkpoint(
+            w.role, w.dataset, w.architecture, w.seed
+        ),
+    output:
+        model=at("model"),
+        history=at("training_history"),
+    log:
+        log_of("import_model"),
+    benchmark:
+        benchmark_of("import_model")
+    wildcard_constraints:
+        role="|".join(cfg.models.brought) or NOTHING,
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        **resources_for("import_model"),
+    params:
+        digest=lambda w, input: sha256(input.checkpoint),  # of a copy of the same age, too
+        precision=cfg.training.precision,
+        code=lambda w: source_digest("import_model.py", f"models.{w.architecture}"),
+    script:
+        "../scripts/import_model.py"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from remibench.analysis.results import METHODS, Results, percent
@@ -26,7 +28,7 @@ def summarise_results(results: Results) -> str:
         f"Main result, {percent(ratio)} of {results.whole} forgotten, mean over {seeds} seed(s)"
     ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
-    columns = {header: _column(results, ratio, *spec) for header, spec in COLUMNS.items()}
+    columns = {header: _column(results, ratio, *spec) for header, spec in _columns(results)}
     table = pd.DataFrame(columns)
     for dataset, architecture in cells.itertuples(index=False):
         rows = pd.MultiIndex.from_product([[dataset], [architecture], results.methods])
@@ -41,6 +43,16 @@ def summarise_results(results: Results) -> str:
         "a forgotten image should look like one that a retrained model never saw.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _columns(results: Results) -> Iterator[tuple[str, tuple]]:
+    """The columns; unseen images of the forgotten kind and others apart, where it is one."""
+    for header, (metric, subset, *shown) in COLUMNS.items():
+        if subset == "test" and results.alike != "test":
+            for part in ("test_forget", "test_retain"):
+                yield header.replace("test", part), (metric, part, *shown)
+        else:
+            yield header, (metric, subset, *shown)
 
 
 def _column(
