@@ -241,7 +241,7 @@ CALLS = {
     ("line", "message"),
     [
         ("task.model.train()", "left the model in training mode"),
-        ("task.model.head = skip_init(torch.nn.Linear, 512, 7)", "changed the shape of 'head"),
+        ("task.model.head = zeros(512, 7)", "changed the shape of 'head"),
         ("task.model.register_buffer('more', torch.zeros(3))", "changed the shape of 'more'"),
         ("torch.rand(1)", "global random generator of torch"),
     ],
@@ -252,7 +252,11 @@ def test_a_model_that_others_cannot_use_is_refused(plugin, task, function, line,
         kind,
         f"""
         import torch
-        from torch.nn.utils import skip_init
+        def zeros(width, classes):
+            head = torch.nn.utils.skip_init(torch.nn.Linear, width, classes)
+            for weight in head.parameters():
+                weight.data.zero_()
+            return head
         def {function}(task):
             task.model.head.weight.data *= 2
             {line}

@@ -416,12 +416,13 @@ def test_a_folder_that_is_none_or_holds_no_parts_is_named(write, tmp_path):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("pass", "`unlearn` returned None; it returns one record per epoch"),
+        ("pass", "`unlearn` returned None; it returns one record of numbers per epoch"),
         ("return []", r"`unlearn` returned \[\]"),
         ("return [{'epoch': 1}]", r"`unlearn` returned \[\{'epoch': 1\}\]"),
         ("task.model.train(); return [{'epoch': 1, 'seconds': 0}]", "in training mode"),
         (
-            "task.model.head = __import__('torch').nn.Linear(512, 7); "
+            "import torch; task.model.head = torch.nn.utils.skip_init(torch.nn.Linear, 512, 7); "
+            "[weight.data.zero_() for weight in task.model.head.parameters()]; "
             "return [{'epoch': 1, 'seconds': 0}]",
             r"`unlearn` changed the shape of 'head\.bias'",
         ),
