@@ -51,11 +51,12 @@ def test_unseen_images_of_the_forgotten_kind_have_columns_of_their_own(results):
 
 
 def test_runs_with_default_values_are_said_in_the_notes_of_all_tables(results):
-    runs = [("fisher", "fmnist", "cnn", 0.2), ("remi_whitebox", "fmnist", "cnn", 0.2)]
+    runs = [(f"remi_{guide}", "fmnist", "cnn", 0.2) for guide in ("whitebox", "blackbox")]
     marked = mark_unsearched(results.histories, runs)
     assert set(marked.loc[marked["unsearched"] > 0, "forget_ratio"]) == {0.2}
     noted = replace(results, histories=marked)
-    sentence = "No values were searched for Fisher, ReMI (white-box) (fmnist, cnn, 20%): run with"
+    names = "ReMI (white-box), ReMI (black-box)"
+    sentence = f"No values were searched for {names} (fmnist, cnn, 20%): run with"
     assert sentence in noted.remarks
     assert sentence in summarise_results(noted)
     assert mark_unsearched(results.histories, []) is results.histories
