@@ -57,15 +57,17 @@ def curves_of_model(
 
     Yields:
         ``curve``, ``score``, ``subset``, ``x``, ``label``, value. Of ``roc`` x is the FPR on test
-        images and the value the TPR on the forget set; of ``distribution`` x is the lower edge of a
-        bin and the value a share of the images; of ``classes`` x is a class, ``label`` its name,
-        and the value the accuracy on its images.
+        images (where a kind of image is forgotten, on those of that kind) and the value the TPR on
+        the forget set; of ``distribution`` x is the lower edge of a bin and the value a share of
+        the images; of ``classes`` x is a class, ``label`` its name, and the value the accuracy on
+        its images.
     """
     attacks = {name: scores.at(place, values) for name, values in scores.members.items()}
     attacks = {name: values for name, values in attacks.items() if not name.startswith("mf_")}
     groups = {name: scores.subset[place] == SUBSETS.index(name) for name in SUBSETS[:3]}
     for attack, values in attacks.items():
-        rates = roc(values[groups["forget"]], values[groups["test"]])
+        unseen = groups["test"] if scores.alike is None else scores.alike
+        rates = roc(values[groups["forget"]], values[unseen])
         yield from ((ROC, attack, "forget", x, "", y) for x, y in zip(FPR, rates, strict=True))
     own = {LOG_ODDS: scores.at(place, scores.margins)}
     for score, values in (own | attacks).items():

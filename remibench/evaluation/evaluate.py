@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -190,7 +191,11 @@ def evaluate_method(
     allowed = sorted({1, len(divisions)})
     if len(outputs) not in allowed:
         raise _wrong_number("models", len(outputs), allowed, len(divisions))
-    return rows, join_scores(np.concatenate((pool, others)), divisions, outputs)
+    scores = join_scores(np.concatenate((pool, others)), divisions, outputs)
+    if alike is not None:
+        kind = np.isin(np.arange(len(scores.images)), kinds["test_forget"])
+        scores = replace(scores, alike=kind)
+    return rows, scores
 
 
 def _wrong_number(name: str, found: int, allowed: Sequence[int], ratios: int) -> RemibenchError:

@@ -33,6 +33,7 @@ class Scores:
             model (``original``).
         members: P(member) of every attack by its name (``mia_whitebox`` …), (M, N) float32.
         predicted: Class with the largest output, (M, N) int16.
+        alike: (N,) bool, the test images of the kind that is forgotten; None where it is no kind.
     """
 
     images: np.ndarray
@@ -41,6 +42,7 @@ class Scores:
     margins: np.ndarray
     members: Mapping[str, np.ndarray]
     predicted: np.ndarray
+    alike: np.ndarray | None = None
 
     def at(self, ratio: int, of: np.ndarray) -> np.ndarray:
         """The row (N,) of ``margins``, ``predicted`` or one of ``members`` at a ratio's place."""
@@ -121,7 +123,10 @@ def save_scores(path: str | Path, scores: Scores) -> None:
     """Write the scores as npz, without pickle."""
     members = {f"{_MEMBERS}{name}": values for name, values in scores.members.items()}
     fields = ("images", "ratios", "subset", "margins", "predicted")
-    save_arrays(path, {**{name: getattr(scores, name) for name in fields}, **members})
+    arrays = {name: getattr(scores, name) for name in fields}
+    if scores.alike is not None:
+        arrays["alike"] = scores.alike
+    save_arrays(path, {**arrays, **members})
 
 
 def load_scores(path: str | Path, attacks: Sequence[str] | None = None) -> Scores:
@@ -157,6 +162,7 @@ def _wrong(scores: Scores) -> str | None:
         "subset": (scores.subset, "u", (ratios.size, count)),
         "margins": (scores.margins, "f", (models, count)),
         **{name: (values, "f", (models, count)) for name, values in scores.members.items()},
+        **({} if scores.alike is None else {"alike": (scores.alike, "b", (count,))}),
     }
     for name, (array, kind, shape) in shapes.items():
         if array.dtype.kind != kind or array.shape != shape:

@@ -86,11 +86,12 @@ def count_passes(
     """The images that an unlearning job computes on; arguments as in :func:`count_work`.
 
     A method that does not declare them is taken to train on the retain set, for its parameter
-    ``epochs``, else for as long as the target.
+    ``epochs``, else for as long as the target. Forget ratio 1 is that of a class or another part of
+    the training set whose size is not known here: both sets count as all of it, an upper bound.
     """
     method, train = wildcards["method"], roles["target_train"]
     forget = float(wildcards["ratio"]) * train
-    images = Images(forget, train - forget, roles["out_of_sample"])
+    images = Images(forget, train - forget % train, roles["out_of_sample"])
     parameters, training = params["parameters"], params["training"]
     if declares_passes(method):
         return call(_module(method), "passes", Passes, images, parameters, training)

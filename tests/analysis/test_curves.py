@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,16 @@ def test_a_rate_below_one_image_is_not_measurable():
     assert np.isnan(found[curves.FPR < 0.0099]).all()
     assert not np.isnan(found[curves.FPR > 0.0101]).any()
     assert found[-1] == 1
+
+
+def test_a_forgotten_kind_is_told_from_unseen_images_of_that_kind():
+    """Of the two test images the first is of the forgotten kind: all lies above or below it."""
+    model = replace(scores(), alike=np.arange(8) == 4)
+    found = points(curves.curves_of_model(model, 0, LABELS, NAMES), "roc", "mia_whitebox", "forget")
+    rates = [rate for rate in found.values() if not np.isnan(rate)]
+    assert rates == [1.0]  # at FPR 1, the only one that a single image can show
+    both = curves.curves_of_model(scores(), 0, LABELS, NAMES)
+    assert np.isfinite(list(points(both, "roc", "mia_whitebox", "forget").values())).sum() > 1
 
 
 def test_a_model_that_is_sure_of_nothing_forgotten_lies_below_the_diagonal():

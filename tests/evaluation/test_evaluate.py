@@ -171,7 +171,9 @@ def test_a_forgotten_kind_is_compared_with_unseen_images_of_that_kind(run, data,
     assert found["forget", "mia_whitebox_auc"] == pytest.approx(expected)
     assert np.isnan(found["forget", "two_models_distance_vs_retain_auc"])
     assert not np.isnan(found["forget", "two_models_distance_vs_test_auc"])
+    assert scores.images[scores.alike].tolist() == test[alike].tolist()
     plain, again = run(iter(models), published={})
+    assert again.alike is None
     assert np.array_equal(scores.subset, again.subset)
     assert {row["subset"] for row in plain} == {"forget", "retain", "test", ""}
 

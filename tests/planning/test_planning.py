@@ -456,3 +456,12 @@ def test_a_methods_work_is_what_torch_counts(name):
     params = {"parameters": parameters, "training": task.training}
     planned = count_work("unlearn", {"method": name, "ratio": "0.25"}, params, spec, roles)
     assert counter.get_total_flops() == pytest.approx(planned, rel=0.1)
+
+
+def test_forgetting_a_whole_class_is_planned_as_an_upper_bound():
+    spec = ModelSpec("cnn", channels=1, image_size=24, classes=4, mean=(0.13,), std=(0.31,))
+    roles = {"target_train": 64, "out_of_sample": 32}
+    params = {"parameters": {}, "training": {"epochs": 3}}
+    trained = count_work("train_model", {}, params, spec, roles)
+    planned = count_work("unlearn", {"method": "retrain", "ratio": "1.0"}, params, spec, roles)
+    assert planned == trained

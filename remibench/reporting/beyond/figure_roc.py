@@ -1,7 +1,8 @@
 """Beyond the paper: ROC curves of the white-box attack on the forget set, both axes logarithmic.
 
 Share of the forget set that the attacker finds (TPR) against the share of unseen test images that
-it takes for members by mistake (FPR), at every threshold; means over n seeds. Thick black is
+it takes for members by mistake (FPR; where a kind of image is forgotten, of those of that kind),
+at every threshold; means over n seeds. Thick black is
 retraining, and grey around it the seeds of retraining from the least to the greatest. The dashed
 diagonal is guessing. A curve begins at the least FPR that so many test images can show. One dataset
 and architecture have a panel per forget ratio, several a panel each at the ratio nearest to 10 %.
