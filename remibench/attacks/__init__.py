@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from remibench.components.guards import guarded, is_plugin
 from remibench.components.plugins import broken, call
+from remibench.errors import DivergedError
 
 if TYPE_CHECKING:
     import torch
@@ -84,10 +85,22 @@ def membership(attack: torch.nn.Module, features: MembershipFeatures) -> torch.T
     """An attack's probabilities of membership (N,).
 
     Raises:
+        DivergedError: The attacked model's outputs are not finite.
         RemibenchError: It returned something else; names the attack's file.
     """
     scores = attack(features)
     shape = tuple(getattr(scores, "shape", ()))
+    if shape == (len(features.loss),) and bool(scores.isnan().any()):
+        if not bool(features.logits.isfinite().all()):
+            raise DivergedError(
+                "outputs of the attacked model are not finite: its training or unlearning "
+                "diverged; lower the learning rate there"
+            )
+        raise broken(
+            type(attack).__module__,
+            f"the attack returned NaN for {int(scores.isnan().sum())} of {len(scores)} images; it "
+            "returns a probability in [0, 1] for each",
+        )
     if shape != (len(features.loss),) or not bool(((scores >= 0) & (scores <= 1)).all()):
         raise broken(
             type(attack).__module__,

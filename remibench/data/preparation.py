@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from remibench.artifacts.io import (
     seal_array,
     sha256,
 )
-from remibench.data import RawDataset
+from remibench.components.plugins import broken
+from remibench.data import DatasetInfo, RawDataset
 from remibench.errors import RemibenchError
 
 
@@ -47,10 +50,11 @@ def prepare_dataset(
         images_path, labels_path, metadata_path, attributes_path: Outputs.
 
     Raises:
-        RemibenchError: An image is not uint8 or has another shape than promised by the number of
-            channels, the number of images and labels differs, a label is out of range, or an
-            attribute is no column of numbers or text.
+        RemibenchError: A constant of the dataset is out of range; an image is not uint8 or has
+            another shape than promised by the number of channels, the number of images and labels
+            differs, a label is out of range, or an attribute is no column of numbers or text.
     """
+    _check_info(name, raw.info)
     labels = np.asarray(raw.labels[:limit])
     classes = len(raw.info.class_names)
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -106,6 +110,29 @@ def _column(raw: RawDataset, name: str) -> np.ndarray:
             f"it has a number or a text for each of the {len(raw.labels)} images"
         )
     return values
+
+
+def _check_info(name: str, info: DatasetInfo) -> None:
+    """Refuse constants that would make every training diverge, or no sense of the images."""
+    module = f"remibench.data.{name}"
+    for field in ("mean", "std"):
+        values = list(getattr(info, field))
+        numbers = all(isinstance(value, Real) and math.isfinite(value) for value in values)
+        if len(values) not in (1, 3) or not numbers or len(info.mean) != len(info.std):
+            raise broken(
+                module,
+                f"`INFO.{field}` is {values!r:.80}; it has a finite number for each channel, one "
+                "(grey) or three (RGB), on the scale from 0 to 1",
+            )
+    if not all(0 <= value <= 1 for value in info.mean) or not all(0 < v <= 1 for v in info.std):
+        raise broken(
+            module,
+            f"`INFO.mean` is {list(info.mean)} and `INFO.std` {list(info.std)}; both are on the "
+            "scale from 0 to 1, and no deviation is 0",
+        )
+    names = list(info.class_names)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise broken(module, f"`INFO.class_names` is {names!r:.80}; name two classes or more, once")
 
 
 def describe_provenance(raw: RawDataset, used: int) -> str:

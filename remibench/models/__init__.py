@@ -85,11 +85,13 @@ def build_model(spec: ModelSpec, seed: int = 0) -> Classifier:
     """Build a freshly initialised classifier; all its randomness comes from ``seed``.
 
     Raises:
-        RemibenchError: The images are too small for the architecture.
+        RemibenchError: The images are too small for the architecture, or two of its tensors share
+            their memory.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _assemble(spec)
+    _refuse_shared(model, spec)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -187,6 +189,21 @@ def _assemble(spec: ModelSpec) -> Classifier:
     model = Classifier(backbone, width, spec)
     model.capture = getattr(module, "CAPTURE", True)
     return model
+
+
+def _refuse_shared(model: Classifier, spec: ModelSpec) -> None:
+    """Refuse a model of which two tensors are the same memory: no checkpoint can hold that."""
+    owners: dict[int, str] = {}
+    for name, tensor in model.state_dict().items():
+        if not tensor.numel():
+            continue
+        owner = owners.setdefault(tensor.untyped_storage().data_ptr(), name)
+        if owner != name:
+            raise broken(
+                f"remibench.models.{spec.architecture}",
+                f"`build_backbone` returned a module of which {owner.removeprefix('backbone.')!r} "
+                f"and {name.removeprefix('backbone.')!r} share their memory; give each its own",
+            )
 
 
 def _skeleton(spec: ModelSpec) -> Classifier:

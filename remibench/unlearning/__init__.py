@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from remibench.artifacts.progress import EpochCheckpoint
-from remibench.attacks import load_attack
+from remibench.attacks import load_attack, membership
 from remibench.attacks.features import (
     MembershipFeatures,
     membership_features,
@@ -43,9 +43,11 @@ from remibench.errors import DivergedError
 from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier, ModelSpec, load_model
 from remibench.seeding import derive_seed
-from remibench.training import History, penultimate_features
+from remibench.training import History, penultimate_features, predict
 
 logger = logging.getLogger("remibench")
+
+_SMALLER = "it diverged; lower the learning rate, or the scale of its noise"
 
 
 class Images(NamedTuple):
@@ -130,16 +132,25 @@ class UnlearningTask:
 
         ``mf_forget`` and ``mf_out_of_sample`` are the shares that the guide calls members. The
         retain set, by far the largest, decides nothing during unlearning and is left out.
+
+        Raises:
+            DivergedError: An output of the model is not finite.
+            RemibenchError: The guide returned something else than probabilities; names its file.
         """
         record = {}
         for name in ("forget", "out_of_sample"):
             positions = getattr(self, name)
             images, labels = self.images[positions], self.labels[positions]
             features = model_features(self.model, images, labels, self.training["precision"])
+            if not features.logits.isfinite().all():  # no comparison with NaN is true
+                raise DivergedError(
+                    "the model's outputs are not finite: it diverged; lower the learning rate"
+                )
             correct = features.logits.argmax(1) == labels
             record[f"accuracy_{name}"] = correct.float().mean().item()
             if self.guide is not None:
-                record[f"mf_{name}"] = (self.guide(features) > 0.5).float().mean().item()
+                scores = membership(self.guide, features)
+                record[f"mf_{name}"] = (scores > 0.5).float().mean().item()
         return record
 
 
@@ -242,7 +253,8 @@ def run_method(
         The method's history; of a model that diverged, one record with ``diverged``.
 
     Raises:
-        DivergedError: A loss or a weight is not finite, and ``may_diverge`` is not set.
+        DivergedError: A loss, a weight or an output of the model on an image of the task is not
+            finite, and ``may_diverge`` is not set.
         RemibenchError: The method left something else than its contract says; names its file.
     """
     method = f"remibench.unlearning.{module}"
@@ -257,7 +269,12 @@ def run_method(
         elapsed = time.perf_counter() - started
         for name, weight in task.model.named_parameters():
             if not weight.isfinite().all():
-                raise DivergedError(f"{module}: {name!r} is not finite; lower the learning rate")
+                raise DivergedError(f"{module}: {name!r} is not finite; {_SMALLER}")
+        check_model(method, "unlearn", task.model, shapes)
+        # Weights can be finite, and so large that what they compute is not.
+        outputs = predict(task.model, task.images, task.training["precision"])
+        if not all(output.isfinite().all() for output in outputs):
+            raise DivergedError(f"{module}: outputs of the model are not finite; {_SMALLER}")
     except DivergedError:
         if not may_diverge:
             raise
@@ -265,7 +282,6 @@ def run_method(
         for weight in task.model.parameters():
             torch.nn.init.zeros_(weight)
         return [{"epoch": 0, "seconds": time.perf_counter() - started, "diverged": 1}]
-    check_model(method, "unlearn", task.model, shapes)
     check_history(method, history, None if resumed else elapsed, target)
     if plugin and history[-1]["epoch"] > 0 and checksums(task.model.state_dict()) == before:
         raise broken(

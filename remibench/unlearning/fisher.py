@@ -1,8 +1,7 @@
 """Fisher forgetting (Golatkar et al. 2020) as varied by Becker & Liebig 2022, the paper's baseline.
 
 Differences from the reference code, which is in error: the label is the sample's own and not always
-class 0, the larger noise goes to the whole last layer and not to its bias alone, and the Fisher
-diagonal is a sum of squared per-sample gradients, not a squared batch mean.
+class 0, and the larger noise goes to the whole last layer and not to its bias alone.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def unlearn(
     """Minimise the cross-entropy on D_r and on D_f with wrong labels, within the saliency mask.
 
     Weights outside the mask keep their values to the bit: neither weight decay nor momentum
-    reaches them, as they do in public code. Defaults as published.
+    reaches them. Defaults as published.
 
     Args:
         task: The unlearning task.
@@ -71,7 +71,9 @@ def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
 
     Args:
         task: The unlearning task, its model being the target.
-        share: Share of all weights of the model together, rounded up; ties at the threshold are in.
+        share: Share of all weights of the model together, rounded up to a whole number of them. Of
+            equal gradients at the threshold (with a large share, zeros) the first in the order of
+            the parameters are in the mask, as many as are missing.
 
     Returns:
         A bool tensor of the shape of each of the model's parameters.
@@ -85,7 +87,11 @@ def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
     sizes = torch.cat([total.abs().flatten() for total in totals])
     count = max(1, -int(-share * len(sizes) // 1))
     threshold = sizes.kthvalue(len(sizes) - count + 1).values
-    return [total.abs() >= threshold for total in totals]
+    chosen = sizes > threshold
+    ties = (sizes == threshold).nonzero()[:, 0]
+    chosen[ties[: count - int(chosen.sum())]] = True
+    parts = chosen.split([total.numel() for total in totals])
+    return [part.view_as(total) for part, total in zip(parts, totals, strict=True)]
 
 
 def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:

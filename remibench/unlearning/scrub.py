@@ -44,7 +44,8 @@ def unlearn(
 
     L is the cross-entropy. The divergence is that of softened outputs times the temperature
     squared, as in the authors' code; the teacher is the target and is not changed. Of their two
-    published settings the defaults are the one for large data; rewinding (SCRUB+R) is not built.
+    published settings the defaults are the one for large data, but for its batches (of 128 and 32
+    images); rewinding (SCRUB+R) is not built.
 
     Args:
         task: The unlearning task.

@@ -503,7 +503,7 @@ IMAGES = np.zeros((6, 28, 28), np.uint8)
 INFO = DatasetInfo("test", 6, ("a", "b", "c"), (0.5,), (0.5,), "fmnist")
 
 
-def raw(name, message, images=IMAGES, labels=(0, 1, 2, 0, 1, 2)):
+def raw(name, message, images=IMAGES, labels=(0, 1, 2, 0, 1, 2), info=INFO):
     """A dataset whose images or labels do not fit; nothing of it may be left behind."""
 
     def meet(folder):
@@ -513,7 +513,7 @@ def raw(name, message, images=IMAGES, labels=(0, 1, 2, 0, 1, 2)):
         ]
         try:
             prepare_dataset(
-                "mine", RawDataset(INFO, images, np.array(labels), {}), 32, None, *paths
+                "mine", RawDataset(info, images, np.array(labels), {}), 32, None, *paths
             )
         finally:
             assert list(folder.iterdir()) == []
@@ -528,6 +528,23 @@ RAW = [
     raw("in colour", "expected uint8 of shape", images=[np.zeros((28, 28, 3), np.uint8)] * 6),
     raw("too few", "5 images but 6 labels", images=IMAGES[:5]),
     raw("too many", "more than 5 images but 5 labels", labels=(0, 1, 2, 0, 1)),
+    *(
+        raw(f"with constants {changes}", message, info=replace(INFO, **changes))
+        for changes, message in [
+            ({"mean": (float("nan"),)}, r"data.mine: `INFO.mean` is \[nan\]; it has a finite num"),
+            ({"mean": (float("inf"),)}, r"`INFO.mean` is \[inf\]; it has a finite number"),
+            ({"std": (float("nan"),)}, r"`INFO.std` is \[nan\]; it has a finite number"),
+            ({"std": (0.0,)}, r"`INFO.std` \[0.0\]; .* no deviation is 0"),
+            ({"std": (-0.5,)}, r"`INFO.std` \[-0.5\]; .* scale from 0 to 1"),
+            ({"mean": (127.5,)}, r"`INFO.mean` is \[127.5\] .* scale from 0 to 1"),
+            ({"mean": ("0.5",)}, "`INFO.mean` is .*; it has a finite number"),
+            ({"mean": (0.5, 0.5, 0.5)}, "`INFO.mean` is .* for each channel"),
+            ({"mean": (0.5, 0.5), "std": (0.5, 0.5)}, "`INFO.mean` is .* one .grey. or three"),
+            ({"mean": (), "std": ()}, "`INFO.mean` is .* for each channel"),
+            ({"class_names": ("a",)}, "`INFO.class_names` is .*; name two classes or more"),
+            ({"class_names": ("a", "b", "b")}, "`INFO.class_names` is .*; name two classes"),
+        ]
+    ),
 ]
 
 

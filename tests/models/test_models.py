@@ -19,6 +19,7 @@ from remibench.models import (
     load_model,
     save_model,
 )
+from remibench.training import equal_batches
 
 CPU = torch.device("cpu")
 ARCHITECTURES = list(components("models"))
@@ -186,3 +187,53 @@ def test_only_its_own_architectures_import_torchvision():
     code = "import sys, remibench.models.cnn, remibench.models.xception; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert b"torchvision" not in modules.split()
+
+
+def tied_weights(first, second):
+    second.weight = first.weight
+
+
+def weights_of_one_memory(first, second):
+    second.weight = torch.nn.Parameter(first.weight.data)
+
+
+def a_view(first, second):
+    second.weight = torch.nn.Parameter(first.weight.data[:].view_as(first.weight))
+
+
+def shared_buffer(first, second):
+    first.register_buffer("seen", torch.ones(3))
+    second.register_buffer("seen", first.seen)
+
+
+def a_parameter_and_a_buffer(first, second):
+    second.register_buffer("copy", first.weight.data)
+
+
+@pytest.mark.parametrize(
+    "share",
+    [tied_weights, weights_of_one_memory, a_view, shared_buffer, a_parameter_and_a_buffer],
+)
+def test_shared_memory_is_refused_before_training(spec, monkeypatch, share):
+    """No checkpoint could hold it, which would show only when the training is over."""
+    width = spec.channels * spec.image_size**2
+
+    def build_backbone(channels, image_size):
+        first, second = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+        share(first, second)
+        return torch.nn.Sequential(torch.nn.Flatten(), first, second), width
+
+    monkeypatch.setattr("remibench.models.cnn.build_backbone", build_backbone)
+    with pytest.raises(RemibenchError, match=r"cnn\.py: .*share their memory; give each its own"):
+        build_model(spec)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 5, 7, 64, 65, 1001])
+@pytest.mark.parametrize("batch_size", [2, 3, 32, 64])
+def test_batches_of_equal_size_hold_no_single_image(samples, batch_size):
+    batches = torch.arange(samples).tensor_split(equal_batches(samples, batch_size))
+    sizes = [len(batch) for batch in batches]
+    assert sum(sizes) == samples
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) > 1 or samples == 1
+    assert max(sizes) <= max(batch_size, 3)

@@ -1,6 +1,7 @@
 """The baselines against written-out optimisation, closed forms and naive loops."""
 
 import copy
+import math
 from importlib import import_module
 
 import pytest
@@ -174,6 +175,26 @@ def test_the_saliency_mask_holds_the_greatest_gradients(task):
     count = -(-len(sizes) * 5 // 100)
     assert mask.sum() == count
     assert sizes[mask].min() >= sizes[~mask].max()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.99, 1.0])
+def test_the_saliency_mask_has_its_share_whatever_the_ties(task, share):
+    """A third of the gradients are zeros here, as those of dead units are."""
+    with torch.no_grad():
+        task.model.head.weight[:, ::2] = 0
+        task.model.backbone[0].bias[: len(task.model.backbone[0].bias) // 2] = -1e6
+    plain = copy.deepcopy(task.model)
+    cross_entropy(plain(task.images[:4]), task.labels[:4]).backward()
+    sizes = torch.cat([weight.grad.abs().flatten() for weight in plain.parameters()])
+    assert (sizes == 0).float().mean() > 0.1
+    mask = torch.cat([part.flatten() for part in saliency_mask(task, share)])
+    count = math.ceil(round(share * len(sizes), 6))
+    assert mask.sum() == count
+    naive = torch.zeros_like(mask)
+    naive[sizes.argsort(descending=True, stable=True)[:count]] = True
+    assert torch.equal(mask, naive)
+    for part, weight in zip(saliency_mask(task, share), task.model.parameters(), strict=True):
+        assert part.shape == weight.shape
 
 
 def test_salun_leaves_weights_outside_the_mask_as_they_are_to_the_bit(task):

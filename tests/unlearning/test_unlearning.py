@@ -467,6 +467,57 @@ def test_a_candidate_that_diverges_becomes_a_model_of_zeros_and_a_method_fails(t
     assert task.model(task.images[:2]).softmax(1).unique().numel() == 1  # a constant output
 
 
+def overflow(task):
+    """Weights that are finite, and whose outputs are not."""
+    task.model.head.weight.data.fill_(3e38)
+    return [{"epoch": 1, "seconds": 0.0}]
+
+
+def not_a_number(task):
+    task.model.head.bias.data.fill_(torch.nan)
+    return [{"epoch": 1, "seconds": 0.0}]
+
+
+def infinite(task):
+    task.model.backbone[0].weight.data.fill_(torch.inf)
+    return [{"epoch": 1, "seconds": 0.0}]
+
+
+@pytest.mark.parametrize("unlearn", [overflow, not_a_number, infinite])
+def test_a_model_that_computes_no_numbers_is_never_a_result(task, monkeypatch, unlearn):
+    monkeypatch.setattr(fisher, "unlearn", unlearn)
+    with pytest.raises(DivergedError, match=r"fisher: .* not finite; it diverged; lower"):
+        run_method("fisher", replace(task, model=copy.deepcopy(task.model)), {})
+    assert run_method("fisher", task, {}, may_diverge=True)[0]["diverged"] == 1
+    assert all((weight == 0).all() for weight in task.model.parameters())
+
+
+@pytest.mark.parametrize("spoil", [overflow, not_a_number, infinite])
+def test_remi_takes_no_model_of_nan_for_a_matched_one(task, spoil):
+    """NaN > .5 is false: all images would count as non-members, and the rule would stop."""
+    spoil(task)
+    with pytest.raises(DivergedError, match="outputs are not finite"):
+        run_method("remi", task, REMI)
+
+
+@pytest.mark.parametrize("value", [torch.nan, -0.1, 1.1])
+def test_remi_refuses_a_guide_that_gives_no_probabilities(task, value):
+    class Guide(torch.nn.Module):
+        def forward(self, features):
+            return torch.full_like(features.loss[:, 0], value)
+
+    with pytest.raises(RemibenchError, match=r"the attack returned .*in \[0, 1\]"):
+        run_method("remi", replace(task, guide=Guide()), REMI)
+
+
+def test_fisher_with_too_much_noise_says_that_it_diverged(task):
+    parameters = {"alpha": 1e30, "max_std": 1e37, "last_layer_factor": 1.0}
+    with pytest.raises(DivergedError, match=r"fisher: .*lower the learning rate, or the scale of"):
+        run_method("fisher", replace(task, model=copy.deepcopy(task.model)), parameters)
+    history = run_method("fisher", task, parameters, may_diverge=True)
+    assert history[0]["diverged"] == 1
+
+
 def test_weights_that_diverge_in_the_last_step_are_noticed(task, monkeypatch):
     def unlearn(task):
         task.model.head.bias.data.fill_(torch.nan)
