@@ -4,6 +4,10 @@ BIN := .venv/bin
 RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
+# Snakemake keeps a cache in the user's home; it ends with a traceback where that cannot be written.
+ifneq ($(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo yes),yes)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif
 
 .PHONY: help run plan export verify compare publish env test test-slurm bench gpu-check lint format docs lock schema clean
 

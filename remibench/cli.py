@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remibench.errors import RemibenchError
+from remibench.jobs.surroundings import isolate
 
 EXIT_STATUSES = (
     "The exit status is 0; 1 if `compare` sees results that differ or `check` sees what does not "
@@ -150,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         something does not belong; 2, with one line on stderr, if the command cannot be carried out.
     """
     options = _parser().parse_args(arguments)
+    isolate()
     try:
         return options.function(options) or 0
     except RemibenchError as error:

@@ -166,12 +166,17 @@ def _file_digest(path: Path) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, git commit, checksums of plug-ins and hardware of this process."""
+    """Versions, git commit, checksums of plug-ins and hardware of this process.
+
+    Commit and whether files differ from it are None where this copy of the repository is no git
+    repository itself, also where it lies inside another one.
+    """
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     return {
         "cpu": _cpu_model(),
         "cpu_count": os.cpu_count(),
         "git_commit": _git("rev-parse", "HEAD"),
-        "git_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "git_modified": None if changes is None else bool(changes),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "platform": platform.platform(),
@@ -196,9 +201,18 @@ def _cpu_model() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    try:
+    """What git says of this repository, None where it is none; another one is not asked."""
+    # GIT_DIR and the like point to whichever repository somebody works in.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def ask(*words: str) -> str:
         return subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", *words], cwd=ROOT, env=own, capture_output=True, text=True, check=True
         ).stdout.strip()
+
+    try:
+        if Path(ask("rev-parse", "--show-toplevel")).resolve() != ROOT.resolve():
+            return None
+        return ask(*arguments)
     except (OSError, subprocess.CalledProcessError):
         return None

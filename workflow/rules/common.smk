@@ -26,6 +26,7 @@ from remibench.components.registry import (
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.jobs.resources import job_resources
+from remibench.jobs.surroundings import isolate
 
 try:
     cfg = load_config(config)
@@ -35,6 +36,7 @@ except RemibenchError as error:
     sys.exit(str(error))
 if workflow.is_main_process and cfg.unsearched():
     logger.warning(f"config: {describe_unsearched(cfg.unsearched())}")
+isolate()  # jobs inherit this environment
 # Snakemake writes the path of Python into a job's shell command as it is, blanks and all.
 sys.executable = shlex.quote(sys.executable.strip("'"))
 # What jobs read from the config itself, defaults resolved: no result depends on it.
