@@ -1,11 +1,11 @@
-"""Likeness to retraining: margins, rules, and the words for their verdicts.
+"""Likeness to retraining: margins, one rule, and the words for its verdicts.
 
-Two rules, both of gaps to retraining (:mod:`remibench.analysis.gaps`) and both in
-docs/statistics.md. :func:`judge_gaps` says of a single metric whether a method is
-*indistinguishable* from retraining. :func:`judge_methods` says which methods leak, over-forget,
-lose utility, or are like retraining.
+The rule locates a gap to retraining (:mod:`remibench.analysis.gaps`): above the margin, below it,
+or within it. :func:`judge_gaps` applies it to every metric, and :func:`judge_methods` concludes
+from four of them which methods leak, over-forget, lose utility, or are like retraining. Both are
+in docs/statistics.md, and say the same of the same quantity.
 
-The second rule, stated before the run of all methods (``docs/results/all_methods``). Four
+The rule, stated before the run of all methods (``docs/results/all_methods``). Four
 quantities of every method are compared with retraining's, paired over seeds: white-box MIA rate on
 the forget set, and accuracy on forget set, retain set and test images. With a margin m the mean
 difference lies above +m, below −m, or within ±m. Only the one of these statements that the sample
@@ -16,9 +16,10 @@ mean lies in is tested:
 - within the margin: two one-sided t-tests (TOST), p < .05 exactly where the 90 % t-interval lies
   inside.
 
-Holm's correction is over everything said of a cell (dataset × architecture × forget ratio): all
-methods and all four quantities. What is not below .05 after it is *not decided*, and so is all with
-fewer than two seeds. A share of n images is taken to vary by no less than 1/n between seeds.
+Holm's correction is over everything said of a cell (dataset × architecture × forget ratio) in these
+four quantities by all methods, and of any other metric over all methods. What is not below .05
+after it is *not decided*, and so is all with fewer than two seeds. Of the four, a share of n images
+is taken to vary by no less than 1/n between seeds.
 
 Membership, from the MIA rate: above *leaks*, below *over-forgets* (the Streisand effect: forgotten
 images stand out by looking less like members than they should), within the margin *as retraining*.
@@ -49,7 +50,6 @@ from remibench.components.registry import controls
 
 NOT_RUN, NOT_MEASURABLE = "not run", "not measurable"
 NOT_DECIDED, WITHIN = "not decided", "within the margin"
-INDISTINGUISHABLE, DIFFERENT = "indistinguishable", "different"
 ABOVE, BELOW = "above", "below"
 LEAKS, OVER_FORGETS, AS_RETRAINING = "leaks", "over-forgets", "as retraining"
 LOSES, KEEPS = "loses utility", "keeps utility"
@@ -113,21 +113,6 @@ def margin(metric: str) -> float:
     return next((width for end, width in MARGINS.items() if metric.endswith(end)), np.nan)
 
 
-def judge(low: float, high: float, p_equivalence: float) -> str:
-    """Decide on a gap from its 95 % interval and the p of its equivalence test.
-
-    ``indistinguishable``: 0 lies in the interval, and the gap is shown to be within the margin;
-    ``within the margin``: the latter alone; ``different``: 0 does not lie in the interval, and
-    nothing shows that the gap is small; ``not decided``: neither; "" without an interval, or with
-    one of no width.
-    """
-    if not low < high:
-        return ""
-    if p_equivalence < LEVEL:
-        return INDISTINGUISHABLE if low <= 0 <= high else WITHIN
-    return NOT_DECIDED if low <= 0 <= high else DIFFERENT
-
-
 def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
     """Judge every method's gap to retraining in every metric.
 
@@ -135,14 +120,15 @@ def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
         evaluation: The rows of ``evaluation.csv``.
 
     Returns:
-        The columns of :func:`remibench.analysis.gaps.summarise`, with ``verdict``
-        (:func:`judge`) before ``remark``; a cell's quantities together, subset by subset.
+        The columns of :func:`remibench.analysis.gaps.summarise`, with ``verdict`` before
+        ``remark``: ``above``, ``below``, ``within the margin``, ``not decided``, or "" with fewer
+        than two seeds and for a metric without a margin; a cell's quantities together.
     """
-    table = summarise(pair(quantities(evaluation)), margin=margin)
+    pairs = pair(quantities(evaluation))
+    table = summarise(pairs, margin=margin)
     places = {axis: pd.factorize(table[axis])[0] for axis in QUANTITY}  # by first appearance
     order = pd.DataFrame(places).sort_values(QUANTITY, kind="stable").index
     table = table.loc[order].reset_index(drop=True)
-    ends = table[["low", "high", "p_equivalence"]].itertuples(index=False)
     unpaired = table["remark"] == NO_REFERENCE
     unmeasured = table["mean"].isna() | (table["retraining"].isna() & ~unpaired)
     remarks = [
@@ -151,9 +137,46 @@ def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
     ]
     remark = pd.Series(remarks, index=table.index, dtype=object)
     table["remark"] = remark.mask(unmeasured, NOT_MEASURABLE)
-    place = table.columns.get_loc("remark")
-    table.insert(place, "verdict", pd.Series([judge(*row) for row in ends], dtype=object))
+    places = _places(table, pairs)
+    wide = ((table["low"] < table["high"]) & table["margin"].notna()).tolist()
+    judged = _places_of_judged(evaluation)
+    keys = table[[*QUANTITY, "method"]].itertuples(index=False, name=None)
+    verdicts = [
+        judged.get(key, place if spread else "")
+        for key, place, spread in zip(keys, places, wide, strict=True)
+    ]
+    known = table["gap"].notna() & np.isfinite(table["gap"]) & (table["n"] > 1)
+    column = pd.Series(verdicts, index=table.index, dtype=object).where(known, "")
+    table.insert(table.columns.get_loc("remark"), "verdict", column)
     return table
+
+
+def _places(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """Where the gap of every row lies; Holm's correction is over the methods of a quantity."""
+    differences = dict(list(pairs.groupby([*QUANTITY, "method"], sort=False)["difference"]))
+    located = [
+        locate(differences[key].dropna(), width, 0.0)
+        for *key, width in table[[*QUANTITY, "method", "margin"]].itertuples(index=False, name=None)
+        for key in [tuple(key)]
+    ]
+    p = pd.Series([where["p"] for where in located], index=table.index)
+    family = [*(table[axis] for axis in QUANTITY), table["method"].isin(controls())]
+    adjusted = p.groupby(family, sort=False).transform(lambda each: holm(each.to_numpy()))
+    return [
+        where["place"] if decided else NOT_DECIDED
+        for where, decided in zip(located, adjusted < LEVEL, strict=True)
+    ]
+
+
+def _places_of_judged(evaluation: pd.DataFrame) -> dict[tuple, str]:
+    """What :func:`judge_methods` says of the quantities that it judges, by quantity and method."""
+    return {
+        (*(getattr(row, axis) for axis in CELL), quantity.subset, quantity.metric, row.method): (
+            getattr(row, f"{name}_place")
+        )
+        for row in judge_methods(evaluation).itertuples()
+        for name, quantity in JUDGED.items()
+    }
 
 
 def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str, float | str]:

@@ -12,15 +12,18 @@ from support.pages import note, shown
 from support.synthetic import synthetic_results
 
 from remibench.analysis.gaps import pair, quantities, summarise
+from remibench.analysis.results import CELL as AXES
 from remibench.analysis.results import METHODS, PAPER_METHODS
 from remibench.analysis.statistics import holm
 from remibench.analysis.verdicts import (
-    DIFFERENT,
-    INDISTINGUISHABLE,
+    ABOVE,
+    BELOW,
+    JUDGED,
     NOT_DECIDED,
     NOT_MEASURABLE,
     WITHIN,
-    judge,
+    judge_gaps,
+    judge_methods,
     margin,
 )
 from remibench.reporting.beyond import figure_gaps
@@ -71,7 +74,7 @@ def test_known_gaps_with_their_paired_interval():
     assert (row["gap"], row["n"]) == (pytest.approx(0.10), 3)
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
     assert (row["mean"], row["retraining"]) == pytest.approx((0.6, 0.5))
-    assert (row["margin"], row["verdict"]) == (0.05, DIFFERENT)
+    assert (row["margin"], row["verdict"]) == (0.05, NOT_DECIDED)  # p = .038, times two methods
     before = table.loc[("mia_whitebox_rate", "forget", "original")]
     assert (before["n"], before["gap"]) == (2, pytest.approx(0.45))  # of the seeds that both have
     assert len(table) == 2
@@ -167,35 +170,49 @@ def test_tug_of_war_needs_all_three_accuracies_and_retraining():
 @pytest.mark.parametrize(
     ("differences", "verdict"),
     [
-        ([0.001, -0.001, 0.002, -0.002, 0.0, 0.001], INDISTINGUISHABLE),
+        ([0.001, -0.001, 0.002, -0.002, 0.0, 0.001], WITHIN),
         ([0.011, 0.009, 0.012, 0.008, 0.01, 0.011], WITHIN),
-        ([0.3, 0.31, 0.29, 0.3, 0.32, 0.28], DIFFERENT),
+        ([0.3, 0.31, 0.29, 0.3, 0.32, 0.28], ABOVE),
+        ([-0.3, -0.31, -0.29, -0.3, -0.32, -0.28], BELOW),
         ([0.3, -0.3, 0.2, -0.2, 0.1, -0.05], NOT_DECIDED),
         ([0.1], ""),  # no interval
-        ([0.0, 0.0, 0.0], ""),  # counts of few images: no spread is no evidence
+        ([0.0, 0.0, 0.0], ""),  # no spread is no evidence
     ],
 )
-def test_verdicts(differences, verdict):
+@pytest.mark.parametrize("metric", ["mia_whitebox_auc", "mf_whitebox_rate"])
+def test_verdicts(metric, differences, verdict):
     base = 0.4 + 0.01 * np.arange(len(differences))
     results = results_of(
-        series("retrain", "forget", "mia_whitebox_rate", base)
-        + series("fisher", "forget", "mia_whitebox_rate", base + differences)
+        series("retrain", "forget", metric, base)
+        + series("fisher", "forget", metric, base + differences)
     )
-    row = gaps(results).loc[("mia_whitebox_rate", "forget", "fisher")]
+    row = gaps(results).loc[(metric, "forget", "fisher")]
     assert row["verdict"] == verdict
     if verdict:
-        inside = row["low"] <= 0 <= row["high"]
-        assert inside == (verdict in (INDISTINGUISHABLE, NOT_DECIDED))
         low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
-        assert (low > -0.05 and high < 0.05) == (verdict in (INDISTINGUISHABLE, WITHIN))
+        assert (low > -0.05 and high < 0.05) == (verdict == WITHIN)
+        assert (row["low"] > 0.05) == (verdict == ABOVE)
+        assert (row["high"] < -0.05) == (verdict == BELOW)
     elif len(differences) > 1:
         assert "all differences are equal" in row["remark"]
+
+
+def test_a_quantity_that_verdicts_judge_has_their_verdict_here():
+    results = synthetic_results(seeds=4)
+    gaps_of = judge_gaps(results.evaluation).set_index([*AXES, "method", "metric", "subset"])
+    compared = 0
+    for row in judge_methods(results.evaluation).itertuples():
+        for name, quantity in JUDGED.items():
+            cell = tuple(getattr(row, axis) for axis in AXES)
+            found = gaps_of.loc[(*cell, row.method, quantity.metric, quantity.subset)]
+            assert found["verdict"] == getattr(row, f"{name}_place")
+            compared += 1
+    assert compared > 100
 
 
 def test_without_a_margin_nothing_is_called_equal():
     assert np.isnan(margin("relearn_steps"))
     assert np.isnan(margin("seconds"))
-    assert judge(-1.0, 1.0, np.nan) == NOT_DECIDED
     assert (margin("accuracy"), margin("mf_blackbox_rate"), margin("tow")) == (0.02, 0.05, 0.05)
     assert margin("log10_efficacy") == pytest.approx(np.log10(2))
     assert margin("mia_whitebox_tpr_at_0.1pct") == 0.01

@@ -6,9 +6,9 @@ Accuracies are in %, all other shares in [0, 1]; ToW and ToW-MIA are 1 for retra
 gap is never above 0.
 
 0 is the aim, in every line: a gap *below* 0 in the lines of attacks is no success, but makes
-forgotten images recognisable again (the Streisand effect). "=" marks a method that is
-indistinguishable from retraining: 0 lies in the interval, and an equivalence test shows the gap to
-be within the margin. "*" marks one that differs. No mark: these seeds cannot tell. "Not
+forgotten images recognisable again (the Streisand effect). "*" marks a gap that lies beyond the
+margin, "=" one that lies within it, both at the 5 % level after Holm's correction; no mark: these
+seeds cannot tell. It is the rule of *Verdicts*, which concludes from four of these lines. "Not
 measurable": fewer images than 1/FPR. The file table_gaps.csv has all metrics.
 """
 
@@ -19,8 +19,8 @@ import pandas as pd
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
 from remibench.analysis.verdicts import (
-    DIFFERENT,
-    INDISTINGUISHABLE,
+    ABOVE,
+    BELOW,
     NOT_MEASURABLE,
     WITHIN,
     Quantity,
@@ -29,7 +29,7 @@ from remibench.analysis.verdicts import (
 from remibench.reporting.render import MINUS, format_gap, name_absence, spread
 
 TITLE = "Gaps to retraining"
-MARKS = {INDISTINGUISHABLE: " =", WITHIN: " *=", DIFFERENT: " *"}
+MARKS = {ABOVE: " *", BELOW: " *", WITHIN: " ="}
 SHOWN = [
     Quantity("accuracy", "forget", "accuracy D_f, %", 100, 1),
     Quantity("accuracy", "retain", "accuracy D_r, %", 100, 1),
@@ -95,9 +95,8 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
     return (
         f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "
-        f"“=”: indistinguishable, 0 lies in the interval and the gap is within the margin "
-        "(equivalence test, p < .05); “*”: different, 0 does not lie in the interval; “*=”: it "
-        "does not, but the gap is within the margin; no mark: not decided. Margins: accuracy 2 "
+        "“*”: the gap lies beyond the margin, “=”: within it, at the 5 % level after Holm's "
+        "correction; no mark: not decided, or a metric without a margin. Margins: accuracy 2 "
         "points; rates, AUC, advantage, worst decile and ToW .05; TPR .01; efficacy a factor of "
         f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: not in `metrics`, or no such "
         f"model. Accuracies in %, shares in [0, 1]. All metrics: table_gaps.csv. {remarks}"
