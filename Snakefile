@@ -30,8 +30,8 @@ rule all:
     default_target: True
     input:
         reported,
-        "<results>/summary.txt",
+        at("summary"),
         [product_path(product, FORMATS[product.kind][-1]) for product in REPORTED],
-        expand("<results>/overview/{page}.html", page=PAGES),
-        "<results>/scorecard/scorecard.csv",
-        "<results>/statistics/comparisons.csv",
+        expand(at("overview"), page=PAGES),
+        at("scorecard"),
+        at("comparisons"),

@@ -26,6 +26,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 STAGES = ("tests", "benchmarks", "column", "plan")
@@ -217,16 +218,16 @@ def is_finished(check: Check, seed: int) -> bool:
     """Whether every method and control of that seed was evaluated."""
     import yaml
 
+    from remibench.artifacts.paths import ARTIFACTS
+
     config: dict = {}
     for path in ("config.yaml", *check.options.configs):
         config |= yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
-    folders = [
-        ROOT / check.results / "evaluation" / dataset / architecture / str(seed)
-        for dataset in config["datasets"]
-        for architecture in config["architectures"]
-    ]
     models = [*config["methods"], *config.get("controls", [])]
-    return all((folder / f"{model}.csv").exists() for folder in folders for model in models)
+    cells = product(config["datasets"], config["architectures"], models)
+    axes = ({"dataset": d, "architecture": a, "seed": seed, "method": m} for d, a, m in cells)
+    pattern = ARTIFACTS["metrics"]
+    return all(Path(ROOT, check.results, pattern.format(**cell)).exists() for cell in axes)
 
 
 def run_plan(check: Check) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 from remibench.artifacts import lock
 from remibench.artifacts.identity import KEY, mismatch, state
 from remibench.artifacts.identity import sha256 as sha256  # for whoever reads raw files
+from remibench.artifacts.paths import identify
 from remibench.errors import DivergedError, RemibenchError
 
 if TYPE_CHECKING:  # many jobs never import these
@@ -306,7 +307,8 @@ def load_json(path: str | Path) -> Any:
         raise unreadable(path, "no such file") from error
     except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, f"not a whole JSON file ({error})") from error
-    _check_identity(path, record.pop(KEY, None) if isinstance(record, dict) else None)
+    if identify(path):
+        _check_identity(path, record.pop(KEY, None) if isinstance(record, dict) else None)
     return record
 
 
@@ -330,7 +332,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
             arrays = dict(file)
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("it holds something else than arrays")
-        stated = json.loads(str(arrays.pop(KEY, "null")))
+        stated = json.loads(str(arrays.pop(KEY, "null"))) if identify(path) else None
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error
     except Exception as error:  # zipfile believes lengths and methods that a damaged file states

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from remibench.artifacts.identity import KEY, table_columns, table_mismatch
 from remibench.artifacts.io import atomic_path, unreadable
+from remibench.artifacts.paths import identify
 
 if TYPE_CHECKING:  # pandas' import takes longer than many jobs
     import pandas as pd
@@ -72,7 +73,8 @@ def load_table(path: str | Path, text: Collection[str] = ()) -> pd.DataFrame:
         if len(lengths) > 1:
             raise ValueError(f"its lines have {min(lengths)} to {max(lengths)} values")
         table = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys([*text, KEY], str))
-        table = table.drop(columns=KEY, errors="ignore")
+        if identify(path):
+            table = table.drop(columns=KEY, errors="ignore")
         for column in table.columns.difference(list(text)):
             try:
                 table[column] = pd.to_numeric(table[column])

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from remibench.artifacts.paths import ARTIFACTS
 from remibench.components.registry import components
 from remibench.config.model import Config
 from remibench.data import dataset_info
@@ -223,8 +224,7 @@ def _parse_record(row: Mapping[str, str], tree: Path, out_of_sample_fraction: fl
     task = describe_task(rule, wildcards, params, images, side, out_of_sample_fraction)
     if task.may_stop:
         # It stopped by its own rule: without the number of epochs, the time tells no speed.
-        cell = (wildcards[name] for name in ("dataset", "architecture", "seed", "method"))
-        cost = tree.joinpath("unlearned", *cell, f"{wildcards['ratio']}.json")
+        cost = tree / ARTIFACTS["cost"].format(**wildcards)
         work = None
         if cost.exists():
             ran = {"max_epochs": json.loads(cost.read_text(encoding="utf-8"))["epochs"]}

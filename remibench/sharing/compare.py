@@ -20,6 +20,7 @@ from remibench.analysis.gather import AXES
 from remibench.analysis.results import BY_METHOD, CELL, count_seeds, percent
 from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
 from remibench.artifacts.io import atomic_path, load_json
+from remibench.artifacts.paths import ARTIFACTS, match
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
 from remibench.reporting.html_page import ABSENT, page
@@ -45,11 +46,14 @@ VERDICTS = (  # in the order of display
     "only in A",
     "only in B",
 )
-RECORDS = ("config.yaml", "provenance.json")
+EVALUATION = ARTIFACTS["evaluation"]
+RECORDS = (ARTIFACTS["config"], ARTIFACTS["provenance"])
 TABLES = {  # of settings: what names a row
-    "hyperparameters.csv": [*BY_METHOD, "parameter"],
-    "datasets.csv": ["dataset"],
+    ARTIFACTS["hyperparameters"]: [*BY_METHOD, "parameter"],
+    ARTIFACTS["datasets"]: ["dataset"],
 }
+METADATA = ARTIFACTS["metadata"].format(dataset="*")
+UNPACKED = "metadata.*.json"  # the same of an archive
 LINES = 15  # of each list on the terminal
 SETTINGS = 200  # on the page
 MAX_CONFIG, MAX_DEPTH = 2**20, 32  # ours has 2,000 letters and four levels
@@ -277,15 +281,14 @@ def read_tree(path: str | Path) -> Tree:
     if path.is_dir():
         return _read_folder(path, path)
     with TemporaryDirectory() as folder, Archive(path) as archive:
-        for name in ("evaluation.csv", *RECORDS, *TABLES):
+        for name in (EVALUATION, *RECORDS, *TABLES):
             if name in archive.digests:
                 Path(folder, name).write_bytes(archive.read(name))
-        names = [n.split("/") for n in archive.digests if n.startswith("data/")]
-        for number, parts in enumerate(n for n in names if n[2:] == ["metadata.json"]):
+        names = [name for name in archive.digests if match(ARTIFACTS["metadata"], name)]
+        for number, name in enumerate(names):
             # Numbered, so that no name stated by the archive reaches the file system.
-            target = Path(folder, "data", str(number), "metadata.json")
-            target.parent.mkdir(parents=True)
-            target.write_bytes(archive.read("/".join(parts)))
+            target = Path(folder, UNPACKED.replace("*", str(number)))
+            target.write_bytes(archive.read(name))
         return _read_folder(Path(folder), path)
 
 
@@ -300,7 +303,7 @@ def _read_folder(folder: Path, path: Path) -> Tree:
 
 
 def _read_evaluation(folder: Path) -> pd.DataFrame:
-    name = folder / "evaluation.csv"
+    name = folder / EVALUATION
     table = load_table(name, TEXT)
     columns = [*AXES, "subset", "metric", "value"]
     if missing := [column for column in columns if column not in table]:
@@ -334,13 +337,13 @@ def _read_settings(folder: Path) -> Iterator[tuple[str, str, str]]:
             cell = " ".join(row.pop(key) for key in keys)
             for column, value in row.items():
                 yield name, cell if column == "value" else f"{cell} {column}", value
-    for path in sorted(folder.glob("data/*/metadata.json")):
+    for path in sorted([*folder.glob(METADATA), *folder.glob(UNPACKED)]):
         record = load_json(path)
         for file, digest in {
             **record.get("sources", {}),
             "images": record.get("images_sha256"),
         }.items():
-            yield "data/*/metadata.json", f"{record.get('provenance')}: {file}", str(digest)
+            yield METADATA, f"{record.get('provenance')}: {file}", str(digest)
 
 
 def _load_yaml(path: Path) -> object:

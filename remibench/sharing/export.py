@@ -15,33 +15,27 @@ from pathlib import Path
 import yaml
 
 from remibench.artifacts.io import atomic_path, sha256
+from remibench.artifacts.paths import ARTIFACTS, GATHERED, PROGRESS
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.errors import RemibenchError
 from remibench.sharing import crate
 from remibench.sharing.archive import CHUNK, MANIFEST, Archive, is_plain, manifest
 
 REQUIRED = (  # what a finished run of the workflow has
-    "evaluation.csv",
-    "attacks.csv",
-    "datasets.csv",
-    "histories.csv",
-    "training.csv",
-    "config.yaml",
-    "hyperparameters.csv",
-    "provenance.json",
-    "summary.txt",
+    *(ARTIFACTS[name] for name in GATHERED),
+    *(ARTIFACTS[name] for name in ("config", "hyperparameters", "provenance", "summary")),
     "tables",
     "figures",
     "scorecard",
     "statistics",
 )
-ARTIFACTS = ("data", "models", "attacks", "forget", "unlearned", "evaluation")
+MADE = ("data", "models", "attacks", "forget", "unlearned", "evaluation")  # by single jobs
 READABLE = {".csv", ".html", ".json", ".md", ".png", ".svg", ".tex", ".tsv", ".txt", ".yaml"}
 CHECKPOINTS = {".npy", ".npz", ".safetensors"}
 IMAGES = {"images.npy", "labels.npy"}  # whoever may have them gets them from their publisher
 SHEETS = {"forget_images", "figure_forget_images"}  # files that show some of them
 PACKED = {".npy", ".npz", ".png", ".safetensors"}  # deflate gains nothing on them
-LEFT_OUT = ("logs", "progress")  # the first has names of folders and machines
+LEFT_OUT = ("logs", PROGRESS)  # the first has names of folders and machines
 
 
 @dataclass(frozen=True)
@@ -111,8 +105,8 @@ def check_finished(results: Path) -> None:
     for name in REQUIRED:
         if not (results / name).exists():
             raise RemibenchError(f"{results} is not finished: it has no {name}; {again}")
-    made = (results / "evaluation.csv").stat().st_mtime_ns
-    for path in _walk(results, ARTIFACTS):
+    made = (results / ARTIFACTS["evaluation"]).stat().st_mtime_ns
+    for path in _walk(results, MADE):
         if path.stat().st_mtime_ns > made:
             raise RemibenchError(
                 f"{results} is not finished: {path.relative_to(results)} is newer than "
@@ -172,10 +166,10 @@ def _walk(results: Path, folders: tuple[str, ...] = ("",)) -> Iterator[Path]:
 
 
 def _missing_cells(results: Path) -> list[str]:
-    config = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((results / ARTIFACTS["config"]).read_text(encoding="utf-8"))
     models = [*config["methods"], *config.get("controls", [])]
     axes = [config["datasets"], config["architectures"], config["seeds"], models]
-    table = load_table(results / "evaluation.csv", TEXT)
+    table = load_table(results / ARTIFACTS["evaluation"], TEXT)
     columns = ["dataset", "architecture", "seed", "method", "forget_ratio"]
     evaluated = set(table[columns].drop_duplicates().itertuples(index=False, name=None))
     cells = product(*axes, config["forget_ratios"])

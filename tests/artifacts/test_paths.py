@@ -13,6 +13,8 @@ WILDCARDS = {
     "access": "loss_threshold",
     "method": "remi_whitebox",
     "ratio": "0.25",
+    "product": "table4_whitebox_mia",
+    "page": "trainings",
 }
 
 

@@ -44,7 +44,12 @@ def tree(tmp_path):
         "data/fmnist_embedded/labels.npy": b"labels",
         "data/fmnist_embedded/splits.npz": b"splits",
         "data/fmnist_embedded/metadata.json": json.dumps(
-            {"sources": {"images.gz": "1" * 64}, "images_sha256": "2" * 64, "provenance": "real"}
+            {
+                "identity": {"artifact": "metadata", "dataset": "fmnist_embedded"},
+                "images_sha256": "2" * 64,
+                "provenance": "real",
+                "sources": {"images.gz": "1" * 64},
+            }
         ).encode(),
         "models/fmnist_embedded/cnn/0/target.safetensors": bytes(range(256)) * 50,
         "models/fmnist_embedded/cnn/0/target.history.csv": b"epoch,loss\n1,2.0\n",

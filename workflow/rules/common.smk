@@ -176,7 +176,7 @@ def escaped(text):
 
 def product_path(product, suffix):
     """Path of a table or figure."""
-    return f"<results>/{product.kind}s/{product.name}.{suffix}"
+    return at(product.kind, suffix=f".{suffix}", product=product.name)
 
 
 def product_files(made):

@@ -47,9 +47,9 @@ rule overview:
     """Show what the run was made of and what came out of every part of it."""
     input:
         **GATHERED,
-        hyperparameters="<results>/hyperparameters.csv",
-        config="<results>/config.yaml",
-        provenance="<results>/provenance.json",
+        hyperparameters=at("hyperparameters"),
+        config=at("config"),
+        provenance=at("provenance"),
         metadata=expand(at("metadata"), dataset=cfg.datasets),
         curves=cells(
             at("training_history"),
@@ -58,7 +58,7 @@ rule overview:
     output:
         **{
             page: report(
-                f"<results>/overview/{page}.html",
+                at("overview", page=page),
                 caption=f"../report/overview_{page}.rst",
                 category=category,
                 labels={"item": title},
@@ -66,14 +66,14 @@ rule overview:
             for page, (category, title) in PAGES.items()
         },
         svg=report(
-            "<results>/overview/training_curves.svg",
+            at("training_curves"),
             caption="../report/overview_training_curves.rst",
             category="Models",
             labels={"item": "training curves"},
         ),
-        png="<results>/overview/training_curves.png",
+        png=at("training_curves", suffix=".png"),
     log:
-        "<results>/logs/overview.log",
+        log_of("overview"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -90,9 +90,9 @@ rule summarise:
     input:
         **GATHERED,
     output:
-        "<results>/summary.txt",
+        at("summary"),
     log:
-        "<results>/logs/summarise.log",
+        log_of("summarise"),
     localrule: True
     conda:
         ENVIRONMENT

@@ -5,32 +5,32 @@ rule scorecard:
     """Put the published numbers beside ours: table, counts, heat map."""
     input:
         **GATHERED,
-        hyperparameters="<results>/hyperparameters.csv",
+        hyperparameters=at("hyperparameters"),
     output:
-        csv="<results>/scorecard/scorecard.csv",
-        tex="<results>/scorecard/scorecard.tex",
+        csv=at("scorecard"),
+        tex=at("scorecard", suffix=".tex"),
         html=report(
-            "<results>/scorecard/scorecard.html",
+            at("scorecard", suffix=".html"),
             caption="../report/scorecard.rst",
             category="Scorecard",
             labels={"scorecard": "every published number beside ours"},
         ),
-        counts="<results>/scorecard/counts.csv",
+        counts=at("counts"),
         counts_html=report(
-            "<results>/scorecard/counts.html",
+            at("counts", suffix=".html"),
             caption="../report/scorecard_counts.rst",
             category="Scorecard",
             labels={"scorecard": "verdicts per table"},
         ),
         svg=report(
-            "<results>/scorecard/heatmap.svg",
+            at("heat_map"),
             caption="../report/scorecard_heatmap.rst",
             category="Scorecard",
             labels={"scorecard": "heat map"},
         ),
-        png="<results>/scorecard/heatmap.png",
+        png=at("heat_map", suffix=".png"),
     log:
-        "<results>/logs/scorecard.log",
+        log_of("scorecard"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -47,16 +47,16 @@ rule compare_methods:
     input:
         **GATHERED,
     output:
-        comparisons="<results>/statistics/comparisons.csv",
+        comparisons=at("comparisons"),
         html=report(
-            "<results>/statistics/comparisons.html",
+            at("comparisons", suffix=".html"),
             caption="../report/scorecard_comparisons.rst",
             category="Scorecard",
             labels={"scorecard": "methods against retraining"},
         ),
-        rates="<results>/statistics/rates.csv",
+        rates=at("rates"),
     log:
-        "<results>/logs/compare_methods.log",
+        log_of("compare_methods"),
     localrule: True
     conda:
         ENVIRONMENT
