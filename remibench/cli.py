@@ -1,4 +1,4 @@
-"""The command ``remibench``: plan a run, share and compare results, make pages, write the schema.
+"""The command ``remibench``: plan a run, share and compare results, audit models, make pages.
 
 A sub-command imports the modules that it needs, and no other, once it is called.
 """
@@ -75,6 +75,13 @@ def _stopping(options: argparse.Namespace) -> None:
     write(options.ruled, options.unruled, options.output)
 
 
+def _audit(options: argparse.Namespace) -> None:
+    from remibench.config.audit import run_audit
+
+    audit, page = run_audit(options.config)
+    print(f"{audit}\n\nPage: {page}")
+
+
 def _schema(options: argparse.Namespace) -> None:
     import json
 
@@ -88,8 +95,8 @@ def _schema(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="remibench",
-        description="Plan runs of the workflow, and share, compare and publish their results. The "
-        "workflow itself is run by snakemake.",
+        description="Plan runs of the workflow, share, compare and publish their results, and "
+        "audit models of your own. The workflow itself is run by snakemake.",
         epilog=EXIT_STATUSES,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -138,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("ruled", type=Path, help="The tree of runs that the rule ended.")
     command.add_argument("unruled", type=Path, help="The tree of the same runs without the rule.")
     command.add_argument("output", type=Path, help="The folder of the table and the figure.")
+    command = add("audit", _audit, "Audit unlearned models of your own: one page and CSV files.")
+    command.add_argument(
+        "--config", type=Path, required=True, help="The YAML file of models, images and forget set."
+    )
     command = add("schema", _schema, "Print the JSON schema of the config, for editors.")
     command.add_argument("plugins", nargs="*", help="Plug-in folders whose keys it has, too.")
     return parser

@@ -10,7 +10,10 @@ import pytest
 from remibench.cli import main
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["plan", "export", "verify", "check", "compare", "publish", "page", "stopping", "schema"]
+COMMANDS = [
+    *("plan", "export", "verify", "check", "compare", "publish", "page", "stopping", "audit"),
+    "schema",
+]
 
 
 def test_the_schema_is_the_committed_one_and_is_printed_without_torch():

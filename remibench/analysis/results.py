@@ -43,6 +43,12 @@ def displayed(run: Iterable[str]) -> list[str]:
     return [method for method in METHODS if method in present]
 
 
+def in_order(run: Iterable[str]) -> list[str]:
+    """Methods in the order of display; those that are none of the library's, as given, behind."""
+    names = list(dict.fromkeys(run))
+    return [*(m for m in METHODS if m in names), *(m for m in names if m not in METHODS)]
+
+
 def rows_by(table: pd.DataFrame, columns: list[str]) -> dict[tuple, tuple]:
     """The rows of a table as named tuples, by their values in these columns."""
     keys = table[columns].itertuples(index=False, name=None)

@@ -29,7 +29,7 @@ otherwise *keeps utility*. *Equivalent*: all four within the margin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ from remibench.analysis.gaps import (
     quantities,
     summarise,
 )
-from remibench.analysis.results import BY_METHOD, CELL, METHODS
+from remibench.analysis.results import BY_METHOD, CELL, in_order
 from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
 from remibench.components.registry import controls
 
@@ -217,11 +217,12 @@ def conclude(places: dict[str, str]) -> tuple[str, str, str]:
     return membership, utility, ", ".join(words) or NOT_DECIDED
 
 
-def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
+def judge_methods(evaluation: pd.DataFrame, rate: str = JUDGED["mia"].metric) -> pd.DataFrame:
     """Judge every method other than retraining, cell by cell, in the order of display.
 
     Args:
         evaluation: The rows of ``evaluation.csv``.
+        rate: The metric that stands for membership, the rate of an attack on the forget set.
 
     Returns:
         ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``n`` (least number of pairs);
@@ -230,12 +231,13 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
         and ``…_place``; ``membership``, ``utility``, ``verdict``. NaN and *not decided* where
         a quantity was not measured.
     """
-    keys = [(quantity.metric, quantity.subset) for quantity in JUDGED.values()]
-    images = [("images", quantity.subset) for quantity in JUDGED.values()]
+    judged = JUDGED | {"mia": replace(JUDGED["mia"], metric=rate)}
+    keys = [(quantity.metric, quantity.subset) for quantity in judged.values()]
+    images = [("images", quantity.subset) for quantity in judged.values()]
     rows = evaluation.set_index(["metric", "subset"])
     rows = rows[rows.index.isin([*keys, *images])].reset_index()
-    run = set(rows["method"])
-    methods = [method for method in METHODS if method in run and method != REFERENCE]
+    run = dict.fromkeys(rows["method"])
+    methods = [method for method in in_order(run) if method != REFERENCE]
     controlled = set(controls())
     families = [
         [method for method in methods if (method in controlled) == control]
@@ -254,7 +256,7 @@ def judge_methods(evaluation: pd.DataFrame) -> pd.DataFrame:
                 margin(quantity.metric),
                 1 / sizes.get((*cell, quantity.subset), np.nan),
             )
-            for name, quantity in JUDGED.items()
+            for name, quantity in judged.items()
             for method in methods
         }
         own = dict(zip(CELL, cell, strict=True))

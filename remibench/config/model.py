@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -53,6 +53,9 @@ RENAMED = {  # key of an earlier version → its name now, and what to write the
 }
 NULLS = ("null", "Null", "NULL", "~")  # YAML's
 SEEDS_ACROSS = 4  # the fewest that can be compared
+
+
+Section = TypeVar("Section", bound=BaseModel)
 
 
 class Closed(BaseModel):
@@ -282,7 +285,7 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
             raise ValueError(f"{path}, line {line}: more values than columns")
         for name in values:
             if name not in known:
-                raise ValueError(f"{path}: unknown column {name!r}; {_suggest(name, known)}")
+                raise ValueError(f"{path}: unknown column {name!r}; {suggest(name, known)}")
         try:
             cell = (row["dataset"], row["architecture"], float(row["forget_ratio"]))
             checked = section.model_validate(values)
@@ -298,11 +301,12 @@ def _read_cells(path: str, section: type[Tunable]) -> dict[tuple[str, str, float
 
 def _known(value: str, choices: Collection[str]) -> str:
     if value not in choices:
-        raise ValueError(f"unknown name {value!r}; {_suggest(value, choices)}")
+        raise ValueError(f"unknown name {value!r}; {suggest(value, choices)}")
     return value
 
 
-def _suggest(value: str, choices: Collection[str]) -> str:
+def suggest(value: str, choices: Collection[str]) -> str:
+    """The choice that a mistaken value is nearest to, as a question, and all choices."""
     near = [choice for choice in choices if choice.startswith(value)]
     near = near or difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
     return (f"did you mean {near[0]!r}? " if near else "") + f"choices: {', '.join(choices)}"
@@ -800,19 +804,36 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         model = config_model()
     except RemibenchError as error:
         raise RemibenchError(f"config: {error}") from error
+    return validate(model, raw, "config")
+
+
+def validate(
+    model: type[Section], raw: Mapping[str, Any], name: str, example: str = "config.yaml"
+) -> Section:
+    """Validate a section, or a whole configuration.
+
+    Args:
+        model: Its class.
+        raw: Its values.
+        name: What messages call it.
+        example: A file that shows all keys, for the message on a missing one.
+
+    Raises:
+        RemibenchError: The first problem, in one line: key, value, and the nearest key or choices.
+    """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         # A misspelt key is also a missing one: name what was written, not what was not.
         problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
-        raise RemibenchError("config: " + _explain(problems[0], model)) from error
+        raise RemibenchError(f"{name}: {_explain(problems[0], model, example)}") from error
 
 
 def _is_path(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+def _explain(problem: Mapping[str, Any], model: type[BaseModel], example: str) -> str:
     path = [str(part) for part in problem["loc"]]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
@@ -822,12 +843,12 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
             return f"`{key}` is now `{'.'.join([*path[:-1], new])}`; {fix}"
         where = f"in `{'.'.join(path[:-1])}`" if path[:-1] else "at the top level"
         return (
-            f"unknown key {path[-1]!r} {where}; {_suggest(path[-1], sorted(section.model_fields))}"
+            f"unknown key {path[-1]!r} {where}; {suggest(path[-1], sorted(section.model_fields))}"
         )
     if key == "attacks" and isinstance(problem["input"], Mapping):
         return "the section `attacks` is now `adversaries`; rename it (`attacks` lists the attacks)"
     if problem["type"] == "missing":
-        return f"key `{key}` is missing; add it (see config.yaml)"
+        return f"key `{key}` is missing; add it (see {example})"
     message = problem["msg"].removeprefix("Value error, ")
     if not key:  # a check of the whole config names its keys itself
         return message

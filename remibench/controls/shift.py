@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remibench.controls import ControlTask
+from remibench.errors import RemibenchError
 from remibench.models import Classifier
 
 LABEL = "Control: shift"
@@ -19,6 +20,14 @@ def shift(model: Classifier, constant: float) -> None:
 
 
 def alter(task: ControlTask) -> dict[str, float]:
-    """Shift the target's logits; ``constant`` is by how much."""
+    """Shift the target's logits; ``constant`` is by how much.
+
+    Raises:
+        RemibenchError: The last layer has no bias.
+    """
+    if task.model.head.bias is None:
+        raise RemibenchError(
+            "control shift: the model's last layer has no bias; take shift out of `controls`"
+        )
     shift(task.model, CONSTANT)
     return {"constant": CONSTANT}

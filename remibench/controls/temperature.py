@@ -26,8 +26,8 @@ DOUBLINGS, HALVINGS = 10, 30  # of the search for the factor
 
 def scale_logits(model: Classifier, factor: float) -> None:
     """Multiply all logits by a factor, in place: a temperature of 1 / factor."""
-    model.head.weight.data *= factor
-    model.head.bias.data *= factor
+    for parameter in model.head.parameters():
+        parameter.data *= factor
 
 
 def find_factor(rate: Callable[[float], float], goal: float) -> tuple[float, float]:

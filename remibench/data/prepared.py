@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     import torch
 
     from remibench.models import ModelSpec
+
+
+class RoleImages(Protocol):
+    """Images by role, wherever they lie: all that an evaluation asks of a dataset.
+
+    Attributes and methods as in :class:`PreparedDataset`.
+    """
+
+    roles: Mapping[str, np.ndarray]
+
+    def select(
+        self, indices: np.ndarray, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and labels at these positions, on a device."""
+
+    def role(self, name: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and labels of a role, on a device."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The calibrated attacker brings the model that it attacks to the confidence of it
 before it attacks: it fits one temperature to each of the two
 (:func:`remibench.evaluation.calibration.fit_temperature`) on non-members of both that it holds, and
 multiplies the attacked model's logits by their ratio. A temperature that was given to the model to
-look like an unlearned one is undone by it.
+look like an unlearned one is undone by it. Without a shadow model there is no such attacker.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ class Adversaries:
     Attributes:
         attacks: Attacks by name, ``mf_whitebox`` ….
         nonmembers: Images (uint8) and labels (int64) that the attacker holds, and that neither the
-            attacked model nor the shadow model was trained on (``shadow_test``).
+            attacked model nor the shadow model was trained on (``shadow_test``); None without a
+            shadow model: then there is no calibrated attacker.
         shadow_temperature: Temperature of the shadow model on them.
         precision: See :func:`remibench.training.predict`.
     """
 
     attacks: Mapping[str, torch.nn.Module]
-    nonmembers: tuple[torch.Tensor, torch.Tensor]
+    nonmembers: tuple[torch.Tensor, torch.Tensor] | None
     shadow_temperature: float
     precision: str
 
@@ -64,16 +65,23 @@ class Adversaries:
         Returns:
             For each set P(member) (N,) by attack, ``calibrated_<access>`` after those of
             ``attacks``; and ``calibration_temperature``, the attacked model's, and
-            ``calibration_factor``, by which the calibrated attacker multiplies its logits.
+            ``calibration_factor``, by which the calibrated attacker multiplies its logits; neither
+            without a shadow model.
         """
+        if self.nonmembers is None:
+            return [self._scores(each) for each in features], {}
         images, labels = self.nonmembers
         temperature = fit_temperature(predict(model, images, self.precision)[0], labels)
         factor = self.shadow_temperature / temperature
         record = {"calibration_temperature": temperature, "calibration_factor": factor}
         return [self._scores(each, factor) for each in features], record
 
-    def _scores(self, features: MembershipFeatures, factor: float) -> dict[str, torch.Tensor]:
+    def _scores(
+        self, features: MembershipFeatures, factor: float | None = None
+    ) -> dict[str, torch.Tensor]:
         scores = {name: membership(attack, features) for name, attack in self.attacks.items()}
+        if factor is None:
+            return scores
         scaled = features.scaled(factor)
         for name, attack in self.attacks.items():
             holder, _, access = name.partition("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -15,7 +16,7 @@ import torch
 from remibench.artifacts.io import load_json
 from remibench.attacks.features import MembershipFeatures, model_features
 from remibench.data.forget_sets import read_forget_set
-from remibench.data.prepared import PreparedDataset
+from remibench.data.prepared import RoleImages
 from remibench.data.splits import CALIBRATED_ON, EVALUATED_ON
 from remibench.errors import RemibenchError
 from remibench.evaluation.adversaries import Adversaries
@@ -89,11 +90,11 @@ def read_models(
 
 
 def evaluate_method(
-    dataset: PreparedDataset,
+    dataset: RoleImages,
     models: Iterable[UnlearnedModel],
     *,
     target: Callable[[], Classifier],
-    shadow: Callable[[], Classifier],
+    shadow: Callable[[], Classifier] | None,
     attacks: Mapping[str, torch.nn.Module],
     metrics: Sequence[str],
     training: Mapping[str, Any],
@@ -115,7 +116,8 @@ def evaluate_method(
             that share a model follow one another, with the same object.
         target: Loads the target model in evaluation mode; called when a metric first asks for
             the features before unlearning, once at most.
-        shadow: Loads the attacker's shadow model in evaluation mode; called once.
+        shadow: Loads the attacker's shadow model in evaluation mode; called once. None where there
+            is none, and so no calibrated attacker.
         attacks: The fitted attacks on ``device`` by name, ``<adversary>_<access>``
             (``mia_whitebox`` …).
         metrics: Names of modules of :mod:`remibench.evaluation.metrics`.
@@ -141,8 +143,11 @@ def evaluate_method(
     pool = np.concatenate((train, test))
     images, labels = dataset.select(pool, device)
     out_of_sample = dataset.select(others, device)
-    nonmembers = dataset.role(CALIBRATED_ON, device)
-    adversaries = Adversaries.of_shadow(shadow(), attacks, nonmembers, precision)
+    if shadow is None:
+        adversaries = Adversaries(attacks, None, math.nan, precision)
+    else:
+        nonmembers = dataset.role(CALIBRATED_ON, device)
+        adversaries = Adversaries.of_shadow(shadow(), attacks, nonmembers, precision)
 
     @cache
     def before() -> MembershipFeatures:

@@ -39,7 +39,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
     if len(shown) < len(table):
         note += f" These are the first {len(shown):,} of {len(table):,} rows."
     css, javascript = _bundle()
-    return _template().render(
+    return template("page.html.j2").render(
         title=title,
         note=note,
         above=above,
@@ -81,10 +81,11 @@ def _json(value: object) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template of this folder; what it shows is escaped unless it says otherwise."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True)
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,7 +41,7 @@ from remibench.data.prepared import PreparedDataset
 from remibench.data.splits import DEFENDER
 from remibench.errors import DivergedError
 from remibench.jobs.torch_setup import autocast
-from remibench.models import Classifier, ModelSpec, load_model
+from remibench.models import Classifier, ModelSpec, build_model, load_model
 from remibench.seeding import derive_seed
 from remibench.training import History, penultimate_features, predict
 
@@ -79,7 +79,7 @@ class UnlearningTask:
 
     Attributes:
         model: The target model in evaluation mode, to be changed in place.
-        spec: Shape of the model, for methods that start afresh.
+        spec: Shape of the model.
         images: (N, C, S, S) uint8 images of the defender: training set, then out-of-sample pool.
         labels: (N,) int64.
         forget, retain, out_of_sample: Positions in ``images``; forget and retain make up the
@@ -89,6 +89,8 @@ class UnlearningTask:
         training_seed: The seed that the target was trained with.
         seed: The seed of this method's random numbers.
         progress: Checkpoint of the finished epochs, or None.
+        build: Seed → a model like the target, freshly initialised, for methods that start afresh
+            (:meth:`fresh_model`); None stands for the classifier of ``spec``.
     """
 
     model: Classifier
@@ -103,6 +105,11 @@ class UnlearningTask:
     training_seed: int
     seed: int
     progress: EpochCheckpoint | None = None
+    build: Callable[[int], torch.nn.Module] | None = None
+
+    def fresh_model(self, seed: int) -> torch.nn.Module:
+        """A model like the target, freshly initialised; all its randomness comes from ``seed``."""
+        return build_model(self.spec, seed) if self.build is None else self.build(seed)
 
     def features(self, positions: torch.Tensor) -> MembershipFeatures:
         """Attack features under the current model, differentiable in its weights.

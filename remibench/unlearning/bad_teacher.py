@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 from torch.nn import functional
 
-from remibench.models import build_model
 from remibench.seeding import derive_seed
 from remibench.training import History, fit, predict
 from remibench.unlearning import Images, Passes, UnlearningTask
@@ -48,7 +47,7 @@ def unlearn(
         batch_size: Images per step.
     """
     precision = task.training["precision"]
-    random_network = build_model(task.spec, derive_seed(task.seed, "bad teacher")).eval()
+    random_network = task.fresh_model(derive_seed(task.seed, "bad teacher")).eval()
     random_network.to(task.images.device)
     generator = torch.Generator().manual_seed(derive_seed(task.seed, "retained"))
     order = torch.randperm(len(task.retain), generator=generator).to(task.retain.device)

@@ -33,7 +33,7 @@ def unlearn(
     max_std: PositiveFloat = 1e-3,
     last_layer_factor: PositiveFloat = 10.0,
 ) -> History:
-    """Add noise to every weight: w ← w + min(√(α/F), max_std) · n, n ~ N(0, 1).
+    """Add noise to every weight that is trained: w ← w + min(√(α/F), max_std) · n, n ~ N(0, 1).
 
     F = Σ_{n ∈ retain set} (∂ log p(y_n | x_n) / ∂w)²; the noise of the last layer is multiplied.
 
@@ -46,10 +46,13 @@ def unlearn(
     started = time.perf_counter()
     fisher = second_moments(task.model, task.images[task.retain], task.labels[task.retain])
     generator = torch.Generator().manual_seed(task.seed)
+    last_layer = set(task.model.head.parameters())
     with torch.no_grad():
         for name, weight in task.model.named_parameters():
+            if not weight.requires_grad:  # frozen: it learned nothing of the images
+                continue
             std = (alpha / fisher[name]).sqrt().clamp(max=max_std)
-            if name.startswith("head."):
+            if weight in last_layer:
                 std *= last_layer_factor
             noise = torch.randn(weight.shape, generator=generator).to(weight.device)
             weight += std * noise

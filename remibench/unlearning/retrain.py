@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from remibench.models import build_model
 from remibench.training import History, fit_classifier
 from remibench.unlearning import Images, Passes, UnlearningTask
 
@@ -17,8 +16,7 @@ ORDER = 10
 
 def unlearn(task: UnlearningTask) -> History:
     """Train afresh on the retain set with the target's seed and hyper-parameters."""
-    fresh = build_model(task.spec, task.training_seed)
-    task.model.load_state_dict(fresh.state_dict())
+    task.model.load_state_dict(task.fresh_model(task.training_seed).state_dict())
     return fit_classifier(
         task.model,
         task.images[task.retain],

@@ -41,12 +41,12 @@ def unlearn(
         share: Share of the weights that may change: those in the mask.
     """
     masks = saliency_mask(task, share)
-    before = [weight.detach().clone() for weight in task.model.parameters()]
+    before = [weight.detach().clone() for weight in trained(task)]
     optimizer = sgd(task, learning_rate)
 
     @torch.no_grad()
     def restore(*_: object) -> None:
-        for weight, mask, old in zip(task.model.parameters(), masks, before, strict=True):
+        for weight, mask, old in zip(trained(task), masks, before, strict=True):
             weight.copy_(torch.where(mask, weight, old))
 
     optimizer.register_step_post_hook(restore)
@@ -66,6 +66,11 @@ def unlearn(
     )
 
 
+def trained(task: UnlearningTask) -> list[torch.Tensor]:
+    """The parameters that are trained: all but frozen ones, which a user's model may have."""
+    return [weight for weight in task.model.parameters() if weight.requires_grad]
+
+
 def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
     """Mask of the weights with the largest absolute gradients of the mean cross-entropy on D_f.
 
@@ -76,9 +81,9 @@ def saliency_mask(task: UnlearningTask, share: float) -> list[torch.Tensor]:
             the parameters are in the mask, as many as are missing.
 
     Returns:
-        A bool tensor of the shape of each of the model's parameters.
+        A bool tensor of the shape of each of the model's parameters that are trained.
     """
-    weights = list(task.model.parameters())
+    weights = trained(task)
     totals = [torch.zeros_like(weight) for weight in weights]
     for batch in task.forget.split(256):
         loss = task.loss(batch) * len(batch)

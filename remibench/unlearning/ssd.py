@@ -47,6 +47,8 @@ def unlearn(
     counts = len(task.forget), len(task.forget) + len(task.retain)
     with torch.no_grad():
         for name, weight in task.model.named_parameters():
+            if not weight.requires_grad:  # frozen: it learned nothing of the images
+                continue
             forget = sums[0][name] / counts[0]
             training = (sums[0][name] + sums[1][name]) / counts[1]
             factor = (dampening * training / forget).clamp(max=1)
