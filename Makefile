@@ -9,7 +9,7 @@ ifneq ($(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo yes),yes)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help run plan export verify compare publish env test test-slurm bench gpu-check lint format docs lock schema clean
+.PHONY: help run plan export verify compare publish env dev test test-slurm bench gpu-check lint format docs lock schema clean
 
 help:
 	@echo "make run     run the default grid (config.yaml), build the report, print the main result"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench   time the hot paths against plain reference code, after make run"
 	@echo "make gpu-check GPU_OUT=... MINUTES=9.5: tests, benchmarks, a column and the plan on a GPU"
 	@echo "make env     create .venv; then plain snakemake works: source .venv/bin/activate"
+	@echo "make dev     the same with pytest and what the tests need: for authors of plug-ins"
 	@echo "make lint    ruff, snakefmt and snakemake --lint      make format   apply their fixes"
 	@echo "make docs    build the documentation into site/, offline; a warning is an error"
 	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
@@ -57,6 +58,8 @@ publish: .venv/.run
 	@$(BIN)/remibench publish $(TREE) docs/results/$(NAME)
 
 env: .venv/.run
+
+dev: .venv/.dev
 
 .venv/.run: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "remibench needs Python 3.11+")'

@@ -98,6 +98,8 @@ class Audit:
         attack = self.rate.removesuffix("_rate")
         shown = [
             *(quantity for name, quantity in JUDGED.items() if name != "mia"),
+            Quantity("accuracy", "test_forget", "accuracy test, forgotten classes", 100, 1),
+            Quantity("accuracy", "test_retain", "accuracy test, other classes", 100, 1),
             Quantity(self.rate, "forget", "attack rate D_f"),
             Quantity(self.rate, "test", "attack rate test"),
             Quantity(f"{attack}_auc", "forget", "AUC D_f"),
@@ -167,6 +169,11 @@ class Audit:
                 "There is no shadow model: all attacks are the auditor's (mf), fitted on the model "
                 "before with known training images. No attacker has these; an attacker's success "
                 "was not measured."
+            )
+        if "test_forget" in set(self.evaluation["subset"]):
+            notes.append(
+                "The forget set is of some classes alone: its AUC and TPR are against test images "
+                "of these classes."
             )
         weak = self.attacks[self.attacks["auc"] < WEAK]["attack"] if len(self.attacks) else []
         if len(weak):

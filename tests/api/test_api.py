@@ -188,6 +188,30 @@ def test_an_attack_with_a_shadow_model_is_also_made_after_calibration(model, dat
     assert {"calibrated_whitebox_auc", "calibration_factor"} <= set(table["metric"])
 
 
+def test_a_class_that_is_forgotten_is_compared_with_unseen_images_of_it(model, data):
+    labels = data.role("target_train")[1].numpy()
+    tested = data.role("test")[1]
+    attack = remibench.fit_attack(
+        model, data.role("target_train"), data.role("out_of_sample"), epochs=1
+    )
+    run = partial(remibench.evaluate, model, data, attacks={"mf_whitebox": attack})
+    whole = run(np.flatnonzero(labels == 1))
+    values = whole.set_index(["metric", "subset"])["value"]
+    assert values["images", "test_forget"] == (tested == 1).sum()
+    assert values["images", "test_retain"] == (tested != 1).sum()
+    images, net = data.role("test")[0][tested == 1], copy.deepcopy(model).eval()
+    right = (net(images / 255).argmax(1) == 1).float().mean().item()
+    assert values["accuracy", "test_forget"] == pytest.approx(right)
+    part = np.flatnonzero(labels == 1)[:5]
+    assert "test_forget" not in set(run(part)["subset"])  # may be a sample of all
+    assert "test_forget" in set(run(part, classes=[1])["subset"])
+    with pytest.raises(RemibenchError, match="an image of the forget set is of class 1"):
+        run(part, classes=[0])
+    audit = remibench.audit(model, model, data, np.flatnonzero(labels == 1), attacks=[])
+    assert any("of some classes alone" in note for note in audit.notes)
+    assert "accuracy test, forgotten classes, %" in audit.table
+
+
 def test_a_metric_that_compares_with_the_model_before_asks_for_it(model, data):
     with pytest.raises(RemibenchError, match="give `before`"):
         remibench.evaluate(model, data, FORGET, metrics=["two_models"])
