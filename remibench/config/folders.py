@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 # The repository's own folders, and those that its tools make: no results tree may lie in one.
 RESERVED = (
     *(".ci", ".git", ".snakemake", ".venv", "benchmarks", "build", "config", "data", "docs"),
-    *("envs", "paper", "profiles", "remibench", "site", "tests", "workflow"),
+    *("envs", "examples", "paper", "profiles", "remibench", "site", "tests", "workflow"),
 )
 
 

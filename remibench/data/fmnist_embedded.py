@@ -1,14 +1,14 @@
 """4,000 real, class-balanced Fashion-MNIST images that come with the repository."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from remibench.artifacts.shipped import shipped
 from remibench.data import LoadOptions, RawDataset, fmnist
 from remibench.data._idx import read_idx
 
-FOLDER = Path(__file__).parents[2] / "data" / "embedded"
+FOLDER = shipped("data", "embedded")
 FILES = {  # number of dimensions, and SHA-256 of the uncompressed content
     "fmnist4000-images-idx3-ubyte.gz": (
         3,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from remibench.artifacts.shipped import shipped
 from remibench.errors import RemibenchError
 
-NUMBERS = Path(__file__).parents[2] / "paper" / "numbers.csv"
+NUMBERS = shipped("paper", "numbers.csv")
 
 
 def published_rate(

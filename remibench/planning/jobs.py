@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from snakemake.common.configfile import load_configfile
@@ -31,8 +32,13 @@ def read_config(paths: Sequence[str]) -> Config:
     """Read ``config.yaml`` and lay the given files over it, as ``--configfile`` does.
 
     Raises:
-        RemibenchError: A file cannot be read, or the configuration is invalid.
+        RemibenchError: This is no clone, a file cannot be read, or the configuration is invalid.
     """
+    if not Path("Snakefile").is_file():
+        raise RemibenchError(
+            "there is no Snakefile here; a plan is made in a clone of the repository, which has the "
+            "workflow that pip does not install"
+        )
     raw: dict[str, Any] = {}
     for path in (str(locate("config.yaml")), *paths):
         try:
