@@ -36,8 +36,8 @@ def read_config(paths: Sequence[str]) -> Config:
     """
     if not Path("Snakefile").is_file():
         raise RemibenchError(
-            "there is no Snakefile here; a plan is made in a clone of the repository, which has the "
-            "workflow that pip does not install"
+            "there is no Snakefile here; run in a clone of the repository, which has the workflow "
+            "that pip does not install"
         )
     raw: dict[str, Any] = {}
     for path in (str(locate("config.yaml")), *paths):
