@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import remibench
 from remibench.analysis.results import read_numbers
-from remibench.reporting.interactive import template
+from remibench.reporting.html_page import template
 assert "site-packages" in remibench.__file__, remibench.__file__
 assert len(read_numbers()) > 400
 template("audit.html.j2"), template("page.html.j2")

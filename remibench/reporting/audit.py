@@ -21,7 +21,7 @@ from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
 from remibench.components import registry
 from remibench.components.display import COLORS, made_colour
-from remibench.reporting.interactive import template
+from remibench.reporting.html_page import template
 from remibench.reporting.render import format_cell, format_gap, use_theme
 
 if TYPE_CHECKING:
