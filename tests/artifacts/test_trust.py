@@ -30,7 +30,6 @@ UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"
 UNSAFE_CALLS = {
     "eval",
     "exec",
-    "torch.load",
     "torch.hub.load",
     "pd.read_pickle",
     "yaml.load",
@@ -58,13 +57,15 @@ def unsafe(source):
             name, stated = ast.unparse(node.func), {k.arg: k.value for k in node.keywords}
             if name in UNSAFE_CALLS or "shell" in stated:
                 found.append(name)
-            if name in ("np.load", "numpy.load") and not is_false(stated.get("allow_pickle")):
+            if name in ("np.load", "numpy.load") and not is_(False, stated.get("allow_pickle")):
+                found.append(name)
+            if name == "torch.load" and not is_(True, stated.get("weights_only")):
                 found.append(name)
     return found
 
 
-def is_false(node):
-    return isinstance(node, ast.Constant) and node.value is False
+def is_(value, node):
+    return isinstance(node, ast.Constant) and node.value is value
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,8 @@ def is_false(node):
         "import pickle",
         "from pickle import loads",
         "torch.load(p)",
+        "torch.load(p, weights_only=False)",
+        "torch.load(p, weights_only=flag)",
         "np.load(p)",
         "np.load(p, allow_pickle=True)",
         "np.load(p, allow_pickle=flag)",
