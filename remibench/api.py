@@ -139,7 +139,7 @@ def unlearn(
     settings = _training(training)
     positions = data.forget_set(forget)
     adapted = _adapt(model, data)
-    device = next(model.parameters()).device
+    device = _device(model)
     if guide is None and entry.guide is not None:
         guide = _auditors_attack(adapted, data, positions, entry.guide, {}, settings, seed)[0]
     roles = [data.roles[role] for role in DEFENDER]
@@ -196,8 +196,8 @@ def fit_attack(
         RemibenchError: The model, an image, a name or a value cannot be used.
     """
     pairs = labelled(members, "members"), labelled(nonmembers, "nonmembers")
-    adapted = _adapt_to(model, pairs[0][0], transform)
-    device = next(model.parameters()).device
+    adapted = _adapt_to(model, pairs[0][0][:2], transform)
+    device = _device(model)
     features = []
     for name, (images, labels) in zip(("members", "nonmembers"), pairs, strict=True):
         check_labels(name, labels, adapted.head.out_features)
@@ -251,8 +251,10 @@ def evaluate(
     for metric in metrics:
         _check_name("metric", metric, registry.components("metrics"))
     models = {"original": before, "after": model, REFERENCE: retrained}
-    device = next(model.parameters()).device
-    adapted = {name: _adapt(each, data, device) for name, each in models.items() if each}
+    device = _device(model)
+    adapted = {
+        name: _adapt(each, data, device) for name, each in models.items() if each is not None
+    }
     return _evaluate(
         adapted,
         data,
@@ -341,7 +343,7 @@ def audit(
     tables, qualities = [], []
     for number, of_seed in enumerate(per_seed):
         own = derive_seed("audit", seed, number)
-        device = next(of_seed["original"].parameters()).device
+        device = _device(of_seed["original"])
         adapted = {name: _adapt(model, data, device) for name, model in of_seed.items()}
         target, fitted, quality = adapted["original"], {}, {}
         for name, given in fits.items():
@@ -398,10 +400,18 @@ def _adapt_to(
     model: nn.Module, images: torch.Tensor, transform: Transform | None
 ) -> AdaptedClassifier:
     """A copy of the model in evaluation mode, as the library uses it."""
-    if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
+    return AdaptedClassifier(copy.deepcopy(model), images.to(_device(model)), transform).eval()
+
+
+def _device(model: nn.Module) -> torch.device:
+    """Where a model lies.
+
+    Raises:
+        RemibenchError: It is no model.
+    """
+    if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
         raise RemibenchError(f"{model!r:.60} is no torch.nn.Module with parameters")
-    device = next(model.parameters()).device
-    return AdaptedClassifier(copy.deepcopy(model), images[:2].to(device), transform).eval()
+    return next(model.parameters()).device
 
 
 def _adapt(model: nn.Module, data: Data, device: torch.device | None = None) -> AdaptedClassifier:
@@ -487,7 +497,7 @@ def _features(
     model: AdaptedClassifier, data: Data, training: Mapping[str, Any]
 ) -> Callable[[np.ndarray], MembershipFeatures]:
     """Positions among all images → attack features under the model."""
-    device = next(model.parameters()).device
+    device = _device(model)
     return lambda at: model_features(model, *data.select(at, device), training["precision"])
 
 
@@ -501,10 +511,10 @@ def _shadow(
 ) -> AdaptedClassifier:
     """The shadow model, which is trained on ``shadow_train`` if none is given."""
     if given is not None:
-        return _adapt(given, data, next(target.parameters()).device)
+        return _adapt(given, data, _device(target))
     start = derive_seed("shadow", seed)
     shadow = _adapt(fresh_copy(target, start, factory), data).requires_grad_()
-    device = next(shadow.parameters()).device
+    device = _device(shadow)
     fit_classifier(
         shadow, *data.role("shadow_train", device), label="shadow", seed=start, **training
     )
@@ -532,7 +542,7 @@ def _control(
     training: Mapping[str, Any],
 ) -> AdaptedClassifier:
     altered = copy.deepcopy(models["original"])
-    device = next(altered.parameters()).device
+    device = _device(altered)
     images, labels = data.select(data.roles["target_train"][forget], device)
     task = ControlTask(
         model=altered,
@@ -581,7 +591,7 @@ def _evaluate(
             metrics=metrics,
             training=training,
             seed=derive_seed("evaluate", seed),
-            device=next(model.parameters()).device,
+            device=_device(model),
             alike=alike,
         )
         where = {
@@ -618,7 +628,10 @@ def _unseen_alike(
 
 
 def _listed(models: Models) -> list[nn.Module]:
-    return [models] if isinstance(models, nn.Module) else list(models)
+    listed = list(models) if isinstance(models, list | tuple) else [models]
+    for model in listed:
+        _device(model)
+    return listed
 
 
 def _by_seed(models: Mapping[str, Models], first: str) -> list[dict[str, nn.Module]]:

@@ -342,6 +342,8 @@ def test_bad_input_is_one_line(changes, message, model, data):
         ({"metrics": ["auc"]}, "unknown metric 'auc'"),
         ({"controls": ["temperature"]}, "control temperature takes a retrained model"),
         ({"controls": ["rescale_hidden"]}, "unknown control of any model 'rescale_hidden'"),
+        ({"after": "scrub.pt"}, "'scrub.pt' is no torch.nn.Module"),
+        ({"retrained": [nn.ReLU()]}, r"ReLU\(\) is no torch.nn.Module with parameters"),
         ({"after": {"retrain": SmallNet()}}, "the name 'retrain', which is taken"),
         ({"after": [SmallNet(), SmallNet()]}, "`before` has 1 models, 'after' 2"),
         ({"retrained": [SmallNet(), SmallNet()]}, "`before` has 1 models, 'retrain' 2"),

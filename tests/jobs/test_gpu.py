@@ -12,9 +12,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.own_models import SmallNet, images_of
 from support.tasks import duplicate
 from torch import nn
 
+import remibench
 from remibench import graphs
 from remibench.attacks import whitebox
 from remibench.attacks.features import membership_features, model_features
@@ -299,3 +301,31 @@ def test_a_training_fits_into_the_memory_that_its_job_asks_for(cuda, architectur
     record_property("peak_mb", round(peak))
     dataset = 17_500 * 3 * 64 * 64 / 1e6
     assert peak + dataset + CONTEXT_MB <= RESOURCES[architecture]["train_model"][0]
+
+
+@pytest.mark.parametrize("method", ["retrain", "bad_teacher", "scrub", "ssd", "remi_whitebox"])
+def test_a_model_of_a_user_unlearns_where_it_lies(gpu, method):
+    data = remibench.Data(images_of(48, 0), images_of(40, 1))
+    model = SmallNet().to(gpu)
+    parameters = {"remi_whitebox": {"max_epochs": 1}}.get(method, {})
+    training = {"epochs": 2, "batch_size": 16}
+    after = remibench.unlearn(model, data, range(12), method, training=training, **parameters)
+    assert {value.device.type for value in after.state_dict().values()} == {gpu.type}
+    assert all(value.isfinite().all() for value in after.parameters())
+
+
+def test_an_audit_is_made_where_the_model_before_lies(gpu):
+    parts = {"shadow_train": images_of(48, 2), "shadow_test": images_of(40, 3)}
+    data = remibench.Data(images_of(48, 0), images_of(40, 1), **parts)
+    model, training = SmallNet(), {"epochs": 1, "batch_size": 16}
+    settings = {"retrained": SmallNet(), "attacks": {"whitebox": {"epochs": 1}}}
+    settings |= {"shadow": SmallNet().to(gpu), "training": training}
+    ours, others = (
+        remibench.audit(before, model, data, range(12), **settings)
+        for before in (copy.deepcopy(model).to(gpu), model)
+    )
+    keys = ["method", "metric", "subset"]
+    rows = ours.evaluation.merge(others.evaluation, on=keys, validate="one_to_one")
+    rows = rows[rows["metric"].isin(["accuracy", "loss"])]
+    assert len(rows) > 12
+    assert rows["value_x"].to_numpy() == pytest.approx(rows["value_y"].to_numpy(), abs=0.05)
