@@ -58,7 +58,7 @@ def test_the_notebook_has_no_outputs(notebook):
 
 def test_the_notebook_and_the_page_on_audits_run_and_are_one(notebook, tmp_path, monkeypatch):
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    lines = [line for line in script("audit.md").splitlines() if line]
+    lines = [line for line in script("own_model.md").splitlines() if line]
     assert [line for cell in cells for line in cell.splitlines() if line] == lines
     names = run("\n".join(cells), tmp_path, monkeypatch)
     assert list(names["audit"].table["model"])[:3] == ["Before", "Retraining", "SCRUB"]
@@ -88,7 +88,7 @@ def test_the_workflow_s_config_on_the_page_on_classes_is_one():
 
 def test_the_audit_yaml_of_the_page_is_one(tmp_path):
     path = tmp_path / "audit.yaml"
-    path.write_text(block("audit.md", "audit.yaml"))
+    path.write_text(block("own_model.md", "audit.yaml"))
     assert read_audit(path).arrays.test == ["test_images.npy", "test_labels.npy"]
 
 

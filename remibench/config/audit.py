@@ -15,7 +15,7 @@ from remibench.errors import RemibenchError
 if TYPE_CHECKING:
     from remibench.reporting.audit import Audit
 
-EXAMPLE = "docs/audit.md"
+EXAMPLE = "docs/own_model.md"
 
 
 def _listed(value: Any) -> Any:

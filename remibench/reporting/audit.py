@@ -20,7 +20,7 @@ from remibench.analysis.verdicts import JUDGED, Quantity, judge_gaps, judge_meth
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
 from remibench.components import registry
-from remibench.components.display import COLORS, made_colour
+from remibench.components.display import COLORS, MARKERS, made_colour
 from remibench.reporting.html_page import template
 from remibench.reporting.render import format_cell, format_gap, use_theme
 
@@ -31,7 +31,6 @@ ENDS = ("gap", "low", "high")
 ADVERSARIES = {"mf": "auditor", "mia": "attacker", "calibrated": "calibrated attacker"}
 ROW_HEIGHT = 0.32  # inches
 WEAK = 0.55  # AUC below which an attack that finds nothing says nothing
-MARKERS = "D^sv"  # of controls, whose colours are greys
 
 
 @dataclass(frozen=True)
@@ -220,15 +219,14 @@ class Audit:
         summary = self._summary
         height = ROW_HEIGHT * len(quantities) + 0.9
         figure, axis = plt.subplots(figsize=(6.5, height))
-        methods, markers = self.methods, iter(MARKERS)
+        methods = self.methods
         for position, method in enumerate(methods):
             rows = [summary.get((method, each.metric, each.subset)) for each in quantities]
             offset = (position - (len(methods) - 1) / 2) * 0.7 / len(methods)
             colour = COLORS.get(method, made_colour(method))
             at = [line + offset for line in range(len(rows))]
             means = [row[0] if row else float("nan") for row in rows]
-            marker = next(markers, "o") if method in registry.controls() else "o"
-            style = {"linestyle": "", "marker": marker, "ms": 4, "clip_on": False}
+            style = {"linestyle": "", "marker": MARKERS.get(method, "o"), "ms": 4, "clip_on": False}
             axis.plot(means, at, color=colour, label=self.label(method), **style)
             for line, row in zip(at, rows, strict=True):
                 if row and pd.notna(row[1]):

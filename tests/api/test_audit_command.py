@@ -150,7 +150,7 @@ def test_no_pickle_is_executed(name, folder, capsys):
     ("changes", "message"),
     [
         ({"befor": "x"}, "unknown key 'befor' at the top level; did you mean 'before'?"),
-        ({"before": None}, "key `before` is missing; add it (see docs/audit.md)"),
+        ({"before": None}, "key `before` is missing; add it (see docs/own_model.md)"),
         ({"arrays": None}, "give the images as `arrays` or as `dataset`, one of them"),
         ({"dataset": {"name": "fmnist"}}, "give the images as `arrays` or as `dataset`"),
         ({"arrays": None, "dataset": {"name": "fmist"}}, "unknown dataset 'fmist'; did you mean"),
