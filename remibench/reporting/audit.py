@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Mapping
@@ -311,7 +312,7 @@ class Audit:
         drawing = svg.getvalue()
         sizes, row = self.images, self.evaluation.iloc[0]
         return template("audit.html.j2").render(
-            headline=self.headline,
+            headline=_subscripts(html.escape(self.headline)),
             architecture=row["architecture"],
             forgotten=f"{sizes['forget']:,} of {sizes['target_train']:,} training images "
             f"({percent(round(row['forget_ratio'], 4))})",
@@ -334,5 +335,8 @@ def _number(value: float) -> str:
 
 
 def _html(table: pd.DataFrame) -> str:
-    html = table.to_html(index=False, border=0, classes="numbers", justify="unset")
-    return re.sub(r"\bD_([fr])\b", r"D<sub>\1</sub>", html)
+    return _subscripts(table.to_html(index=False, border=0, classes="numbers", justify="unset"))
+
+
+def _subscripts(text: str) -> str:
+    return re.sub(r"\bD_([fr])\b", r"D<sub>\1</sub>", text)
