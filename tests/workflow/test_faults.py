@@ -137,6 +137,29 @@ def test_a_second_clone_with_the_same_results_is_refused_and_changes_nothing(tra
     snakemake(clone, *others)  # now it is its turn
 
 
+def test_a_snakemake_on_a_node_writes_for_the_run_that_sent_it_and_no_other(training, monkeypatch):
+    """What an executor starts on another machine: it reads the Snakefile and the config again."""
+    folder, arguments, _, _ = training
+    sent = json.loads((folder / "results/.lock").read_text())["run"]
+    splits = folder / "results/data/fmnist_embedded/splits.npz"
+    options = ["--mode", "remote", "--no-hooks", "--nolock", "--force", "--cores", "1"]
+    node = ["results/data/fmnist_embedded/splits.npz", *options, *arguments[1:]]
+    before = splits.read_bytes()
+    for run, changes, refusal in (
+        (sent, [], None),
+        ("an earlier run", [], "this job is of an earlier run and writes nothing: results is"),
+        (sent, ["seeds=[0,1]"], "the config has changed since this run began"),
+    ):
+        monkeypatch.setenv("REMIBENCH_RUN", run)
+        stamp = splits.stat().st_mtime_ns
+        done = snakemake(folder, *node, *changes, check=False)
+        assert (done.returncode == 0) == (refusal is None), done.stdout
+        assert (splits.stat().st_mtime_ns == stamp) == (refusal is not None)
+        assert splits.read_bytes() == before  # not even removed
+        assert refusal is None or re.search(rf"^{refusal}", done.stdout, re.MULTILINE), done.stdout
+        assert "Traceback" not in done.stdout
+
+
 def wait_for_the_end(pid):
     deadline = time.monotonic() + 30
     while is_alive(pid):

@@ -56,25 +56,20 @@ if not workflow.storage_settings.default_storage_provider:
     except RemibenchError as error:
         sys.exit(str(error))
 
+    envvars:
+        lock.VARIABLE,
 
-envvars:
-    lock.VARIABLE,
-
-
-onstart:
-    if config["run"]:
+    onstart:
         try:
             lock.take(config["run"])
         except RemibenchError as error:
             sys.exit(str(error))
 
+    onsuccess:
+        lock.release()
 
-onsuccess:
-    lock.release()
-
-
-onerror:
-    lock.release()
+    onerror:
+        lock.release()
 
 
 pathvars:
