@@ -31,7 +31,7 @@ def reports(*ratios):
     """The rules that follow every evaluation at these forget ratios."""
     made = products(ratios)
     return {
-        *("all", "gather", "record_provenance"),
+        *("all", "gather", "gather_scores", "record_provenance"),
         *(
             product.module.rpartition(".")[2]
             for product in made.values()
