@@ -175,7 +175,8 @@ def test_editing_remi_re_runs_remi_alone(project):
 def test_changing_the_mias_epochs_trains_and_unlearns_nothing(project):
     configure(project, adversaries={"mia": {"whitebox": {"epochs": 3}, "blackbox": {"epochs": 2}}})
     jobs = planned(project)
-    assert set(rules(jobs)) == {"fit_attack", "evaluate"} | REPORTS
+    # The control `temperature` is made with the attack.
+    assert set(rules(jobs)) == {"fit_attack", "make_control", "evaluate"} | REPORTS
     assert [w for rule, w in jobs if rule == "fit_attack"] == [
         {
             "dataset": "fmnist_embedded",
@@ -205,8 +206,8 @@ def test_adding_a_seed_runs_the_new_cells_alone(project):
 def test_adding_a_ratio_runs_the_new_cells_alone(project):
     configure(project, forget_ratios=[0.1, 0.25, 0.5])
     jobs = planned(project)
-    # `evaluate` measures all ratios of a method in one process: it gathers, too.
-    computed = {"select_forget_set", "unlearn", "evaluate"}
+    # These two take all ratios of a method in one process: they gather, too.
+    computed = {"select_forget_set", "unlearn", "make_control", "evaluate"}
     assert set(rules(jobs)) == computed | reports(0.1, 0.25, 0.5)
     ratios = {w["ratio"] for rule, w in jobs if rule in ("select_forget_set", "unlearn")}
     assert ratios == {"0.5"}
