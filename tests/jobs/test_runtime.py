@@ -165,6 +165,20 @@ def test_a_digest_follows_the_imports_of_the_script():
     assert "remibench.config.model" not in closure
 
 
+@pytest.mark.parametrize(("module", "covered"), [("identity", True), ("paths", False)])
+def test_a_digest_does_not_cover_where_files_lie(monkeypatch, module, covered):
+    """A job whose files move runs anyway; no other needs to for a place that is added."""
+    script, computation = ROOT / "workflow/scripts/train_model.py", provenance._computation
+
+    def edited(path, name):
+        text = computation(path, name)
+        return text + "EDITED = True" if name == f"remibench.artifacts.{module}" else text
+
+    before = provenance.code_digest(script)
+    monkeypatch.setattr(provenance, "_computation", edited)
+    assert (provenance.code_digest(script) != before) == covered
+
+
 def test_a_digest_covers_modules_found_by_name_and_their_packages():
     closure = provenance._closure(frozenset({"remibench.unlearning.fisher"}))
     assert {"remibench.per_sample", "remibench.unlearning", "remibench"} <= closure
