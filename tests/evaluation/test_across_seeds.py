@@ -177,6 +177,22 @@ def test_every_ratio_is_compared_by_its_own_forget_set():
     assert found[0.1].retrained.dtype == np.float64
 
 
+def test_a_forgotten_kind_is_told_from_test_images_of_that_kind(tmp_path):
+    """Of the two test images the first is in RMIA's population, the second is attacked."""
+    kind = np.arange(9) == 5
+    models = [
+        [replace(scores_of(SUBSET, seed=s + 9 * k), alike=kind) for s in range(4)] for k in range(2)
+    ]
+    save_scores(tmp_path / "a.npz", models[0][0])
+    assert np.array_equal(load_scores(tmp_path / "a.npz").alike, kind)
+    found = dict(comparisons(*models))[0.1]
+    assert found.subsets["test_forget"].tolist() == [5]
+    plain = replace(found, subsets={k: v for k, v in found.subsets.items() if k != "test_forget"})
+    np.testing.assert_equal(measured(rmia, found), measured(rmia, plain))
+    none = replace(found, subsets=found.subsets | {"test_forget": np.array([4])})
+    assert np.isnan(measured(rmia, none)["forget", "rmia_vs_test_auc"])  # the population's alone
+
+
 def test_forget_sets_that_differ_by_seed_are_refused():
     other = scores_of([SUBSET[1], SUBSET[0]])
     models = [[scores_of(SUBSET)] * 4, [*[scores_of(SUBSET)] * 3, other]]

@@ -32,7 +32,8 @@ class Comparison:
             :func:`remibench.evaluation.predictions.margins`.
         retrained: (S, N), of the models retrained without the forget set; row by row of the same
             seeds.
-        subsets: Positions of the images of ``forget``, ``retain``, ``test``, ``out_of_sample``.
+        subsets: Positions of the images of ``forget``, ``retain``, ``test``, ``out_of_sample``, and
+            where a kind of image is forgotten of ``test_forget``, the test images of that kind.
     """
 
     unlearned: np.ndarray
@@ -69,6 +70,8 @@ def comparisons(
             name: np.flatnonzero(first.subset[place] == number)
             for number, name in enumerate(SUBSETS)
         }
+        if first.alike is not None:
+            subsets["test_forget"] = np.flatnonzero(first.alike)
         yield float(ratio), Comparison(*kinds, subsets)
 
 

@@ -21,10 +21,11 @@ def measure(comparison: Comparison) -> Rows:
     References are the retrained models of all other seeds, none of which was trained on a forget
     or a test image: RMIA offline. (With targets among them, p(x) of forget images alone would be
     that of members.) Population Z is every other test image, from the first on; test images that
-    are attacked are the others.
+    are attacked are the others (where a kind of image is forgotten, those of that kind).
     """
     forget, test = comparison.subsets["forget"], comparison.subsets["test"]
-    population, negatives = test[::2], test[1::2]
+    population = test[::2]
+    negatives = np.setdiff1d(comparison.subsets.get("test_forget", test), population)
     if len(comparison.unlearned) < LEAST_SEEDS:
         return
     scores: dict[str, list[np.ndarray]] = {"unlearned": [], "retrained": [], "test": []}
