@@ -32,12 +32,16 @@ rule train_model:
         "../scripts/train_model.py"
 
 
+def checkpoint(wildcards):
+    """The file of a model that is brought in."""
+    w = wildcards
+    return cfg.models.checkpoint(w.role, w.dataset, w.architecture, w.seed)
+
+
 rule import_model:
     input:
         **DATA,
-        checkpoint=lambda w: cfg.models.checkpoint(
-            w.role, w.dataset, w.architecture, w.seed
-        ),
+        checkpoint=checkpoint,
     output:
         model=at("model"),
         history=at("training_history"),
@@ -53,7 +57,7 @@ rule import_model:
     resources:
         **resources_for("import_model"),
     params:
-        digest=lambda w, input: sha256(input.checkpoint),  # of a copy of the same age, too
+        digest=lambda w: sha256(checkpoint(w)),  # a copy may be as old as the first
         precision=cfg.training.precision,
         code=lambda w: source_digest("import_model.py", f"models.{w.architecture}"),
     script:
