@@ -28,6 +28,7 @@ import pandas as pd
 
 from remibench.analysis.across_seeds import FLOORS, compare_across_seeds
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE, quantities
+from remibench.analysis.quantities import quantity
 from remibench.analysis.results import CELL, Results
 from remibench.analysis.statistics import LEVEL, holm
 from remibench.analysis.verdicts import (
@@ -40,7 +41,6 @@ from remibench.analysis.verdicts import (
     TOLD_APART,
     UNSEEN,
     WITHIN,
-    Quantity,
     locate,
     margin,
 )
@@ -48,31 +48,34 @@ from remibench.components.registry import ORIGINAL, constant, controls
 
 UNAUDITED = ("seconds", "seconds_attack_loss", "epochs")  # what unlearning took, no quality
 SHOWN = [  # by table and figure
-    Quantity("accuracy", "forget", "accuracy D_f"),
-    Quantity("loss", "forget", "loss D_f"),
-    Quantity("mia_whitebox_rate", "forget", "MIA rate D_f, white-box"),
-    Quantity("mia_whitebox_auc", "forget", "AUC D_f, white-box"),
-    Quantity("mia_whitebox_tpr_at_1pct", "forget", "TPR D_f at 1% FPR, white-box"),
-    Quantity("mia_whitebox_tpr_at_10pct", "forget", "TPR D_f at 10% FPR, white-box"),
-    Quantity("mia_whitebox_worst_decile", "forget", "worst decile of D_f, white-box"),
-    Quantity("mia_whitebox_published_rate", "forget", "MIA rate D_f, white-box as published"),
-    Quantity("mia_whitebox_published_auc", "forget", "AUC D_f, white-box as published"),
-    Quantity("mia_blackbox_rate", "forget", "MIA rate D_f, black-box"),
-    Quantity("mia_blackbox_auc", "forget", "AUC D_f, black-box"),
-    Quantity("calibrated_whitebox_rate", "forget", "MIA rate D_f, calibrated white-box"),
-    Quantity("calibrated_whitebox_auc", "forget", "AUC D_f, calibrated white-box"),
-    Quantity("calibrated_blackbox_rate", "forget", "MIA rate D_f, calibrated black-box"),
-    Quantity("mia_whitebox_advantage", "retain", "advantage D_r, white-box"),
-    Quantity("confidence_worst_decile", "forget", "worst decile of D_f, confidence"),
-    Quantity(LOG_EFFICACY, "forget", "log10 of efficacy", decimals=2),
-    Quantity("relearn_steps", "forget", "relearn steps", decimals=1),
-    Quantity("two_models_distance_vs_test_auc", "forget", "two models, AUC D_f vs test"),
-    Quantity("tow", "", "ToW"),
-    Quantity("tow_mia_whitebox", "", "ToW-MIA, white-box"),
-    Quantity("ulira_auc", "forget", "U-LiRA: AUC D_f"),
-    Quantity("rmia_auc", "forget", "RMIA: AUC D_f"),
-    Quantity("klom_halves", "forget", "KLOM D_f, halves", decimals=2),
-    Quantity("forgetting_quality_halves", "forget", "forgetting quality, halves"),
+    quantity(metric, subset)
+    for metric, subset in (
+        ("accuracy", "forget"),
+        ("loss", "forget"),
+        ("mia_whitebox_rate", "forget"),
+        ("mia_whitebox_auc", "forget"),
+        ("mia_whitebox_tpr_at_1pct", "forget"),
+        ("mia_whitebox_tpr_at_10pct", "forget"),
+        ("mia_whitebox_worst_decile", "forget"),
+        ("mia_whitebox_published_rate", "forget"),
+        ("mia_whitebox_published_auc", "forget"),
+        ("mia_blackbox_rate", "forget"),
+        ("mia_blackbox_auc", "forget"),
+        ("calibrated_whitebox_rate", "forget"),
+        ("calibrated_whitebox_auc", "forget"),
+        ("calibrated_blackbox_rate", "forget"),
+        ("mia_whitebox_advantage", "retain"),
+        ("confidence_worst_decile", "forget"),
+        (LOG_EFFICACY, "forget"),
+        ("relearn_steps", "forget"),
+        ("two_models_distance_vs_test_auc", "forget"),
+        ("tow", ""),
+        ("tow_mia_whitebox", ""),
+        ("ulira_auc", "forget"),
+        ("rmia_auc", "forget"),
+        ("klom_halves", "forget"),
+        ("forgetting_quality_halves", "forget"),
+    )
 ]
 COLUMNS = (
     *CELL,

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from remibench.analysis.quantities import LOG_EFFICACY
 from remibench.analysis.results import CELL, METHODS
 from remibench.analysis.statistics import PairedTest, compare_pairs, holm
 from remibench.components.registry import controls
 
 REFERENCE = "retrain"
 NO_REFERENCE = f"{REFERENCE} was not run"
-LOG_EFFICACY = "log10_efficacy"  # scores span orders of magnitude: their logarithms are compared
 QUANTITY = [*CELL, "subset", "metric"]
 NO_GAP = (  # no results, but remarks on others or what they were measured at
     "images",

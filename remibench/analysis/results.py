@@ -15,7 +15,7 @@ from remibench.analysis.statistics import summarise
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
 from remibench.components.display import COLORS as COLORS  # for whoever draws results
-from remibench.components.display import METHODS
+from remibench.components.display import DATASETS, METHODS, cell_label
 from remibench.components.plugins import broken
 from remibench.components.registry import PAPER_SELECTION
 from remibench.components.registry import percent as percent
@@ -255,7 +255,7 @@ class Results:
     def sources(self) -> str:
         """Images that the results are of, one phrase per dataset."""
         return "; ".join(
-            f"{row.dataset}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
+            f"{DATASETS[row.dataset]}: {row.provenance}, {row.image_size}×{row.image_size} pixels"
             for row in self.datasets.itertuples()
         )
 
@@ -266,7 +266,9 @@ class Results:
         if rows.empty:
             return ""
         counts = rows.groupby(["dataset", "architecture", "model"], sort=False).size()
-        listed = ", ".join(f"{' '.join(cell)} ({count})" for cell, count in counts.items())
+        listed = ", ".join(
+            f"{cell_label(*cell)}, {model} ({count})" for (*cell, model), count in counts.items()
+        )
         return (
             f"{len(rows)} of {len(self.training)} trainings learned nothing, their loss is that of "
             f"a constant output: {listed}."

@@ -29,7 +29,7 @@ otherwise *keeps utility*. *Equivalent*: all four within the margin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,7 @@ from remibench.analysis.gaps import (
     quantities,
     summarise,
 )
+from remibench.analysis.quantities import quantity
 from remibench.analysis.results import BY_METHOD, CELL, in_order
 from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
 from remibench.components.registry import controls
@@ -72,6 +73,9 @@ MARGINS = {  # how a metric's name ends → greatest difference that counts as n
     "_worst_decile": 0.05,
     "_tpr_at_1pct": 0.01,
     "_tpr_at_0.1pct": 0.01,
+    "_tpr_at_5pct": 0.05,  # at these false-positive rates a TPR is a rate like any other
+    "_tpr_at_10pct": 0.05,
+    "_tpr_at_paper": 0.05,
     LOG_EFFICACY: np.log10(2),
     "tow": 0.05,
     "tow_mia_whitebox": 0.05,
@@ -79,31 +83,11 @@ MARGINS = {  # how a metric's name ends → greatest difference that counts as n
 }
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A metric on a subset, and how its numbers are shown.
-
-    Attributes:
-        metric, subset: Names, as in ``evaluation.csv``.
-        label: The name in tables.
-        scale: Factor by which a value is multiplied before it is shown.
-        decimals: Number of decimal places that are shown.
-        worse: Where a gap to retraining is worse than none: ``both`` sides, ``below`` or ``above``.
-    """
-
-    metric: str
-    subset: str
-    label: str
-    scale: float = 1.0
-    decimals: int = 3
-    worse: str = "both"
-
-
 JUDGED = {  # name in columns → quantity
-    "mia": Quantity("mia_whitebox_rate", "forget", "MIA rate D_f"),
-    "forget": Quantity("accuracy", "forget", "accuracy D_f", 100, 1),
-    "retain": Quantity("accuracy", "retain", "accuracy D_r", 100, 1),
-    "test": Quantity("accuracy", "test", "accuracy test", 100, 1),
+    "mia": quantity("mia_whitebox_rate", "forget"),
+    "forget": quantity("accuracy", "forget"),
+    "retain": quantity("accuracy", "retain"),
+    "test": quantity("accuracy", "test"),
 }
 PLACED = ("gap", "low", "high", "p_holm", "place")  # what is said of each of JUDGED
 

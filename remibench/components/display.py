@@ -6,6 +6,9 @@ With ``GUIDES``, colour and marker are one for each guide, ``{"whitebox": "#0072
 not declared is made of the name; modules without a place follow those that have one. No digest of a
 training or an evaluation covers these declarations, so that restyling runs tables and figures
 alone. How figures use them is in :mod:`remibench.reporting.style`.
+
+A module of ``data`` or ``models`` may declare ``LABEL``, its name as a person writes it:
+``"Fashion-MNIST"``. Without it, it is shown by the name that the config has.
 """
 
 from __future__ import annotations
@@ -102,3 +105,30 @@ class _Lookup(Mapping[str, str]):
 METHODS = _Lookup("label")  # name in config and CSV → label, in the order of display
 COLORS = _Lookup("colour")
 MARKERS = _Lookup("marker")
+
+
+class _Names(Mapping[str, str]):
+    """Labels of the components of a kind, by name; a name that is none stands for itself."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __getitem__(self, name: str) -> str:
+        file = registry.components(self._kind).get(name)
+        return name if file is None else registry.constant(file, "LABEL", name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registry.components(self._kind))
+
+    def __len__(self) -> int:
+        return len(registry.components(self._kind))
+
+
+DATASETS = _Names("data")
+ARCHITECTURES = _Names("models")
+NAMES = {"dataset": DATASETS, "architecture": ARCHITECTURES}  # by the column that has them
+
+
+def cell_label(dataset: str, architecture: str) -> str:
+    """``Fashion-MNIST, CNN``: a dataset and an architecture in prose."""
+    return f"{DATASETS[dataset]}, {ARCHITECTURES[architecture]}"

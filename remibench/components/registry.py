@@ -34,8 +34,9 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 UNDIGESTED = {  # kind of component → names
     "attacks": ("VARIES_WITH", "build_attack"),
     "controls": ("LABEL", "COLOUR", "MARKER", "ORDER", "KEEPS"),
+    "data": ("LABEL",),
     "metrics": ("NAMES",),
-    "models": ("RESOURCES",),
+    "models": ("LABEL", "RESOURCES"),
     "unlearning": ("LABEL", "COLOUR", "MARKER", "ORDER", "REFUSES", "SEARCH", "passes"),
 }
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list

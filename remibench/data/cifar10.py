@@ -14,6 +14,7 @@ from remibench.data import DatasetInfo, LoadOptions, RawDataset
 from remibench.data._files import check_size, download, find, open_archive, verify
 from remibench.errors import RemibenchError
 
+LABEL = "CIFAR-10"
 INFO = DatasetInfo(
     title="CIFAR-10",
     images=60_000,

@@ -27,6 +27,7 @@ FILES = {  # number of dimensions, and SHA-256 of the uncompressed content; trai
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
+LABEL = "Fashion-MNIST"
 INFO = DatasetInfo(
     title="Fashion-MNIST",
     images=70_000,

@@ -19,6 +19,7 @@ FILES = {  # number of dimensions, and SHA-256 of the uncompressed content
         "772372ea466aaed0dd35563ab81842183d895343685c455be5aa62268fc52044",
     ),
 }
+LABEL = "Fashion-MNIST (4,000 images)"
 INFO = replace(fmnist.INFO, title="Fashion-MNIST, embedded subset", images=4_000)
 
 

@@ -11,6 +11,7 @@ from remibench.data import DatasetInfo, LoadOptions, RawDataset
 from remibench.data._files import download, find, unpack, verify
 from remibench.errors import RemibenchError
 
+LABEL = "STL-10"
 INFO = DatasetInfo(
     title="STL-10",
     images=13_000,

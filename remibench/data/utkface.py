@@ -18,6 +18,7 @@ from remibench.data import DatasetInfo, LoadOptions, RawDataset
 from remibench.data._files import find, unpack
 from remibench.errors import RemibenchError
 
+LABEL = "UTKFace"
 INFO = DatasetInfo(
     title="UTKFace (it has no published checksum)",
     images=22_013,

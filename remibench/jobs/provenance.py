@@ -64,7 +64,8 @@ def code_digest(script: Path, *dynamic: str) -> str:
                 if file.suffix in TEMPLATES:
                     digest.update(file.read_bytes())
     if display.__name__ in modules:
-        digest.update(repr(display.displays()).encode())
+        names = [dict(labels) for labels in display.NAMES.values()]
+        digest.update(repr((display.displays(), names)).encode())
     return digest.hexdigest()[:16]
 
 

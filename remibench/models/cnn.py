@@ -2,6 +2,7 @@
 
 from torch import nn
 
+LABEL = "CNN"
 MIN_IMAGE_SIZE = 22  # what three unpadded blocks leave at least one pixel of
 RESOURCES = {  # see remibench.jobs.resources
     "train_model": (2_000, 40),

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
+LABEL = "ResNet18"
 RESOURCES = {  # see remibench.jobs.resources
     "train_model": (2_500, 240),
     "fit_attack": (2_500, 30),

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import vgg19
 
+LABEL = "VGG19"
 MIN_IMAGE_SIZE = 32  # for five poolings
 RESOURCES = {  # see remibench.jobs.resources
     "train_model": (7_000, 1_200),

@@ -5,6 +5,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+LABEL = "Xception"
 MIN_IMAGE_SIZE = 7  # for the two unpadded convolutions
 RESOURCES = {  # see remibench.jobs.resources
     "train_model": (3_000, 600),

@@ -20,6 +20,11 @@ MAX_ROWS = 20_000  # on a page; about 2 MB, and a browser still sorts it at once
 DECIMALS = 4  # significant ones; the CSV files have all
 CHOICES = 30  # up to so many different values a column has a list to choose from
 LONG = 48  # letters: columns with longer texts are broken into lines
+MINUS = "−"  # in every text; a hyphen is none
+KEYS = (  # columns that name a line
+    *("dataset", "architecture", "model", "forget ratio", "method", "seed", "subset", "quantity"),
+    *("guide", "judge", "parameter", "metric", "table", "key", "property"),
+)
 ABSENT = "–"  # what was not measured or does not apply
 MISSING = ("not run", ABSENT)  # cells that begin so are sorted after all others
 
@@ -48,6 +53,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
         missing=_json(MISSING),
         heads=[str(label) for label in shown],
         columns=_json([_column(shown[label]) for label in shown]),
+        keys=_keys(shown),
         rows=_json(shown.map(_text).to_numpy().tolist()),
         name=_json(name),
     )
@@ -67,12 +73,19 @@ def _column(values: pd.Series) -> dict[str, object]:
     return {"columnControl": control, "className": style}
 
 
+def _keys(table: pd.DataFrame) -> int:
+    """Number of columns that name a line: they stay in sight when the table is scrolled."""
+    return next((k for k, label in enumerate(table) if label not in KEYS), 0)
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     if pd.isna(value):
         return ABSENT
-    return f"{value:.{DECIMALS}g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.{DECIMALS}g}".replace("-", MINUS)
+    return str(value)
 
 
 def _json(value: object) -> str:

@@ -90,13 +90,13 @@ def ratio_or_cell_page(
     names, architectures, ratios = results.names, results.architectures, results.ratios
     several = len(names) * len(architectures) > 1
     grid = [[(names[0], architectures[0], ratio) for ratio in ratios]]
-    common = f"{names[0]}, {architectures[0]}"
+    common = style.cell_label(names[0], architectures[0])
     if several:
         grid = [[(d, a, results.main_ratio) for a in architectures] for d in names]
         common = f"{percent(results.main_ratio)} forgotten"
     figure, axes = page(len(grid), len(grid[0]), height, **options)
     cells = [cell for line in grid for cell in line]
-    titles = [f"{d}, {a}" if several else f"{percent(r)} forgotten" for d, a, r in cells]
+    titles = [style.cell_label(d, a) if several else f"{percent(r)} forgotten" for d, a, r in cells]
     return figure, list(zip(axes.flat, cells, titles, strict=True)), common
 
 
@@ -122,7 +122,7 @@ def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 def cell_title(axis: plt.Axes, dataset: str, architecture: str, counts: Sequence[int]) -> None:
     """Title of a cell's panel, on two lines where it is as wide as its panel."""
-    title = f"{dataset}, {architecture}"
+    title = style.cell_label(dataset, architecture)
     if len(counts):
         title += f" (n = {'–'.join(str(count) for count in sorted(set(counts)))})"
     room = axis.get_subplotspec().get_gridspec().ncols
@@ -249,12 +249,15 @@ def draw_bars(
             names = [bar.label for bar in shown]
             axis.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
         else:
-            axis.set_xticks(range(len(architectures)), architectures)
+            names = [style.ARCHITECTURES[architecture] for architecture in architectures]
+            axis.set_xticks(range(len(architectures)), names)
         axis.set_xlim(-0.5, len(architectures) - 0.5)
         axis.set_ylim(0, 1.04 * top)
         axis.tick_params(axis="x", length=0)
         counts = table.loc[table["dataset"] == dataset, "seeds"]
-        cell = ", ".join([dataset, *architectures]) if direct else dataset
+        cell = style.DATASETS[dataset]
+        if direct:
+            cell = style.cell_label(dataset, architectures[0])
         told = title(dataset) if title else f"n = {count_seeds(counts)}"
         axis.set_title(f"{cell}\n{told}" if direct else f"{cell}, {told}")
     for axis in axes.flat[len(datasets) :]:

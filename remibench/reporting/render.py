@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -10,20 +11,23 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from remibench.analysis.quantities import Quantity, mathematical
 from remibench.analysis.results import METHODS, Results, count_seeds, displayed, percent
-from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity
+from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
+from remibench.components.display import NAMES
 from remibench.components.guards import is_plugin
 from remibench.components.plugins import broken, call
 from remibench.components.registry import Product
-from remibench.reporting.html_page import page
+from remibench.reporting.html_page import ABSENT, MINUS, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MINUS = "−"  # in every text; a hyphen is none
+# Columns that a table can do without where all lines have one value, and what the value is of.
+AXES = {"dataset": "", "architecture": "", "forget ratio": " forgotten"}
 LETTERS = 120  # in a line of a LaTeX table
 LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
 LATEX = str.maketrans({sign: f"\\{sign}" for sign in "%_&#$"})
@@ -212,18 +216,44 @@ def _shows(axis: Axes) -> bool:
 def write_formatted(
     wide: pd.DataFrame, title: str, explanation: str, tex: Path, html: Path
 ) -> None:
-    """Write a table of formatted cells as LaTeX and HTML, with title and explanation."""
+    """Write a table of formatted cells as LaTeX and HTML, with title and explanation.
+
+    Axes that have one value in all lines are said in the explanation, not in a column.
+    """
+    wide, common = without_constant(name_cells(wide))
+    explanation = " ".join(filter(None, (common, explanation)))
     with atomic_path(tex) as temporary:
-        temporary.write_text(_to_latex(wide, f"{title}. {explanation}"), encoding="utf-8")
+        latex = _to_latex(wide, title, explanation, tex.stem)
+        temporary.write_text(latex, encoding="utf-8")
     write_page(html, wide, title, explanation)
 
 
-def _to_latex(wide: pd.DataFrame, caption: str) -> str:
+def name_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Datasets and architectures as a person writes them."""
+    columns = [column for column in NAMES if column in table]
+    return table.assign(
+        **{column: table[column].map(NAMES[column].__getitem__) for column in columns}
+    )
+
+
+def without_constant(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Drop the axes that have one value in all lines, and say it in a sentence; or nothing."""
+    if len(table) < 2:
+        return table, ""
+    axes = [axis for axis in AXES if axis in table and len(set(table[axis])) == 1]
+    values = [f"{table[axis].iloc[0]}{AXES[axis]}" for axis in axes]
+    return table.drop(columns=axes), f"All lines: {', '.join(values)}." if axes else ""
+
+
+def _to_latex(wide: pd.DataFrame, title: str, explanation: str, name: str) -> str:
     """A table as wide as the page, in small type; over several pages if it is long.
 
     Needs the packages array, booktabs and longtable, and 6.5 inches. Every column has room for its
     longest word and, as far as the page has, for its longest text; others are broken into lines.
+    Columns of numbers are flush right, so that their decimals stand below each other; an axis is
+    written where it changes; the label is ``tab:`` and the name of the file.
     """
+    numbers = {label for label in wide if wide[label].astype(str).map(_is_number).all()}
     texts = {label: [label, *wide[label].astype(str)] for label in wide}
     least = [
         1 + max(len(word) for text in column for word in _words(text)) for column in texts.values()
@@ -231,23 +261,56 @@ def _to_latex(wide: pd.DataFrame, caption: str) -> str:
     whole = [1 + max(map(len, column)) for column in texts.values()]
     spare = max(0, min(1, (LETTERS - sum(least)) / max(1, sum(whole) - sum(least))))
     letters = [few + spare * (many - few) for few, many in zip(least, whole, strict=True)]
-    share = [count / sum(letters) for count in letters]
-    ragged = r">{\raggedright\arraybackslash}"
-    columns = [rf"{ragged}p{{\dimexpr {part:.4f}\linewidth-2\tabcolsep\relax}}" for part in share]
-    styled = wide.style.hide(axis="index").format(escape="latex")
+    columns = [
+        rf">{{\ragged{'left' if label in numbers else 'right'}\arraybackslash}}"
+        rf"p{{\dimexpr {count / sum(letters):.4f}\linewidth-2\tabcolsep\relax}}"
+        for label, count in zip(wide, letters, strict=True)
+    ]
+    long = len(wide) > LINES_PER_PAGE
+    styled = _once(wide).style.hide(axis="index").format(escape="latex")
     latex = styled.format_index(escape="latex", axis=1).to_latex(
-        caption=caption.translate(LATEX),
+        caption=(f"{title}. {explanation}".translate(LATEX), title.translate(LATEX)),
+        label=f"tab:{name}",
         column_format="".join(columns),
-        environment="longtable" if len(wide) > LINES_PER_PAGE else "table*",
+        environment="longtable" if long else "table*",
         hrules=True,
     )
     size = r"\scriptsize\setlength{\tabcolsep}{2pt}"
-    if len(wide) > LINES_PER_PAGE:
+    if long:
+        latex = re.sub(
+            r"^\\caption\[\]\{.*\} \\\\\n", "", latex, flags=re.MULTILINE
+        )  # again on each page
         latex = f"\\begingroup{size}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n{latex}\\endgroup\n"
     else:  # a float is set in the size of the page
         latex = latex.replace("\\begin{table*}", f"\\begin{{table*}}{size}")
-    latex = latex.replace(" ± ", "~±~").replace(r"\_", r"\_\allowbreak ")
-    return latex.translate(SYMBOLS)
+    latex = mathematical(latex.replace(" ± ", "~±~").replace(r"\_", "_"))
+    label = rf"\label{{tab:{name}}}"
+    head, tail = latex.split(label)  # a label keeps its underscores
+    latex, tail = (_escape_underscores(part).translate(SYMBOLS) for part in (head, tail))
+    return latex + label + tail
+
+
+def _escape_underscores(latex: str) -> str:
+    """Underscores outside ``$…$``, with leave to break the line behind them."""
+    parts = re.split(r"(\$[A-Z]_\w\$)", latex)
+    return "".join(
+        part if number % 2 else part.replace("_", r"\_\allowbreak ")
+        for number, part in enumerate(parts)
+    )
+
+
+def _is_number(text: str) -> bool:
+    return re.match(r"[+−]?[\d.]", text) is not None or text in (NOT_RUN, NOT_MEASURABLE, ABSENT)
+
+
+def _once(wide: pd.DataFrame) -> pd.DataFrame:
+    """Leave out an axis where it and all axes before it are those of the line above."""
+    wide, same = wide.copy(), pd.Series(data=True, index=wide.index)
+    for axis in [column for column in wide.columns[:-1] if column in AXES]:
+        values = wide[axis]
+        same &= values.eq(values.shift())
+        wide[axis] = values.mask(same, "")
+    return wide
 
 
 def _words(text: str) -> list[str]:
@@ -264,7 +327,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 def write_page(path: str | Path, table: pd.DataFrame, title: str, explanation: str) -> None:
     """Write a table as a page that can be sorted and searched, see :func:`html_page.page`."""
     with atomic_path(path) as temporary:
-        text = page(table, title, explanation, Path(path).stem)
+        text = page(name_cells(table), title, explanation, Path(path).stem)
         temporary.write_text(text, encoding="utf-8")
 
 

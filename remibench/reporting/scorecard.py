@@ -26,6 +26,7 @@ from remibench.analysis.verdicts import NOT_RUN
 from remibench.artifacts.tables import write_csv
 from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import MINUS, write_formatted, write_page
+from remibench.reporting.style import ARCHITECTURES, DATASETS
 
 TITLE = "Scorecard: the paper's numbers beside ours"
 VERDICTS = {  # in the order of display → colour in the heat map, Okabe and Ito's or grey
@@ -115,11 +116,12 @@ def draw(table: pd.DataFrame) -> plt.Figure:
         style = {"color": "white", "weight": "bold"} if wrong else {"color": "0.1"}
         axis.text(x + 0.5, y + 0.53, row.text, ha="center", va="center", fontsize=6, **style)
     axis.set(xlim=(0, len(columns)), ylim=(len(lines), 0))
-    axis.set_xticks(np.arange(len(columns)) + 0.5, columns.get_level_values(1), rotation=90)
+    names = columns.get_level_values(1).map(ARCHITECTURES)
+    axis.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=90)
     axis.set_yticks(np.arange(len(lines)) + 0.5, lines, fontsize=6.5)
     for place, dataset in enumerate(datasets):
         left = place * len(architectures)
-        axis.text(left + len(architectures) / 2, -0.35, dataset, ha="center", va="bottom")
+        axis.text(left + len(architectures) / 2, -0.35, DATASETS[dataset], ha="center", va="bottom")
         axis.axvline(left, color="0.4", linewidth=0.8)
     axis.tick_params(length=0)
     axis.grid(visible=False)

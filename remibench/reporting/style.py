@@ -20,9 +20,16 @@ from remibench.analysis.verdicts import (
     NOT_DECIDED,
     OVER_FORGETS,
 )
-from remibench.components.display import COLORS, MARKERS, METHODS
+from remibench.components.display import (
+    ARCHITECTURES,
+    COLORS,
+    DATASETS,
+    MARKERS,
+    METHODS,
+    cell_label,
+)
 
-__all__ = ["COLORS", "MARKERS", "METHODS"]
+__all__ = ["ARCHITECTURES", "COLORS", "DATASETS", "MARKERS", "METHODS", "cell_label"]
 
 
 class Look(NamedTuple):

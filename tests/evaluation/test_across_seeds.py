@@ -630,7 +630,7 @@ def test_the_figure_says_what_few_seeds_and_missing_metrics_leave_empty():
     figure = figure_across_seeds.draw(results)
     words = [text.get_text() for text in figure.findobj(Text)]
     assert words.count("not run") == 2  # forgetting quality: halves of two seeds
-    assert "fmnist, vgg19 (n = 4)" in words
+    assert "Fashion-MNIST, VGG19 (n = 4)" in words
     plt.close(figure)
     rows = results.across_seeds
     nothing = rows.assign(value=rows["value"].where(rows["metric"] != "ulira_auc"))

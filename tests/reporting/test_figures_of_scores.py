@@ -147,8 +147,8 @@ def test_the_distributions_have_retrainings_forget_set_in_every_line():
 
 
 def test_accuracy_by_class_is_drawn_at_its_class():
-    axis = figure_classes.draw(with_scores(known_results(), classes=4)).axes[1]
-    assert [text.get_text() for text in axis.get_yticklabels()] == [f"class {k}" for k in range(4)]
+    left, axis = figure_classes.draw(with_scores(known_results(), classes=4)).axes
+    assert [text.get_text() for text in left.get_yticklabels()] == [f"class {k}" for k in range(4)]
     fisher = next(line for line in axis.lines if line.get_marker() == MARKERS["fisher"])
     assert fisher.get_xdata() == pytest.approx([30, 35, 40, 45])
     assert list(fisher.get_ydata()) == [0, 1, 2, 3]

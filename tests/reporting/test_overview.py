@@ -111,13 +111,13 @@ def test_trainings_have_their_accuracies_and_stalled_ones_stand_out(small):
     first = accuracy.set_index(["dataset", "seed", "method", "forget_ratio", "subset"])["value"]
     target = of.loc["target"].iloc[0]
     # Forget sets of 100 and 500 images with accuracy 1, retain sets of 900 and 500 with .99.
-    assert target["acc. train %"] == pytest.approx(100 * (600 * 1 + 1400 * 0.99) / 2000)
+    assert target["accuracy train, %"] == pytest.approx(100 * (600 * 1 + 1400 * 0.99) / 2000)
     expected = np.mean([first["fmnist", 0, "original", ratio, "test"] for ratio in (0.1, 0.5)])
-    assert target["acc. test %"] == pytest.approx(expected)
+    assert target["accuracy test, %"] == pytest.approx(expected)
     again = of.loc["retrain"].iloc[0]
-    assert again["acc. train %"] == first["fmnist", 0, "retrain", 0.1, "retain"]
-    assert again["acc. test %"] == first["fmnist", 0, "retrain", 0.1, "test"]
-    assert of.loc["shadow", ["acc. train %", "acc. test %"]].isna().all(axis=None)
+    assert again["accuracy train, %"] == first["fmnist", 0, "retrain", 0.1, "retain"]
+    assert again["accuracy test, %"] == first["fmnist", 0, "retrain", 0.1, "test"]
+    assert of.loc["shadow", ["accuracy train, %", "accuracy test, %"]].isna().all(axis=None)
 
 
 def test_runs_tell_how_remi_ended(small):

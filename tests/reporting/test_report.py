@@ -272,12 +272,12 @@ def trainings(browser, finished):
 
 
 def test_numbers_are_sorted_as_numbers_and_what_is_missing_comes_last(trainings):
-    shuffled = trainings.column("acc. test %")
+    shuffled = trainings.column("accuracy test, %")
     missing = shuffled.count("–")  # shadows
     assert missing
     for sign in (1, -1):
-        trainings.head("acc. test %").find_element(By.CLASS_NAME, "dt-column-title").click()
-        cells = trainings.column("acc. test %")
+        trainings.head("accuracy test, %").find_element(By.CLASS_NAME, "dt-column-title").click()
+        cells = trainings.column("accuracy test, %")
         assert cells[-missing:] == ["–"] * missing
         numbers = [sign * float(cell) for cell in cells[:-missing]]
         assert numbers == sorted(numbers)

@@ -175,7 +175,7 @@ def test_methods_that_were_not_run_say_so(tmp_path):
     assert (wide["Fisher"] == "not run").all()
     assert wide.loc[0, "Before"] == "0.900 [1.000]"
     assert (shown(html)[["Fisher", "ReMI (black-box)"]] == "not run").all(axis=None)
-    assert "Data: fmnist_embedded: invented, 32×32 pixels" in note(html)
+    assert "Data: Fashion-MNIST (4,000 images): invented, 32×32 pixels" in note(html)
     assert "method Fisher, ReMI (white-box), ReMI (black-box)" in note(html)
     assert "ratio 1%, 25%, 50%" in note(html)
     tex = tex.replace(r"\allowbreak ", "")
@@ -461,7 +461,7 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
     check_layout(figure)
     assert "ot run" not in words(figure)
     # Of what Figure "gaps" shows, the default grid does not measure the four beyond the paper.
-    beyond = "TPR $D_f$ at 1% FPR, worst decile $D_f$, advantage $D_r$, two models $D_f$"
+    beyond = "TPR $D_f$ at 1% FPR, worst decile $D_f$, advantage $D_r$, two models, AUC $D_f$ vs"
     assert (f"Not measured: {beyond}" in words(figure).replace("\n", " ")) == (
         name == "figure_gaps"
     )
@@ -644,10 +644,10 @@ def test_a_cell_that_lacks_a_method_or_the_ratio_is_shown_as_not_there():
     other = other[(other["method"] == "original") & (other["forget_ratio"] == 0.5)]
     evaluation = pd.concat([results.evaluation, other])
     text = summarise_results(replace(results, evaluation=evaluation))
-    block = text.split("fmnist_embedded, resnet18")[1]
+    block = text.split("Fashion-MNIST (4,000 images), ResNet18")[1]
     fisher = next(line for line in block.splitlines() if line.startswith("Fisher"))
     assert fisher.split() == ["Fisher", *["–"] * 6]
-    assert "51.0 ± " in text.split("fmnist_embedded, resnet18")[0]
+    assert "51.0 ± " in text.split("Fashion-MNIST (4,000 images), ResNet18")[0]
 
 
 def test_every_method_has_a_label_and_a_colour():
@@ -684,7 +684,7 @@ def test_trainings_that_learned_nothing_are_said_in_every_table_and_the_summary(
     stalled = results.training.assign(stalled=[1, 0, 1])
     failed = replace(results, training=stalled)
     text = "2 of 3 trainings learned nothing, their loss is that of a constant output: "
-    assert failed.stalled == f"{text}fmnist_embedded cnn target (2)."
+    assert failed.stalled == f"{text}Fashion-MNIST (4,000 images), CNN, target (2)."
     assert failed.stalled in failed.remarks
     assert failed.stalled in summarise_results(failed)
     assert "learned nothing" not in summarise_results(results)

@@ -24,7 +24,7 @@ from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import CELL, Results, percent
 from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.panels import PAGE, legend, say_not_run
-from remibench.reporting.style import COLORS, METHODS, ratio_marker, retraining
+from remibench.reporting.style import COLORS, METHODS, cell_label, ratio_marker, retraining
 
 TITLE = "Image by image, across seeds"
 INPUTS = ("across_seeds",)
@@ -63,7 +63,7 @@ def draw(results: Results) -> Figure:
                 axis.set_xlabel(label)
         axes[line, 0].set_yticks(range(len(shown)), [METHODS[method] for method in shown])
         count = rows["models"].iloc[0]
-        axes[line, 0].set_title(f"{dataset}, {architecture} (n = {count})", loc="left")
+        axes[line, 0].set_title(f"{cell_label(dataset, architecture)} (n = {count})", loc="left")
     handles = [
         plt.Line2D([], [], color="0.3", marker=ratio_marker(place), ms=4, linewidth=1)
         for place in range(len(ratios))

@@ -16,13 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.audit import SHOWN, audit
-from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, COLORS, METHODS, Results, percent
-from remibench.reporting.panels import PAGE, legend, say_not_run
+from remibench.analysis.results import CELL, Results, percent
+from remibench.reporting.panels import PAGE, legend, sentence_figure
+from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
 
 TITLE = "What each metric can be fooled by"
 
-MARKERS = "osD^vP"  # by control
 LEAST, GREATEST = -0.6, 1.6  # of the scale that is drawn
 LINE = 0.19  # inches of a metric's line
 
@@ -58,9 +57,7 @@ def draw(results: Results) -> Figure:
     controls = [control for control in METHODS if control in set(table["control"])]
     cells = list(dict.fromkeys(table[CELL[:2]].itertuples(index=False, name=None)))
     if not cells:
-        figure, axis = plt.subplots(figsize=(PAGE, 1.5))
-        say_not_run(axis)
-        return figure
+        return sentence_figure("Not run: retraining and a control, with a metric that has a scale.")
     known = [table[(table[CELL[:2]] == cell).all(axis=1)] for cell in cells]
     heights = [0.6 + LINE * rows["label"].nunique() for rows in known]
     figure, axes = plt.subplots(
@@ -69,13 +66,11 @@ def draw(results: Results) -> Figure:
     for axis, rows, (dataset, architecture) in zip(axes[:, 0], known, cells, strict=True):
         _panel(axis, rows, controls)
         count = rows["n"].max()
-        title = f"{dataset}, {architecture}, {percent(results.main_ratio)} forgotten (n = {count})"
+        cell = cell_label(dataset, architecture)
+        title = f"{cell}, {percent(results.main_ratio)} forgotten (n = {count})"
         axis.set_title(title, loc="left")
     axes[-1, 0].set_xlabel("0: retrained model, 1: target (each metric on its own scale)")
-    handles = [
-        plt.Line2D([], [], color=COLORS[control], marker=MARKERS[place], ms=5, linestyle="")
-        for place, control in enumerate(controls)
-    ]
+    handles = [plt.Line2D([], [], **point(control, size=5)) for control in controls]
     legend(figure, handles, [METHODS[control] for control in controls])
     return figure
 
@@ -87,17 +82,17 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, controls: list[str]) -> None:
     axis.set_yticks(range(len(labels)), labels)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
-    axis.axvline(0, color=COLORS[REFERENCE], linewidth=1.4, zorder=1)
+    axis.axvline(0, **retraining(linewidth=1.4, zorder=1))
     axis.axvline(1, color=COLORS["original"], linewidth=1.4, zorder=1)
     for place, label in enumerate(labels):
         of_metric = rows[rows["label"] == label]
         half = of_metric["half"].iloc[0]
-        axis.barh(place, 2 * half, left=-half, height=0.8, color="0.9", zorder=0)
+        axis.barh(place, 2 * half, left=-half, height=0.8, color=MARGIN, zorder=0)
         for row in of_metric.itertuples():
             number = controls.index(row.control)
             at = place + (number - (len(controls) - 1) / 2) * 0.6 / len(controls)
             inside = float(np.clip(row.at, LEAST + 0.04, GREATEST - 0.04))
-            marker = MARKERS[number]
+            look = point(row.control, size=4.5)
             if inside != row.at:
-                marker = "<" if row.at < inside else ">"
-            axis.plot(inside, at, marker, color=COLORS[row.control], ms=4.5, zorder=3)
+                look |= {"marker": "<" if row.at < inside else ">", "ms": 4.5}
+            axis.plot(inside, at, **look, zorder=3)

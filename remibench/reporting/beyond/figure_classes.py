@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, percent
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, in_order, point, retraining
+from remibench.reporting.style import METHODS, cell_label, in_order, point, retraining
 
 TITLE = "Accuracy by class"
 INPUTS = ("curves",)
@@ -62,7 +62,8 @@ def draw(results: Results) -> Figure:
                 axis.plot(of_method["accuracy"], at, **retraining(zorder=1))
             axis.plot(of_method["accuracy"], at, **point(method), zorder=3)
     first = table.iloc[0]
-    common = f"{first['dataset']}, {first['architecture']}, {percent(results.main_ratio)} forgotten"
+    cell = cell_label(first["dataset"], first["architecture"])
+    common = f"{cell}, {percent(results.main_ratio)} forgotten"
     label_axes(figure, f"Accuracy (%; {common}, n = {table['seeds'].max():.0f})")
     handles = [plt.Line2D([], [], **point(method)) for method in methods]
     legend(figure, handles, [METHODS[method] for method in methods])

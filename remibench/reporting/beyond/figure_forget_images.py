@@ -22,6 +22,7 @@ from PIL import Image
 
 from remibench.analysis.results import Results, percent
 from remibench.reporting.panels import PAGE, label_axes, sentence_figure
+from remibench.reporting.style import cell_label
 
 TITLE = "Forget images"
 INPUTS = ("forget_images",)
@@ -53,7 +54,7 @@ def draw(results: Results) -> Figure:
             axis.set_axis_on()
             _show(axis, row)
     ratio = percent(table["forget_ratio"].iloc[0])
-    named = "; ".join(", ".join(cell) for cell in first.itertuples(index=False, name=None))
+    named = "; ".join(cell_label(*cell) for cell in first.itertuples(index=False, name=None))
     label_axes(figure, f"{named}, seed {table['seed'].iloc[0]}, {ratio} forgotten")
     return figure
 

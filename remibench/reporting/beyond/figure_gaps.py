@@ -1,11 +1,12 @@
 """Beyond the paper: the gap of every method to retraining, metric by metric, at one ratio.
 
-A gap is method − retraining on the same target and forget set, mean over n seeds. A panel per
-metric, a line per method; the black line is retraining, and grey is the margin within which a gap
-counts as none (accuracy .02, TPR .01, others .05). With one dataset and architecture, lines are 95
-% t-intervals of the paired differences; an arrow's head says that one goes on. With several, a
-point is one of them, and the black tick is the median of them all. Open points: 0 lies in the 95 %
-interval, or there is no interval. *Before* is the target that has forgotten nothing.
+A gap is method − retraining on the same target and forget set, mean over n seeds; of accuracies in
+points. A panel per metric, a line per method; the black line is retraining, and grey is the margin
+within which a gap counts as none (accuracy 2 points, TPR .01, others .05). With one dataset and
+architecture, lines are 95 % t-intervals of the paired differences; an arrow's head says that one
+goes on. With several, a point is one of them, and the black tick is the median of them all. Open
+points: 0 lies in the 95 % interval, or there is no interval. *Before* is the target that has
+forgotten nothing.
 
 Above every panel stands which side is worse. Mostly both: right of 0 an attack finds more of the
 forget set than in a retrained model, left of 0 fewer, and both tell which images were forgotten.
@@ -22,8 +23,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.quantities import Quantity, mathematical, quantity
 from remibench.analysis.results import CELL, Results, count_seeds, displayed, percent
-from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, Quantity, judge_gaps, margin
+from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, judge_gaps, margin
 from remibench.reporting.panels import (
     interval,
     label_axes,
@@ -34,23 +36,26 @@ from remibench.reporting.panels import (
     say_not_run,
     sentence_figure,
 )
-from remibench.reporting.style import COLORS, MARGIN, METHODS, point, retraining
+from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
 
 TITLE = "Gaps to retraining"
 
-ROWS = [  # all of them shares
-    Quantity("mia_whitebox_rate", "forget", "MIA rate $D_f$, white-box"),
-    Quantity("mia_blackbox_rate", "forget", "MIA rate $D_f$, black-box"),
-    Quantity("mia_whitebox_auc", "forget", "AUC $D_f$"),
-    Quantity("mia_whitebox_tpr_at_1pct", "forget", "TPR $D_f$ at 1% FPR"),
-    Quantity("accuracy", "forget", "accuracy $D_f$"),
-    Quantity("accuracy", "retain", "accuracy $D_r$", worse="below"),
-    Quantity("accuracy", "test", "accuracy test", worse="below"),
-    Quantity("tow_mia_whitebox", "", "ToW-MIA", worse="below"),
-    Quantity("mia_whitebox_worst_decile", "forget", "worst decile $D_f$"),
-    Quantity("mia_whitebox_advantage", "retain", "advantage $D_r$", worse="above"),
-    Quantity("two_models_distance_vs_test_auc", "forget", "two models $D_f$"),
-    Quantity("tow", "", "ToW", worse="below"),
+ROWS = [
+    quantity(metric, subset)
+    for metric, subset in (
+        ("mia_whitebox_rate", "forget"),
+        ("mia_blackbox_rate", "forget"),
+        ("mia_whitebox_auc", "forget"),
+        ("mia_whitebox_tpr_at_1pct", "forget"),
+        ("accuracy", "forget"),
+        ("accuracy", "retain"),
+        ("accuracy", "test"),
+        ("tow_mia_whitebox", ""),
+        ("mia_whitebox_worst_decile", "forget"),
+        ("mia_whitebox_advantage", "retain"),
+        ("two_models_distance_vs_test_auc", "forget"),
+        ("tow", ""),
+    )
 ]
 COLUMNS = 4
 WORSE = {"both": "← worse   worse →", "below": "← worse", "above": "worse →"}
@@ -59,7 +64,7 @@ WORSE = {"both": "← worse   worse →", "below": "← worse", "above": "worse 
 def data(results: Results, ratio: float) -> pd.DataFrame:
     """The gaps that are drawn, of :func:`remibench.analysis.verdicts.judge_gaps`."""
     at = results.evaluation[results.evaluation["forget_ratio"] == ratio]
-    shown = {(quantity.metric, quantity.subset) for quantity in ROWS}
+    shown = {(each.metric, each.subset) for each in ROWS}
     names = {metric for metric, _ in shown} | {"accuracy"}
     at = at[at["metric"].isin(names)]
     if at.empty:
@@ -85,14 +90,14 @@ def draw(results: Results, ratio: float | None = None) -> Figure:
     quantities = [each for each in ROWS if (each.metric, each.subset) in groups]
     lines = -(-len(quantities) // COLUMNS)
     figure, axes = page(lines, COLUMNS, 0.55 + 0.16 * len(run), sharey=True)
-    for axis, quantity in zip(axes.flat, quantities, strict=False):
-        _panel(axis, groups[quantity.metric, quantity.subset], quantity, run)
+    for axis, each in zip(axes.flat, quantities, strict=False):
+        _panel(axis, groups[each.metric, each.subset], each, run)
     for axis in axes.flat[len(quantities) :]:
         axis.set_axis_off()
     cells = table[CELL[:2]].drop_duplicates()
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
-    what = f"{', '.join(cells.iloc[0])}, n = {seeds}" if len(cells) == 1 else f"n = {seeds}"
-    label_axes(figure, f"Gap to retraining, {percent(ratio)} forgotten (share; {what})")
+    what = f"{cell_label(*cells.iloc[0])}, n = {seeds}" if len(cells) == 1 else f"n = {seeds}"
+    label_axes(figure, f"Gap to retraining, {percent(ratio)} forgotten ({what})")
     handles = [
         plt.Line2D([], [], **retraining()),
         plt.Rectangle((0, 0), 1, 1, color=MARGIN),
@@ -104,24 +109,27 @@ def draw(results: Results, ratio: float | None = None) -> Figure:
     missing = [each for each in ROWS if each not in quantities]
     sentences = [
         name_missing([METHODS[m] for m in shown], [METHODS[m] for m in run]),
-        f"Not measured: {', '.join(each.label for each in missing)}." if missing else "",
+        mathematical(f"Not measured: {', '.join(each.label for each in missing)}.")
+        if missing
+        else "",
     ]
     say_below(figure, " ".join(filter(None, sentences)))
     return figure
 
 
-def _panel(axis: plt.Axes, rows: pd.DataFrame, quantity: Quantity, run: list[str]) -> None:
+def _panel(axis: plt.Axes, rows: pd.DataFrame, shown: Quantity, run: list[str]) -> None:
     axis.set_yticks(range(len(run)), [METHODS[method] for method in run])
     axis.set_ylim(len(run) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False)
-    axis.set_title(f"{quantity.label}\n{WORSE[quantity.worse]}", fontsize=7.5)
+    axis.set_title(f"{mathematical(shown.title)}\n{WORSE[shown.worse]}", fontsize=7.5)
     if rows["gap"].isna().all():
         lost = (rows["remark"] == NOT_MEASURABLE).all()
         say_not_run(axis, NOT_MEASURABLE if lost else NOT_RUN)
         axis.set_xticks([])
         return
-    width = margin(quantity.metric)
+    width = shown.scale * margin(shown.metric)
+    rows = rows.assign(**{end: shown.scale * rows[end] for end in ("gap", "low", "high")})
     low, high = min(rows["gap"].min(), -width), max(rows["gap"].max(), width)
     room = 0.15 * (high - low)
     axis.set_xlim(low - room, high + room)

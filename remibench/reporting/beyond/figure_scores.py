@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, percent
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, SUBSETS, in_order, retraining
+from remibench.reporting.style import METHODS, SUBSETS, cell_label, in_order, retraining
 
 TITLE = "Distributions of scores"
 INPUTS = ("curves",)
@@ -63,7 +63,8 @@ def draw(results: Results) -> Figure:
     for axis, label in zip(axes[-1], SCORES.values(), strict=True):
         axis.set_xlabel(label)
     first = table.iloc[0]
-    common = f"{first['dataset']}, {first['architecture']}, {percent(results.main_ratio)} forgotten"
+    cell = cell_label(first["dataset"], first["architecture"])
+    common = f"{cell}, {percent(results.main_ratio)} forgotten"
     label_axes(figure, f"Shares of images; {common}, n = {table['seeds'].max():.0f}")
     handles = [
         plt.Line2D([], [], color=SUBSETS[subset].color, linestyle=SUBSETS[subset].line)

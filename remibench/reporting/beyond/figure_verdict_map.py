@@ -19,7 +19,7 @@ from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, percent
 from remibench.analysis.verdicts import EQUIVALENT, LOSES, NOT_DECIDED, judge_methods
 from remibench.reporting.panels import COLUMN, PAGE, legend, sentence_figure
-from remibench.reporting.style import METHODS, VERDICTS, in_order
+from remibench.reporting.style import METHODS, VERDICTS, cell_label, in_order
 
 TITLE = "Overview of verdicts"
 
@@ -62,11 +62,11 @@ def draw(results: Results) -> Figure:
             axis.set_title(f"{percent(block)} forgotten", loc="left")
             for place in range(len(results.architectures), len(cells), len(results.architectures)):
                 axis.axvline(place, color="0.4", linewidth=0.8)
-    names = [", ".join(cell) for cell in cells] if several else [*map(percent, columns)]
+    names = [cell_label(*cell) for cell in cells] if several else [*map(percent, columns)]
     turn = {"rotation": 90} if several else {}
     axes[-1, 0].set_xticks([place + 0.5 for place in range(len(columns))], names, **turn)
     if not several:
-        axes[0, 0].set_title(f"{', '.join(cells[0])}, by share forgotten")
+        axes[0, 0].set_title(f"{cell_label(*cells[0])}, by share forgotten")
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color, _ in VERDICTS.values()]
     legend(figure, handles, [f"{text} {verdict}" for verdict, (_, text) in VERDICTS.items()])
     return figure

@@ -69,7 +69,7 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
         for column, ratio in enumerate(ratios):
             axis, key = axes[line, column], (*cell, ratio)
             curve = profiles[(profiles[CELL] == list(key)).all(axis=1)]
-            title = [", ".join(cell)] if len(rows) > 1 else []
+            title = [style.cell_label(*cell)] if len(rows) > 1 else []
             title.append(f"{percent(ratio)} forgotten")
             title += [others.replace("_", " ") for others in curve["others"].unique() if others]
             axis.set_title("\n".join(title))

@@ -31,7 +31,7 @@ from remibench.errors import RemibenchError
 from remibench.reporting.html_page import ABSENT
 from remibench.reporting.panels import label_axes, legend, page
 from remibench.reporting.render import format_gap, readable, use_theme, write_figure, write_table
-from remibench.reporting.style import COLORS, MARGIN, METHODS, point, retraining
+from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
 
 TITLE = "ReMI with and without its stopping rule"
 AXES = [*BY_METHOD, "seed"]
@@ -175,7 +175,7 @@ def draw(table: pd.DataFrame) -> Figure:
             _panel(axis, rows, ratios, scale)
             if quantity == "mia":
                 title = f"{METHODS[method]} (n = {count_seeds(rows['n'])})"
-                axis.set_title(f"{', '.join(cell)}\n{title}" if len(cells) > 1 else title)
+                axis.set_title(f"{cell_label(*cell)}\n{title}" if len(cells) > 1 else title)
     label_axes(figure, "Share of the training images forgotten")
     look = {"marker": "o", "ms": 4, "linestyle": "", "color": "0.3"}
     handles = [plt.Line2D([], [], **look), plt.Line2D([], [], mfc="white", **look)]

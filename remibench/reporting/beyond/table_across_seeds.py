@@ -31,29 +31,33 @@ import pandas as pd
 
 from remibench.analysis.across_seeds import FLOORS, compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.quantities import quantity
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
-from remibench.analysis.verdicts import NOT_MEASURABLE, Quantity
+from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.render import format_cell, name_absence, spread
 
 TITLE = "Image by image, across seeds"
 INPUTS = ("across_seeds",)
 SHOWN = [
-    Quantity("ulira_auc", "forget", "U-LiRA: AUC D_f"),
-    Quantity("ulira_accuracy", "forget", "U-LiRA: accuracy D_f"),
-    Quantity("ulira_tpr_at_1pct", "forget", "U-LiRA: TPR D_f at 1% FPR"),
-    Quantity("ulira_tpr_at_0.1pct", "forget", "U-LiRA: TPR D_f at 0.1% FPR"),
-    Quantity("ulira_auc", "test", "U-LiRA: AUC test"),
-    Quantity("rmia_auc", "forget", "RMIA: AUC D_f"),
-    Quantity("rmia_vs_test_auc", "forget", "RMIA: AUC D_f vs test"),
-    Quantity("klom_halves", "forget", "KLOM D_f, halves"),
-    Quantity("klom_halves", "retain", "KLOM D_r, halves"),
-    Quantity("klom_halves", "test", "KLOM test, halves"),
-    Quantity("klom", "forget", "KLOM D_f"),
-    Quantity("forgetting_quality_halves", "forget", "forgetting quality, halves"),
-    Quantity("final_score_halves", "forget", "forgetting quality × utility, halves"),
-    Quantity("forgetting_quality", "forget", "forgetting quality"),
-    Quantity("final_score", "forget", "forgetting quality × utility"),
-    Quantity("epsilon_separated", "forget", "share of D_f with ε = ∞"),
+    quantity(metric, subset)
+    for metric, subset in (
+        ("ulira_auc", "forget"),
+        ("ulira_accuracy", "forget"),
+        ("ulira_tpr_at_1pct", "forget"),
+        ("ulira_tpr_at_0.1pct", "forget"),
+        ("ulira_auc", "test"),
+        ("rmia_auc", "forget"),
+        ("rmia_vs_test_auc", "forget"),
+        ("klom_halves", "forget"),
+        ("klom_halves", "retain"),
+        ("klom_halves", "test"),
+        ("klom", "forget"),
+        ("forgetting_quality_halves", "forget"),
+        ("final_score_halves", "forget"),
+        ("forgetting_quality", "forget"),
+        ("final_score", "forget"),
+        ("epsilon_separated", "forget"),
+    )
 ]
 
 

@@ -17,13 +17,13 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
+from remibench.analysis.quantities import Quantity, quantity
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
 from remibench.analysis.verdicts import (
     ABOVE,
     BELOW,
     NOT_MEASURABLE,
     WITHIN,
-    Quantity,
     judge_gaps,
 )
 from remibench.reporting.render import MINUS, format_gap, name_absence, spread
@@ -31,23 +31,26 @@ from remibench.reporting.render import MINUS, format_gap, name_absence, spread
 TITLE = "Gaps to retraining"
 MARKS = {ABOVE: " *", BELOW: " *", WITHIN: " ="}
 SHOWN = [
-    Quantity("accuracy", "forget", "accuracy D_f, %", 100, 1),
-    Quantity("accuracy", "retain", "accuracy D_r, %", 100, 1),
-    Quantity("accuracy", "test", "accuracy test, %", 100, 1),
-    Quantity("mia_whitebox_rate", "forget", "MIA rate D_f, white-box"),
-    Quantity("mia_blackbox_rate", "forget", "MIA rate D_f, black-box"),
-    Quantity("mia_whitebox_auc", "forget", "AUC D_f, white-box"),
-    Quantity("mia_whitebox_tpr_at_1pct", "forget", "TPR D_f at 1% FPR, white-box"),
-    Quantity("mia_whitebox_tpr_at_0.1pct", "forget", "TPR D_f at 0.1% FPR, white-box"),
-    Quantity("mia_whitebox_worst_decile", "forget", "worst decile of D_f, white-box"),
-    Quantity(LOG_EFFICACY, "forget", "log10 of efficacy", decimals=2),
-    Quantity("relearn_steps", "forget", "relearn steps", decimals=1),
-    Quantity("mia_whitebox_auc", "retain", "AUC D_r, white-box"),
-    Quantity("mia_whitebox_advantage", "retain", "advantage D_r, white-box"),
-    Quantity("two_models_distance_vs_test_auc", "forget", "two models, AUC D_f vs test"),
-    Quantity("two_models_distance_vs_retain_auc", "forget", "two models, AUC D_f vs D_r"),
-    Quantity("tow", "", "ToW"),
-    Quantity("tow_mia_whitebox", "", "ToW-MIA, white-box"),
+    quantity(metric, subset)
+    for metric, subset in (
+        ("accuracy", "forget"),
+        ("accuracy", "retain"),
+        ("accuracy", "test"),
+        ("mia_whitebox_rate", "forget"),
+        ("mia_blackbox_rate", "forget"),
+        ("mia_whitebox_auc", "forget"),
+        ("mia_whitebox_tpr_at_1pct", "forget"),
+        ("mia_whitebox_tpr_at_0.1pct", "forget"),
+        ("mia_whitebox_worst_decile", "forget"),
+        (LOG_EFFICACY, "forget"),
+        ("relearn_steps", "forget"),
+        ("mia_whitebox_auc", "retain"),
+        ("mia_whitebox_advantage", "retain"),
+        ("two_models_distance_vs_test_auc", "forget"),
+        ("two_models_distance_vs_retain_auc", "forget"),
+        ("tow", ""),
+        ("tow_mia_whitebox", ""),
+    )
 ]
 
 
@@ -71,7 +74,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
                     text = _value(known.get(key), shown)
                 else:
                     text = _gap(cells.get((*key, method)), shown)
-                lines.append((*cell, shown.label, method, text))
+                lines.append((*cell, shown.title, method, text))
     text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
     order = [REFERENCE, *(method for method in methods if method != REFERENCE)]
     return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
@@ -95,6 +98,7 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
     return (
         f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "
+        "Attacks are white-box where nothing else is said. "
         "“*”: the gap lies beyond the margin, “=”: within it, at the 5 % level after Holm's "
         "correction; no mark: not decided, or a metric without a margin. Margins: accuracy 2 "
         "points; rates, AUC, advantage, worst decile and ToW .05; TPR .01; efficacy a factor of "

@@ -28,12 +28,10 @@ def build(results: Results) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell and method: the four gaps with their intervals, and what they say."""
-    text = table[BY_METHOD].copy()
+    """One line per cell and method: the verdict, and the four gaps that it is made of."""
+    text = table[[*BY_METHOD, "verdict", "membership", "utility"]].copy()
     for name, quantity in JUDGED.items():
         text[quantity.label] = _gaps(table, name)
-    text[["membership", "utility"]] = table[["membership", "utility"]]
-    text["verdict"] = table["verdict"]
     return readable(text)
 
 

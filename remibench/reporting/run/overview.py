@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from remibench.analysis.gaps import REFERENCE, pair
+from remibench.analysis.quantities import quantity
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
 from remibench.analysis.targets import target_accuracies
@@ -19,17 +20,20 @@ from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import listed, readable, settings
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-MEASURED = {  # column of `runs`: metric, subset, factor
-    "seconds": ("seconds", "", 1),
-    "acc. D_f %": ("accuracy", "forget", 100),
-    "acc. D_r %": ("accuracy", "retain", 100),
-    "acc. test %": ("accuracy", "test", 100),
-    "MIA D_f": ("mia_whitebox_rate", "forget", 1),
-    "MIA D_r": ("mia_whitebox_rate", "retain", 1),
-    "MIA test": ("mia_whitebox_rate", "test", 1),
-    "black-box MIA D_f": ("mia_blackbox_rate", "forget", 1),
-    "efficacy": ("efficacy", "forget", 1),
-}
+MEASURED = [  # columns of `runs`
+    quantity(metric, subset)
+    for metric, subset in (
+        ("seconds", ""),
+        ("accuracy", "forget"),
+        ("accuracy", "retain"),
+        ("accuracy", "test"),
+        ("mia_whitebox_rate", "forget"),
+        ("mia_whitebox_rate", "retain"),
+        ("mia_whitebox_rate", "test"),
+        ("mia_blackbox_rate", "forget"),
+        ("efficacy", "forget"),
+    )
+]
 ROLES = {  # column of datasets.csv: what the images are for
     "target_train": "target train",
     "mf_members": "of them MF's members",
@@ -143,8 +147,8 @@ def trainings(results: Results) -> pd.DataFrame:
     return readable(
         table.assign(stalled=table["stalled"].map({0: "no", 1: "STALLED"})),
         loss="training loss",
-        train="acc. train %",
-        test="acc. test %",
+        train="accuracy train, %",
+        test="accuracy test, %",
     )
 
 
@@ -162,16 +166,16 @@ def attacks(results: Results) -> pd.DataFrame:
 def runs(results: Results) -> pd.DataFrame:
     """Every evaluated model: how its unlearning ended, and what it is like after it."""
     columns = []
-    for label, (metric, subset, factor) in MEASURED.items():
-        rows = results.metric(metric, scale=factor).fillna({"subset": ""})
-        rows = rows[rows["subset"] == subset]
-        columns.append(rows.set_index(RUN)["value"].rename(label))
+    for shown in MEASURED:
+        rows = results.metric(shown.metric, scale=shown.scale).fillna({"subset": ""})
+        rows = rows[rows["subset"] == shown.subset]
+        columns.append(rows.set_index(RUN)["value"].rename(shown.title))
     measured = pd.concat(columns, axis=1).dropna(axis=1, how="all")
     ends = results.endings.set_index(RUN)
     ended = ends["met"].map({1.0: "stopping rule", 0.0: "max_epochs"}).fillna("all epochs")
     ends = ends.assign(ended=ended)[["epoch", "ended", "mf_forget", "mf_out_of_sample"]]
     table = ends.join(measured, how="right").reset_index()
-    shown = [*RUN[:2], "forget_ratio", "method", "seed"]
+    order = [*RUN[:2], "forget_ratio", "method", "seed"]
     place = {
         "dataset": results.names,
         "architecture": results.architectures,
@@ -179,7 +183,7 @@ def runs(results: Results) -> pd.DataFrame:
     }
     return readable(
         table.sort_values(
-            shown, key=lambda axis: axis.map(place[axis.name].index) if axis.name in place else axis
+            order, key=lambda axis: axis.map(place[axis.name].index) if axis.name in place else axis
         ),
         epoch="epochs",
         mf_forget="guide D_f",

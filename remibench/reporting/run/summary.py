@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
+from remibench.analysis.quantities import Quantity, quantity
 from remibench.analysis.results import METHODS, Results, percent
 from remibench.reporting.render import format_cell
+from remibench.reporting.style import cell_label
 
-COLUMNS = {  # header: metric, subset, scale, decimals
-    "acc. D_f %": ("accuracy", "forget", 100, 1),
-    "acc. D_r %": ("accuracy", "retain", 100, 1),
-    "acc. test %": ("accuracy", "test", 100, 1),
-    "MIA D_f": ("mia_whitebox_rate", "forget", 1, 3),
-    "MIA test": ("mia_whitebox_rate", "test", 1, 3),
-    "seconds": ("seconds", "", 1, 1),
-}
+COLUMNS = [
+    quantity(metric, subset)
+    for metric, subset in (
+        ("accuracy", "forget"),
+        ("accuracy", "retain"),
+        ("accuracy", "test"),
+        ("mia_whitebox_rate", "forget"),
+        ("mia_whitebox_rate", "test"),
+        ("seconds", ""),
+    )
+]
 
 
 def summarise_results(results: Results) -> str:
@@ -28,40 +34,38 @@ def summarise_results(results: Results) -> str:
         f"Main result, {percent(ratio)} of {results.whole} forgotten, mean over {seeds} seed(s)"
     ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
-    columns = {header: _column(results, ratio, *spec) for header, spec in _columns(results)}
+    columns = {shown.title: _column(results, ratio, shown) for shown in _columns(results)}
     table = pd.DataFrame(columns)
     for dataset, architecture in cells.itertuples(index=False):
         rows = pd.MultiIndex.from_product([[dataset], [architecture], results.methods])
         cell = table.reindex(rows).fillna("–").set_axis([METHODS[m] for m in results.methods])
-        lines += ["", f"{dataset}, {architecture}", cell.to_string()]
+        lines += ["", cell_label(dataset, architecture), cell.to_string()]
     lines += [
         "",
         *filter(None, (results.forgotten, results.stalled, results.unsearched)),
         results.stopping,
-        "acc.: classification accuracy; D_f, D_r: forget and retain set.",
-        "MIA: share of images that white-box membership inference calls members. Success is not 0:",
+        "D_f, D_r: forget and retain set. MIA rate: share of images that white-box membership",
+        "inference calls members (in the paper: accuracy of MIA). Success is not 0:",
         "a forgotten image should look like one that a retrained model never saw.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _columns(results: Results) -> Iterator[tuple[str, tuple]]:
+def _columns(results: Results) -> Iterator[Quantity]:
     """The columns; unseen images of the forgotten kind and others apart, where it is one."""
-    for header, (metric, subset, *shown) in COLUMNS.items():
-        if subset == "test" and results.alike != "test":
+    for shown in COLUMNS:
+        if shown.subset == "test" and results.alike != "test":
             for part in ("test_forget", "test_retain"):
-                yield header.replace("test", part), (metric, part, *shown)
+                yield replace(shown, subset=part, label=shown.label.replace("test", part))
         else:
-            yield header, (metric, subset, *shown)
+            yield shown
 
 
-def _column(
-    results: Results, ratio: float, metric: str, subset: str, scale: float, decimals: int
-) -> pd.Series:
+def _column(results: Results, ratio: float, shown: Quantity) -> pd.Series:
     """One formatted column, by dataset, architecture and method."""
-    rows = results.summary(metric, scale)
-    rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == subset)]
+    rows = results.summary(shown.metric, shown.scale)
+    rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == shown.subset)]
     numbers = rows[["mean", "low", "high"]].itertuples(index=False)
-    text = [format_cell(*number, paper=float("nan"), decimals=decimals) for number in numbers]
+    text = [format_cell(*number, paper=float("nan"), decimals=shown.decimals) for number in numbers]
     axes = pd.MultiIndex.from_frame(rows[["dataset", "architecture", "method"]])
     return pd.Series(text, index=axes, dtype=object)

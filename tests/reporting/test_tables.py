@@ -1,0 +1,126 @@
+"""Formatted tables: what a reader of a page and of LaTeX finds in them."""
+
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from support.pages import note, shown
+from support.synthetic import known_results
+
+from remibench.analysis.quantities import mathematical, quantity
+from remibench.components.display import ARCHITECTURES, DATASETS, cell_label
+from remibench.reporting.beyond import table_verdicts
+from remibench.reporting.html_page import page
+from remibench.reporting.render import write_formatted
+
+LINES = [
+    ("fmnist", "cnn", "10%", "Fisher", "12.5 ± 0.1 [3.0]"),
+    ("fmnist", "cnn", "10%", "Retraining", "−2.5"),
+    ("fmnist", "vgg19", "10%", "Fisher", "not run"),
+    ("mine", "vgg19", "10%", "Fisher", "1.0"),
+]
+WIDE = pd.DataFrame(
+    LINES, columns=["dataset", "architecture", "forget ratio", "method", "gap of D_f"]
+)
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(wide, title="Gaps on D_f", explanation="Of D_f & D_r, 5 % of a_b."):
+        paths = {suffix: tmp_path / f"table_my_gaps.{suffix}" for suffix in ("tex", "html")}
+        write_formatted(wide, title, explanation, **paths)
+        return paths["tex"].read_text(), paths["html"].read_text()
+
+    return write
+
+
+def lines(tex):
+    return [
+        line.rstrip("\\ ") for line in tex.splitlines() if "&" in line and "caption" not in line
+    ]
+
+
+def test_an_axis_with_one_value_is_a_sentence_and_no_column(written):
+    tex, html = written(WIDE)
+    assert list(shown(html)) == ["dataset", "architecture", "method", "gap of D_f"]
+    assert note(html).startswith("All lines: 10% forgotten. Of D_f")
+    assert "forget ratio" not in tex
+    tex, html = written(WIDE.head(1))
+    assert "forget ratio" in list(shown(html)), "a single line says what it is of"
+
+
+def test_latex_writes_an_axis_where_it_changes_and_pages_in_every_line(written):
+    tex, html = written(WIDE)
+    body = lines(tex)
+    assert body[1:] == [
+        "Fashion-MNIST & CNN & Fisher & 12.5~$\\pm$~0.1 [3.0]",
+        " &  & Retraining & $-$2.5",
+        " & VGG19 & Fisher & not run",
+        "mine & VGG19 & Fisher & 1.0",
+    ]
+    assert shown(html)["dataset"].tolist() == ["Fashion-MNIST"] * 3 + ["mine"]
+
+
+def test_latex_has_a_label_a_caption_and_mathematical_names(written):
+    tex, _ = written(WIDE)
+    assert r"\label{tab:table_my_gaps}" in tex
+    assert r"\caption[Gaps on $D_f$]{Gaps on $D_f$. All lines: 10\% forgotten. " in tex
+    assert r"$D_f$ \& $D_r$, 5 \% of a\_\allowbreak b." in tex
+    assert "gap of $D_f$" in lines(tex)[0]
+    columns = re.findall(r">\{\\ragged(left|right)", tex)
+    assert columns == ["right", "right", "right", "left"]  # numbers are flush right
+
+
+def test_a_long_table_has_its_caption_once(written):
+    many = pd.concat([WIDE.assign(method=f"m{k}") for k in range(20)])
+    tex, _ = written(many)
+    assert "longtable" in tex
+    assert tex.count(r"\caption") == tex.count(r"\label") == 1
+    assert tex.count(r"\toprule") == 2  # the head is on every page
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex: texlive-latex-base")
+@pytest.mark.parametrize("copies", [1, 30])
+def test_latex_compiles_and_its_label_can_be_referred_to(written, tmp_path, copies):
+    written(pd.concat([WIDE.assign(method=f"m_{k}") for k in range(copies)]))
+    (tmp_path / "page.tex").write_text(
+        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{array,booktabs,longtable}"
+        r"\begin{document}\input{table_my_gaps}See \ref{tab:table_my_gaps}.\end{document}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, errors="replace"
+        )
+        assert done.returncode == 0, done.stdout[-2000:]
+    assert "undefined" not in done.stdout
+
+
+def test_the_verdict_comes_first():
+    wide = table_verdicts.layout(table_verdicts.build(known_results()))
+    columns = [column for column in wide if column not in ("dataset", "architecture")]
+    assert columns[:3] == ["method", "forget ratio", "verdict"]
+
+
+def test_negative_numbers_have_the_minus_sign_of_every_text():
+    text = page(pd.DataFrame({"method": ["a"], "x": [-0.25]}), "", "", "name")
+    assert shown(text)["x"].tolist() == ["−0.25"]
+    assert "column <= 1 " in text, "the method stays in sight"
+
+
+def test_names_are_those_that_a_person_writes():
+    assert cell_label("fmnist", "cnn") == "Fashion-MNIST, CNN"
+    assert [DATASETS[name] for name in ("cifar10", "stl10", "utkface", "mine")] == [
+        *("CIFAR-10", "STL-10", "UTKFace", "mine")
+    ]
+    assert [ARCHITECTURES[name] for name in ("resnet18", "xception", "vgg19")] == [
+        *("ResNet18", "Xception", "VGG19")
+    ]
+
+
+def test_a_quantity_has_one_name_with_its_unit():
+    assert quantity("accuracy", "forget").title == "accuracy D_f, %"
+    assert quantity("mia_whitebox_rate", "forget").title == "MIA rate D_f"
+    assert mathematical("MIA rate D_f, L_G of a_b") == "MIA rate $D_f$, $L_G$ of a_b"
