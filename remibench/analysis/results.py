@@ -14,8 +14,8 @@ import yaml
 from remibench.analysis.statistics import summarise
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
+from remibench.components.display import ARCHITECTURES, DATASETS, METHODS, cell_label
 from remibench.components.display import COLORS as COLORS  # for whoever draws results
-from remibench.components.display import DATASETS, METHODS, cell_label
 from remibench.components.plugins import broken
 from remibench.components.registry import PAPER_SELECTION
 from remibench.components.registry import percent as percent
@@ -241,9 +241,13 @@ class Results:
         cells = self.published[self.published["table"] == "Table II"]
         present = self.datasets["paper_dataset"]
         missing = {
-            "dataset": [d for d in dict.fromkeys(cells["dataset"]) if d not in set(present)],
+            "dataset": [
+                DATASETS[d] for d in dict.fromkeys(cells["dataset"]) if d not in set(present)
+            ],
             "architecture": [
-                a for a in dict.fromkeys(cells["architecture"]) if a not in self.architectures
+                ARCHITECTURES[a]
+                for a in dict.fromkeys(cells["architecture"])
+                if a not in self.architectures
             ],
             "ratio": [percent(ratio) for ratio in PAPER_RATIOS if ratio not in self.ratios],
             "method": [METHODS[m] for m in PAPER_METHODS if m not in self.methods],

@@ -51,6 +51,7 @@ ARTIFACTS = {  # name → pattern of all
     "table": "tables/{product}.csv",
     "figure": "figures/{product}.svg",
     "overview": "overview/{page}.html",
+    "landing": "overview/landing.html",
     "training_curves": "overview/training_curves.svg",
     "scorecard": "scorecard/scorecard.csv",
     "counts": "scorecard/counts.csv",

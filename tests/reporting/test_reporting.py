@@ -481,7 +481,7 @@ def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_p
     assert "cifar10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
     _, html, _ = make_table(name, default, tmp_path)
-    assert "Of the paper's grid not run here: dataset utkface, stl10, cifar10" in note(html)
+    assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive)")

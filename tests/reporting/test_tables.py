@@ -14,6 +14,7 @@ from remibench.components.display import ARCHITECTURES, DATASETS, cell_label
 from remibench.reporting.beyond import table_verdicts
 from remibench.reporting.html_page import page
 from remibench.reporting.render import write_formatted
+from remibench.reporting.run.landing import landing
 
 LINES = [
     ("fmnist", "cnn", "10%", "Fisher", "12.5 ± 0.1 [3.0]"),
@@ -124,3 +125,20 @@ def test_a_quantity_has_one_name_with_its_unit():
     assert quantity("accuracy", "forget").title == "accuracy D_f, %"
     assert quantity("mia_whitebox_rate", "forget").title == "MIA rate D_f"
     assert mathematical("MIA rate D_f, L_G of a_b") == "MIA rate $D_f$, $L_G$ of a_b"
+
+
+def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show():
+    results = known_results()
+    figure = '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg id="main"><text>a</text></svg>'
+    text = landing(results, {"seeds": [0, 1, 2]}, figure)
+    assert '<svg id="main"><text>a</text></svg>' in text
+    assert "<?xml" not in text
+    assert "<th>Seeds</th><td>3, each a split" in text
+    assert "<td>1%, 10%, 25%, 50% of the training set</td>" in text
+    assert "<caption>Fashion-MNIST (4,000 images), CNN</caption>" in text
+    fisher = re.search("<tr><th>Fisher</th>(.*)</tr>", text)[1]
+    assert "<td>0.810 ± 0.025</td>" in fisher
+    assert "of 16 verdicts are not decided with 3 seeds" in text
+    assert "Of the paper" in text
+    alone = landing(known_results(methods=("original", "fisher")), {"seeds": [0]}, figure)
+    assert "Retraining was not run" in alone

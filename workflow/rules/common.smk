@@ -47,6 +47,10 @@ config["ratios_of_classes"] = (
 )
 config["checkpoint_seconds"] = cfg.checkpoint_seconds
 config["plugins"] = cfg.plugins
+landing = Path(
+    cfg.results, paths.LANDING
+)  # once it is made; read by workflow/report/workflow.rst
+config["landing"] = str(landing) if landing.exists() else ""
 # The run, which locks the results tree; none where a storage plugin keeps the results.
 config["run"] = None
 if not workflow.storage_settings.default_storage_provider:

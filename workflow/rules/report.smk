@@ -86,11 +86,14 @@ rule overview:
 
 
 rule summarise:
-    """Write the main result as text."""
+    """Write the main result as text, and the page that the report opens with."""
     input:
         **GATHERED,
+        config=at("config"),
+        figure="<results>/figures/figure_verdicts.svg",
     output:
-        at("summary"),
+        text=at("summary"),
+        landing=at("landing"),
     log:
         log_of("summarise"),
     localrule: True

@@ -14,8 +14,9 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.audit import SHOWN, audit
+from remibench.analysis.quantities import Quantity
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
-from remibench.analysis.verdicts import MOVES, NOT_DECIDED, STAYS, TAKEN, UNSEEN, Quantity
+from remibench.analysis.verdicts import MOVES, NOT_DECIDED, STAYS, TAKEN, UNSEEN
 from remibench.reporting.render import MINUS
 
 TITLE = "What each metric can be fooled by"

@@ -28,18 +28,13 @@ COLUMNS = [
 def summarise_results(results: Results) -> str:
     """ReMI against Fisher and retraining at the forget ratio nearest to the paper's 10 %."""
     ratio = results.main_ratio
-    cells = results.evaluation[["dataset", "architecture"]].drop_duplicates()
     seeds = results.evaluation["seed"].nunique()
     lines = [
         f"Main result, {percent(ratio)} of {results.whole} forgotten, mean over {seeds} seed(s)"
     ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
-    columns = {shown.title: _column(results, ratio, shown) for shown in _columns(results)}
-    table = pd.DataFrame(columns)
-    for dataset, architecture in cells.itertuples(index=False):
-        rows = pd.MultiIndex.from_product([[dataset], [architecture], results.methods])
-        cell = table.reindex(rows).fillna("–").set_axis([METHODS[m] for m in results.methods])
-        lines += ["", cell_label(dataset, architecture), cell.to_string()]
+    for label, table in main_tables(results):
+        lines += ["", label, table.to_string()]
     lines += [
         "",
         *filter(None, (results.forgotten, results.stalled, results.unsearched)),
@@ -49,6 +44,19 @@ def summarise_results(results: Results) -> str:
         "a forgotten image should look like one that a retrained model never saw.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def main_tables(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    """The main result of every dataset and architecture: its name, and a line per method."""
+    cells = results.evaluation[["dataset", "architecture"]].drop_duplicates()
+    ratio = results.main_ratio
+    columns = {shown.title: _column(results, ratio, shown) for shown in _columns(results)}
+    table, tables = pd.DataFrame(columns), []
+    for dataset, architecture in cells.itertuples(index=False):
+        rows = pd.MultiIndex.from_product([[dataset], [architecture], results.methods])
+        cell = table.reindex(rows).fillna("–").set_axis([METHODS[m] for m in results.methods])
+        tables.append((cell_label(dataset, architecture), cell))
+    return tables
 
 
 def _columns(results: Results) -> Iterator[Quantity]:

@@ -1,0 +1,74 @@
+"""The report's first page: what was run, the main result, and what it does not show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from remibench.analysis.results import Results, count_seeds, percent
+from remibench.analysis.verdicts import NOT_DECIDED, judge_methods
+from remibench.components.registry import controls
+from remibench.reporting.html_page import template
+from remibench.reporting.run.summary import main_tables
+from remibench.reporting.style import ARCHITECTURES, METHODS
+
+
+def landing(results: Results, config: Mapping, figure: str) -> str:
+    """HTML that stands at the head of the report.
+
+    Args:
+        results: The gathered tables.
+        config: The resolved configuration.
+        figure: The main figure, the text of its SVG file.
+    """
+    return template("landing.html.j2").render(
+        run=what_was_run(results, config),
+        ratio=percent(results.main_ratio),
+        whole=results.whole,
+        tables=[
+            (label, table.to_dict("index"), list(table)) for label, table in main_tables(results)
+        ],
+        figure=re.sub(r"^.*?(?=<svg)", "", figure, flags=re.DOTALL),
+        limits=what_it_does_not_show(results),
+    )
+
+
+def what_was_run(results: Results, config: Mapping) -> dict[str, str]:
+    """Facts about a run, by name."""
+    controlled = set(controls())
+    images = [
+        f"{row.target_train:,} training images, {row.test:,} test images"
+        for row in results.datasets.itertuples()
+    ]
+    return {
+        "Images": results.sources,
+        "In each model": "; ".join(dict.fromkeys(images)),
+        "Architectures": ", ".join(ARCHITECTURES[name] for name in results.architectures),
+        "Methods": ", ".join(METHODS[m] for m in results.methods if m not in controlled),
+        "Controls": ", ".join(METHODS[m] for m in results.methods if m in controlled) or "none",
+        "Forgotten": f"{', '.join(map(percent, results.ratios))} of {results.whole}",
+        "Seeds": f"{len(config['seeds'])}, each a split of the data and models of its own",
+    }
+
+
+def what_it_does_not_show(results: Results) -> list[str]:
+    """Sentences on what cannot be concluded from a run."""
+    table = judge_methods(results.evaluation)
+    table = table[~table["method"].isin(controls()) & (table["n"] > 0)]
+    undecided = int((table["verdict"] == NOT_DECIDED).sum())
+    sentences = []
+    if len(table):
+        sentences.append(
+            f"{undecided} of {len(table)} verdicts are not decided with {count_seeds(table['n'])}: "
+            "that is no proof that a method is like retraining."
+        )
+    else:
+        sentences.append("Retraining was not run, so that nothing says how near a method comes.")
+    sentences += [
+        "An MIA rate of 0 is not success: a forgotten image should look as it does to the "
+        "retrained model, whose rate stands beside it.",
+        results.not_run,
+        results.stalled,
+        results.unsearched,
+    ]
+    return [sentence for sentence in sentences if sentence]
