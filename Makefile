@@ -27,9 +27,9 @@ help:
 	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
 	@echo "make clean   remove RESULTS (those of the default grid) and caches; .venv stays"
 
-# A live display where there is a terminal, Snakemake's plain log where there is none.
+# Progress in a line where there is a terminal, a line per job where there is none.
 run: env
-	@if [ -t 1 ]; then $(BIN)/snakemake --logger rich; else $(BIN)/snakemake; fi
+	@$(BIN)/snakemake --logger remibench
 	@if [ ! -e $(RESULTS)/report.html ] || [ -n "$$(find $(RESULTS)/*.* \
 	    $(addprefix $(RESULTS)/,tables figures overview scorecard statistics) workflow/report \
 	    -newer $(RESULTS)/report.html -print -quit)" ]; then \

@@ -1,0 +1,148 @@
+"""Snakemake's log for this workflow: ``snakemake --logger remibench``.
+
+In a terminal one line that is rewritten: jobs done, percentage, an estimate of the time left, and
+what runs now. Elsewhere a line per finished job. Errors and everything else that Snakemake says is
+as usual. The name of this package is what Snakemake finds a plug-in by.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from logging import LogRecord
+
+from snakemake.logging import DefaultFilter, DefaultFormatter
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+ALL = "total"  # in the counts of a run
+TOLD_ELSEWHERE = {LogEvent.JOB_STARTED, LogEvent.PROGRESS, LogEvent.RESOURCES_INFO}
+SKIPPED = "Select jobs to execute..."
+AXES = ("method", "role", "attack", "access", "seed", "ratio", "dataset", "architecture")
+
+
+class Progress:
+    """Jobs of a run: done, running, and an estimate of the time that is left."""
+
+    def __init__(self, counts: dict[str, int], now: float) -> None:
+        self.total = counts[ALL]
+        self.left = Counter({rule: n for rule, n in counts.items() if rule != ALL})
+        self.began = now
+        self.running: dict[int, tuple[str, str, float]] = {}
+        self.seconds: dict[str, list[float]] = {}
+
+    @property
+    def done(self) -> int:
+        """Number of finished jobs."""
+        return self.total - self.left.total()
+
+    def start(self, job: int, rule: str, what: str, now: float) -> None:
+        """A job has begun."""
+        self.running[job] = rule, what, now
+
+    def finish(self, job: int, now: float) -> tuple[str, float]:
+        """A job has ended: what it was, and its seconds."""
+        rule, what, began = self.running.pop(job)
+        self.left[rule] -= 1
+        self.seconds.setdefault(rule, []).append(now - began)
+        return f"{rule} {what}".rstrip(), now - began
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimate from the mean of each rule so far, and of all for rules that are still to come.
+
+        Divided by the number of jobs that ran side by side on average; None before the first job
+        has ended.
+        """
+        spent = [second for seconds in self.seconds.values() for second in seconds]
+        if not spent or now <= self.began:
+            return None
+        mean = sum(spent) / len(spent)
+        means = {rule: sum(seconds) / len(seconds) for rule, seconds in self.seconds.items()}
+        work = sum(count * means.get(rule, mean) for rule, count in self.left.items())
+        return work / max(1.0, sum(spent) / (now - self.began))
+
+    def summary(self, now: float) -> str:
+        """``37 of 131 jobs, 28 %, about 4 min left``."""
+        text = f"{self.done} of {self.total} jobs, {100 * self.done // max(self.total, 1)} %"
+        left = self.seconds_left(now)
+        if left is None or self.done == self.total:
+            return text
+        return f"{text}, about {_duration(left)} left"
+
+
+class LogHandler(LogHandlerBase):
+    """See the module."""
+
+    def __post_init__(self) -> None:
+        """Set up the stream and what Snakemake's own log would do."""
+        common = self.common_settings
+        self._stream = sys.stdout if common.stdout else sys.stderr
+        self._formatter = DefaultFormatter(common.quiet, common.show_failed_logs)
+        self._filter = DefaultFilter(
+            common.quiet, common.debug_dag, common.verbose, common.dryrun, common.printshellcmds
+        )
+        self._progress: Progress | None = None
+        self._ended = False
+
+    def emit(self, record: LogRecord) -> None:
+        """Write what a record says."""
+        try:
+            self._emit(record)
+        except Exception:  # a log must not end a run
+            self.handleError(record)
+
+    def _emit(self, record: LogRecord) -> None:
+        if not self._filter.filter(record):
+            return
+        event, now = getattr(record, "event", None), time.monotonic()
+        progress = self._progress
+        if event == LogEvent.RUN_INFO and not self.common_settings.dryrun:
+            self._progress = Progress(record.stats, now)
+            self._write(f"{record.stats[ALL]} jobs")
+        elif progress and event == LogEvent.JOB_INFO:
+            progress.start(record.jobid, record.rule_name, describe(record.wildcards or {}), now)
+        elif progress and event == LogEvent.JOB_FINISHED:
+            what, seconds = progress.finish(record.job_id, now)
+            if not self._stream.isatty():
+                self._write(f"{progress.summary(now)}: {what} ({_duration(seconds)})")
+        elif progress and (event in TOLD_ELSEWHERE or record.getMessage() == SKIPPED):
+            pass
+        elif text := self._formatter.format(record):
+            self._write(text)
+        self._show_status(now)
+
+    def _write(self, text: str) -> None:
+        clear = "\r\x1b[K" if self._stream.isatty() else ""
+        self._stream.write(f"{clear}{text}\n")
+        self._stream.flush()
+
+    def _show_status(self, now: float) -> None:
+        if self._progress is None or self._ended or not self._stream.isatty():
+            return
+        running = ", ".join(f"{rule} {what}" for rule, what, _ in self._progress.running.values())
+        text = self._progress.summary(now) + (f": {running}" if running else "")
+        width = shutil.get_terminal_size().columns - 1
+        end = "\n" if self._progress.done == self._progress.total else ""
+        self._stream.write(f"\r\x1b[K{text[:width]}{end}")
+        self._stream.flush()
+        self._ended = bool(end)
+
+    writes_to_stream = property(lambda self: True)
+    writes_to_file = property(lambda self: False)
+    has_filter = property(lambda self: True)
+    has_formatter = property(lambda self: True)
+    needs_rulegraph = property(lambda self: False)
+
+
+def describe(wildcards: dict[str, str]) -> str:
+    """``remi_whitebox seed 0 ratio 0.1 fmnist cnn``: the axes of a job, the telling ones first."""
+    named = {"seed": "seed ", "ratio": "ratio "}
+    return " ".join(f"{named.get(axis, '')}{wildcards[axis]}" for axis in AXES if axis in wildcards)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
