@@ -179,8 +179,9 @@ def test_methods_that_were_not_run_say_so(tmp_path):
     assert "method Fisher, ReMI (white-box), ReMI (black-box)" in note(html)
     assert "ratio 1%, 25%, 50%" in note(html)
     tex = tex.replace(r"\allowbreak ", "")
-    assert r"fmnist\_embedded: invented, 32$\times$32 pixels" in tex
-    assert r"fmnist\_embedded & cnn & 10\% & forget" in tex
+    assert r"All lines: Fashion-MNIST (4,000 images), CNN, 10\% forgotten." in tex
+    assert r"Fashion-MNIST (4,000 images): invented, 32$\times$32 pixels" in tex
+    assert "\nforget & 0.900 [1.000] & 0.400 & not run" in tex
 
 
 def test_a_cell_of_the_grid_without_numbers_has_a_line_that_says_so():
@@ -478,7 +479,7 @@ def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_p
     assert not cells.isin(["not run"]).any(axis=None)
     beyond = name in ("table_gaps", "table_verdicts")
     assert beyond or table["paper"].notna().any()
-    assert "cifar10" in cells["dataset"].to_numpy()
+    assert "CIFAR-10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
     _, html, _ = make_table(name, default, tmp_path)
     assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
