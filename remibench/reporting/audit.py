@@ -15,9 +15,9 @@ import pandas as pd
 
 from remibench import __version__
 from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.quantities import Quantity
 from remibench.analysis.results import METHODS, count_seeds, in_order, percent
 from remibench.analysis.statistics import summarise
-from remibench.analysis.quantities import Quantity
 from remibench.analysis.verdicts import JUDGED, judge_gaps, judge_methods
 from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
