@@ -47,9 +47,8 @@ config["ratios_of_classes"] = (
 )
 config["checkpoint_seconds"] = cfg.checkpoint_seconds
 config["plugins"] = cfg.plugins
-landing = Path(
-    cfg.results, paths.LANDING
-)  # once it is made; read by workflow/report/workflow.rst
+# Read by workflow/report/workflow.rst, once it is made.
+landing = Path(cfg.results, paths.ARTIFACTS["landing"])
 config["landing"] = str(landing) if landing.exists() else ""
 # The run, which locks the results tree; none where a storage plugin keeps the results.
 config["run"] = None

@@ -90,7 +90,7 @@ rule summarise:
     input:
         **GATHERED,
         config=at("config"),
-        figure="<results>/figures/figure_verdicts.svg",
+        figure=at("figure", product="figure_verdicts"),
     output:
         text=at("summary"),
         landing=at("landing"),

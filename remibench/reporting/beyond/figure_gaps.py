@@ -5,8 +5,8 @@ points. A panel per metric, a line per method; the black line is retraining, and
 within which a gap counts as none (accuracy 2 points, TPR .01, others .05). With one dataset and
 architecture, lines are 95 % t-intervals of the paired differences; an arrow's head says that one
 goes on. With several, a point is one of them, and the black tick is the median of them all. Open
-points: 0 lies in the 95 % interval, or there is no interval. *Before* is the target that has
-forgotten nothing.
+points: not decided whether the gap lies beyond the margin or within it. *Before* is the target that
+has forgotten nothing.
 
 Above every panel stands which side is worse. Mostly both: right of 0 an attack finds more of the
 forget set than in a retrained model, left of 0 fewer, and both tell which images were forgotten.
@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.quantities import Quantity, mathematical, quantity
 from remibench.analysis.results import CELL, Results, count_seeds, displayed, percent
-from remibench.analysis.verdicts import NOT_MEASURABLE, NOT_RUN, judge_gaps, margin
+from remibench.analysis.verdicts import NOT_DECIDED, NOT_MEASURABLE, NOT_RUN, judge_gaps, margin
 from remibench.reporting.panels import (
     interval,
     label_axes,
@@ -104,7 +104,7 @@ def draw(results: Results, ratio: float | None = None) -> Figure:
         plt.Line2D([], [], marker="o", ms=4, linestyle="", color="0.4"),
         plt.Line2D([], [], marker="o", ms=4, linestyle="", mec="0.4", mfc="white"),
     ]
-    words = ["retraining", "margin of equivalence", "differs from retraining", "not decided"]
+    words = ["retraining", "margin of equivalence", "beyond or within the margin", NOT_DECIDED]
     legend(figure, handles, words)
     missing = [each for each in ROWS if each not in quantities]
     sentences = [
@@ -139,7 +139,7 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, shown: Quantity, run: list[str]) 
     for place, method in enumerate(run):
         of_method = rows[(rows["method"] == method) & rows["gap"].notna()]
         for row in of_method.itertuples():
-            decided = pd.notna(row.low) and not row.low <= 0 <= row.high
+            decided = row.verdict not in ("", NOT_DECIDED)
             if not several:
                 line = {"color": COLORS[method], "linewidth": 1.0}
                 interval(axis, place, row.low, row.high, **line)
