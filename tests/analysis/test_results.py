@@ -43,11 +43,11 @@ def test_unseen_images_of_the_forgotten_kind_have_columns_of_their_own(results):
     kinds = replace(results, evaluation=pd.concat([results.evaluation, *parts]))
     assert (results.alike, kinds.alike) == ("test", "test_forget")
     text = summarise_results(kinds)
-    assert "acc. test_forget %" in text
+    assert "accuracy test_forget, %" in text
     assert "12.5 ± 0.0" in text
     assert "62.5 ± 0.0" in text
-    assert "acc. test %" not in text
-    assert "acc. test %" in summarise_results(results)
+    assert "accuracy test, %" not in text
+    assert "accuracy test, %" in summarise_results(results)
 
 
 def test_runs_with_default_values_are_said_in_the_notes_of_all_tables(results):
