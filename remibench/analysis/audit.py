@@ -14,8 +14,8 @@ every metric. The rule, stated before the committed run (``docs/results/audit``)
 
 The margin is that of the verdicts, and of a metric without one a tenth of the mean difference
 between target and retraining. What all seeds' models have in common (:mod:`remibench.analysis.
-across_seeds`) is one value without a test: it is judged by the value itself, against retraining's
-own.
+across_seeds`) is one value without a test: it is judged by the value itself against retraining's,
+and not decided without a margin.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _of_seeds(evaluation: pd.DataFrame) -> list[dict[str, Any]]:
         measured = {}
         for (subset, metric), each in of_cell.groupby(["subset", "metric"], sort=False):
             wide = each.pivot_table("value", "seed", "method", aggfunc="first")
-            share = not np.isnan(margin(metric))
+            share = metric.endswith(("accuracy", "_rate"))
             resolution = 1 / sizes.get((*cell, subset), np.inf) if share else 0.0
             for control, *values in _by_control(wide):
                 measured[subset, metric, control] = Measured(*values, resolution)
@@ -150,21 +150,22 @@ def _judge_cell(
     """Judge all metrics of a cell; Holm's correction is over all of them."""
     widths = {key: _width(key[1], each) for key, each in measured.items()}
     located = {
-        key: [
-            locate(model - each.retraining, widths[key], each.resolution)
-            for model in (each.control, each.target)
-        ]
+        key: locate(each.control - each.retraining, widths[key], each.resolution)
         for key, each in measured.items()
     }
-    statements = [where for pair in located.values() for where in pair]
+    targets = {  # of a quantity, whatever the control
+        key[:2]: locate(each.target - each.retraining, widths[key], each.resolution)
+        for key, each in measured.items()
+    }
+    statements = [*located.values(), *targets.values()]
     adjusted = holm(np.array([where["p"] for where in statements], float))
     for where, p in zip(statements, adjusted, strict=True):
         where["place"] = where["place"] if p < LEVEL else NOT_DECIDED
     return [
         cell
         | _describe(key, each, widths[key])
-        | {end: located[key][0][end] for end in ("low", "high")}
-        | {"verdict": conclude(*(where["place"] for where in located[key]))}
+        | {end: located[key][end] for end in ("low", "high")}
+        | {"verdict": conclude(located[key]["place"], targets[key[:2]]["place"])}
         for key, each in measured.items()
     ]
 
@@ -192,7 +193,9 @@ def _of_all_seeds(results: Results) -> list[dict[str, Any]]:
             continue
         each = Measured(*(np.array([value]) for value in values))
         width = _width(metric, each)
-        places = (_place(model - each.retraining, width) for model in (each.control, each.target))
+        places = (
+            _place(model - each.retraining, margin(metric)) for model in (each.control, each.target)
+        )
         records.append(
             dict(zip(CELL, cell, strict=True))
             | _describe((subset, metric, control), each, width)
@@ -208,6 +211,9 @@ def _width(metric: str, each: Measured) -> float:
 
 
 def _place(difference: np.ndarray, width: float) -> str:
+    """Where one value lies; not decided without a margin, since nothing tells how it varies."""
+    if np.isnan(width):
+        return NOT_DECIDED
     value = difference.item()
     return ABOVE if value > width else BELOW if value < -width else WITHIN
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import special
 
 LEVEL = 0.05
-_DECIMALS = 6  # rates are stored in single precision: below this, differences are rounding errors
+DECIMALS = 6  # rates are stored in single precision: below this, differences are rounding errors
 
 
 def standard_error(values: np.ndarray, least: float = 0.0) -> float:
@@ -127,7 +127,7 @@ def paired_differences(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """``values − reference``; equal infinities differ by 0, and rounding errors are cut off."""
     with np.errstate(invalid="ignore"):
         differences = np.where(values == reference, 0.0, values - reference)
-    return np.round(differences, _DECIMALS)
+    return np.round(differences, DECIMALS)
 
 
 class PairedTest(NamedTuple):

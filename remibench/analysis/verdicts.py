@@ -46,7 +46,7 @@ from remibench.analysis.gaps import (
 )
 from remibench.analysis.quantities import quantity
 from remibench.analysis.results import BY_METHOD, CELL, in_order
-from remibench.analysis.statistics import LEVEL, holm, standard_error, t_interval
+from remibench.analysis.statistics import DECIMALS, LEVEL, holm, standard_error, t_interval
 from remibench.components.registry import controls
 
 NOT_RUN, NOT_MEASURABLE = "not run", "not measurable"
@@ -115,19 +115,19 @@ def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
     table = table.loc[order].reset_index(drop=True)
     unpaired = table["remark"] == NO_REFERENCE
     unmeasured = table["mean"].isna() | (table["retraining"].isna() & ~unpaired)
-    remarks = [
-        "; ".join(filter(None, (NO_SPREAD if row.low == row.high else "", row.remark)))
-        for row in table.itertuples()
-    ]
-    remark = pd.Series(remarks, index=table.index, dtype=object)
-    table["remark"] = remark.mask(unmeasured, NOT_MEASURABLE)
-    places = _places(table, pairs)
-    wide = ((table["low"] < table["high"]) & table["margin"].notna()).tolist()
-    judged = _places_of_judged(evaluation)
-    keys = table[[*QUANTITY, "method"]].itertuples(index=False, name=None)
+    judged = _judged(evaluation)
+    for end in ("low", "high"):  # of equal differences they have the width of one image
+        ends = [judged.get(key, {}).get(end, np.nan) for key in _keys(table)]
+        table[end] = pd.Series(ends, index=table.index).fillna(table[end])
+    flat = (table["high"] - table["low"]).abs() < 10.0**-DECIMALS
+    remarks = zip(flat.map({True: NO_SPREAD, False: ""}), table["remark"], strict=True)
+    joined = ["; ".join(filter(None, each)) for each in remarks]
+    table["remark"] = pd.Series(joined, index=table.index, dtype=object).mask(
+        unmeasured, NOT_MEASURABLE
+    )
     verdicts = [
-        judged.get(key, place if spread else "")
-        for key, place, spread in zip(keys, places, wide, strict=True)
+        judged[key]["place"] if key in judged else place
+        for key, place in zip(_keys(table), _places(table, pairs), strict=True)
     ]
     known = table["gap"].notna() & np.isfinite(table["gap"]) & (table["n"] > 1)
     column = pd.Series(verdicts, index=table.index, dtype=object).where(known, "")
@@ -136,31 +136,37 @@ def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _places(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    """Where the gap of every row lies; Holm's correction is over the methods of a quantity."""
+    """Where the gap of every row lies, "" where nothing tests it.
+
+    Holm's correction is over the methods of a quantity.
+    """
     differences = dict(list(pairs.groupby([*QUANTITY, "method"], sort=False)["difference"]))
     located = [
         locate(differences[key].dropna(), width, 0.0)
-        for *key, width in table[[*QUANTITY, "method", "margin"]].itertuples(index=False, name=None)
-        for key in [tuple(key)]
+        for key, width in zip(_keys(table), table["margin"], strict=True)
     ]
     p = pd.Series([where["p"] for where in located], index=table.index)
     family = [*(table[axis] for axis in QUANTITY), table["method"].isin(controls())]
     adjusted = p.groupby(family, sort=False).transform(lambda each: holm(each.to_numpy()))
     return [
-        where["place"] if decided else NOT_DECIDED
-        for where, decided in zip(located, adjusted < LEVEL, strict=True)
+        "" if np.isnan(p) else where["place"] if p < LEVEL else NOT_DECIDED
+        for where, p in zip(located, adjusted, strict=True)
     ]
 
 
-def _places_of_judged(evaluation: pd.DataFrame) -> dict[tuple, str]:
+def _judged(evaluation: pd.DataFrame) -> dict[tuple, dict[str, float | str]]:
     """What :func:`judge_methods` says of the quantities that it judges, by quantity and method."""
     return {
-        (*(getattr(row, axis) for axis in CELL), quantity.subset, quantity.metric, row.method): (
-            getattr(row, f"{name}_place")
-        )
+        (*(getattr(row, axis) for axis in CELL), quantity.subset, quantity.metric, row.method): {
+            key: getattr(row, f"{name}_{key}") for key in PLACED
+        }
         for row in judge_methods(evaluation).itertuples()
         for name, quantity in JUDGED.items()
     }
+
+
+def _keys(table: pd.DataFrame) -> list[tuple]:
+    return list(table[[*QUANTITY, "method"]].itertuples(index=False, name=None))
 
 
 def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str, float | str]:
@@ -175,11 +181,12 @@ def locate(differences: np.ndarray, width: float, resolution: float) -> dict[str
         ``gap`` (mean), ``low`` and ``high`` (95 % t-interval), ``place`` (the statement that the
         mean makes), ``p`` of its test (NaN without spread), ``n``; NaN for fewer than two pairs.
     """
-    differences = np.asarray(differences, float)
+    differences = np.round(np.asarray(differences, float), DECIMALS)
     n, mean = len(differences), float(differences.mean()) if len(differences) else np.nan
     place = ABOVE if mean > width else BELOW if mean < -width else WITHIN
     low, high = t_interval(differences, least=resolution)
-    error = standard_error(differences, resolution)
+    spread = len(differences) > 1 and (np.ptp(differences) > 0 or resolution > 0)
+    error = standard_error(differences, resolution) if spread else 0.0
     tail = float(special.stdtr(n - 1, -abs(abs(mean) - width) / error)) if error > 0 else np.nan
     p = tail if place == WITHIN else float(np.minimum(1, 2 * tail))
     return {"n": n, "gap": mean, "low": low, "high": high, "place": place, "p": p}

@@ -33,7 +33,7 @@ CONTRACTS = {  # kind of component → what a module of it defines at its top le
 # to the jobs that they do change, as params or like remibench.components.display.
 UNDIGESTED = {  # kind of component → names
     "attacks": ("VARIES_WITH", "build_attack"),
-    "controls": ("LABEL", "COLOUR", "MARKER", "ORDER", "KEEPS"),
+    "controls": ("LABEL", "COLOUR", "MARKER", "ORDER"),
     "data": ("LABEL",),
     "metrics": ("NAMES",),
     "models": ("LABEL", "RESOURCES"),

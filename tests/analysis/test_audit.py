@@ -96,8 +96,8 @@ def test_a_value_of_all_seeds_is_judged_by_itself_against_retrainings_own():
     assert table["verdict"].to_dict() == {
         ("ulira_auc", "shift"): TOLD_APART,
         ("ulira_auc", "temperature"): TAKEN,
-        ("klom_halves", "shift"): TOLD_APART,
-        ("klom_halves", "temperature"): TAKEN,
+        ("klom_halves", "shift"): NOT_DECIDED,  # no margin, and nothing tells how it varies
+        ("klom_halves", "temperature"): NOT_DECIDED,
     }
     assert (table["n"] == 1).all()
 

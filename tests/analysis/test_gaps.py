@@ -177,6 +177,7 @@ def test_tug_of_war_needs_all_three_accuracies_and_retraining():
         ([0.3, -0.3, 0.2, -0.2, 0.1, -0.05], NOT_DECIDED),
         ([0.1], ""),  # no interval
         ([0.0, 0.0, 0.0], ""),  # no spread is no evidence
+        ([0.4 - 0.3, 0.6 - 0.5, 0.3 - 0.2], ""),  # nor are rounding errors
     ],
 )
 @pytest.mark.parametrize("metric", ["mia_whitebox_auc", "mf_whitebox_rate"])
@@ -206,6 +207,7 @@ def test_a_quantity_that_verdicts_judge_has_their_verdict_here():
             cell = tuple(getattr(row, axis) for axis in AXES)
             found = gaps_of.loc[(*cell, row.method, quantity.metric, quantity.subset)]
             assert found["verdict"] == getattr(row, f"{name}_place")
+            assert found["low"] == getattr(row, f"{name}_low")
             compared += 1
     assert compared > 100
 

@@ -143,9 +143,12 @@ ENVIRONMENT = "../../envs/remibench.yaml"
 resources_for = partial(job_resources, device=cfg.device)
 
 
+SEED_ORDER = {str(seed): place for place, seed in enumerate(cfg.seeds)}
+
+
 def earlier_seeds_first(wildcards):
     """Priority of a job: a run that is ended before its end has whole seeds."""
-    return -cfg.seeds.index(int(wildcards["seed"]))
+    return -SEED_ORDER.get(wildcards["seed"], len(SEED_ORDER))
 
 
 def method_spec(wildcards):
