@@ -150,7 +150,7 @@ class Models(Closed):
         """The roles whose models are brought in."""
         return {role for role in type(self).model_fields if getattr(self, role) is not None}
 
-    def checkpoint(self, role: str, dataset: str, architecture: str, seed: int | str) -> str:
+    def checkpoint(self, role: str, dataset: str, architecture: str, seed: int) -> str:
         """The file of a model that is brought in.
 
         Raises:

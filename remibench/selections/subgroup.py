@@ -53,7 +53,13 @@ def prioritise(
         )
     inside = np.ones(len(column_values), bool)
     if values is not None:
-        inside &= np.isin(column_values, [_typed(value, numeric) for value in values])
+        wanted = [_typed(value, numeric) for value in values]
+        if missing := set(wanted) - set(column_values.tolist()):
+            raise RemibenchError(
+                f"`forgetting.subgroup.values`: no image of {images.dataset} has {min(missing)!r} "
+                f"in {column!r}; it holds {', '.join(map(str, np.unique(column_values)[:20]))}"
+            )
+        inside &= np.isin(column_values, wanted)
     if low is not None:
         inside &= column_values >= low
     if high is not None:

@@ -170,8 +170,10 @@ def test_models_are_brought_in_by_their_cells(tmp_path):
     models = {"target": f"{tmp_path}/{{architecture}}_{{seed}}.pt"}
     cfg = load_config(merge(default(), {"models": models, "seeds": [0, 1]}))
     assert cfg.models.brought == {"target"}
-    assert cfg.models.checkpoint("target", "x", "cnn", "1") == f"{tmp_path}/cnn_1.pt"
+    assert cfg.models.checkpoint("target", "x", "cnn", 1) == f"{tmp_path}/cnn_1.pt"
     assert load_config(default()).models.brought == set()
+    padded = cfg.models.model_copy(update={"target": "m{seed:02d}.pt"})
+    assert padded.checkpoint("target", "x", "cnn", 1) == "m01.pt"
 
 
 @pytest.mark.parametrize(

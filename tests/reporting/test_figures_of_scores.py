@@ -180,6 +180,8 @@ def test_the_front_has_nothing_that_is_slower_and_no_nearer():
     rows = pd.DataFrame(
         {"seconds": [1, 2, 3, 4, 0.5, 2], "distance": [0.5, 0.5, 0.2, 0.3, 0.9, 0.4]}
     )
+    rows["method"] = "fisher"
+    rows.loc[len(rows)] = (0.1, 0.01, "temperature")  # a control forgets nothing
     kept = figure_cost.front(rows)
     assert kept[["seconds", "distance"]].to_numpy().tolist() == [
         [0.5, 0.9],

@@ -136,6 +136,10 @@ BAD = {
     "subgroup  ": ({"column": "age", "low": 99}, "none of the 60 training images is selected"),
     "subgroup   ": ({"column": "home", "low": 1}, "'home' of pets holds text"),
     "subgroup    ": ({"column": "age", "values": ["old"]}, "'old' is no number"),
+    "subgroup     ": (
+        {"column": "home", "values": ["nowhere"]},
+        "no image of pets has 'nowhere' in 'home'; it holds ",
+    ),
     "random": ({}, "`forgetting.selection: random`: forget ratio 1.0 takes all 60"),
 }
 

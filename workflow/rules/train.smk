@@ -35,10 +35,11 @@ rule train_model:
 def checkpoint(wildcards):
     """The file of a model that is brought in."""
     w = wildcards
-    return cfg.models.checkpoint(w.role, w.dataset, w.architecture, w.seed)
+    return cfg.models.checkpoint(w.role, w.dataset, w.architecture, int(w.seed))
 
 
 rule import_model:
+    """Bring in one classifier in place of training it."""
     input:
         **DATA,
         checkpoint=checkpoint,
@@ -51,6 +52,7 @@ rule import_model:
         benchmark_of("import_model")
     wildcard_constraints:
         role="|".join(cfg.models.brought) or NOTHING,
+    priority: earlier_seeds_first
     conda:
         ENVIRONMENT
     threads: THREADS
