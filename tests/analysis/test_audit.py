@@ -115,14 +115,14 @@ def test_without_controls_nothing_is_audited():
 def test_the_table_names_the_controls_that_fool_a_metric():
     lines = table_audit.layout(table_audit.build(made())).set_index("quantity")
     assert lines[table_audit.MOVED_BY].to_dict() == {
-        "accuracy D_f": STAYS,
+        "accuracy D_f, %": STAYS,
         "MIA rate D_f": STAYS,
         "MIA rate D_f, white-box as published": "shift",
         "AUC D_f, black-box": STAYS,
         "relearn steps": STAYS,
     }
     assert lines.loc["MIA rate D_f", table_audit.TAKEN_FOR] == "temperature"
-    assert lines.loc["accuracy D_f", table_audit.TAKEN_FOR] == "none"
+    assert lines.loc["accuracy D_f, %", table_audit.TAKEN_FOR] == "none"
     assert lines.loc["AUC D_f, black-box", table_audit.TAKEN_FOR] == UNSEEN
     assert lines.loc["relearn steps", METHODS["retrain"]] == "60.0"
 

@@ -41,7 +41,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
             if not found:
                 continue
             first = next(iter(found.values()))
-            line = dict(zip(CELL, cell, strict=True)) | {"quantity": shown.label}
+            line = dict(zip(CELL, cell, strict=True)) | {"quantity": shown.title}
             line |= {METHODS["original"]: _number(first.target, shown)}
             line |= {METHODS["retrain"]: _number(first.retraining, shown)}
             for control in run:
