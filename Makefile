@@ -27,13 +27,15 @@ help:
 	@echo "make lock    resolve the lock files anew              make schema   write the config schema"
 	@echo "make clean   remove RESULTS (those of the default grid) and caches; .venv stays"
 
-# Progress in a line where there is a terminal, a line per job where there is none.
+# Progress in a line where there is a terminal, a line per job where there is none. With exec a signal
+# to make reaches Snakemake, and not a shell around it.
 run: env
-	@$(BIN)/snakemake --logger remibench
+	@exec $(BIN)/snakemake --logger remibench
 	@if [ ! -e $(RESULTS)/report.html ] || [ -n "$$(find $(RESULTS)/*.* \
 	    $(addprefix $(RESULTS)/,tables figures overview scorecard statistics) workflow/report \
 	    -newer $(RESULTS)/report.html -print -quit)" ]; then \
-	    $(BIN)/snakemake --report $(RESULTS)/report.html; fi
+	    $(BIN)/snakemake --report $(RESULTS)/.report.html && \
+	    mv $(RESULTS)/.report.html $(RESULTS)/report.html; fi
 	@printf '\n%s\n' "$$(cat $(RESULTS)/summary.txt)"
 	@printf '\nTables:  %s\nFigures: %s\nReport:  %s\n' \
 	    $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/report.html

@@ -47,7 +47,7 @@ class EpochCheckpoint:
             TerminatedError: There are no epochs, or none yet.
         """
         if not self._epochs_began:
-            raise TerminatedError("stopped by SIGTERM; run the same command again")
+            raise TerminatedError("stopped by a signal; run the same command again")
         self._terminating = True
 
     def save(
@@ -71,7 +71,7 @@ class EpochCheckpoint:
         self._last = time.monotonic()
         if self._terminating:
             raise TerminatedError(
-                f"stopped by SIGTERM after epoch {history[-1]['epoch']}, which is saved; run the "
+                f"stopped by a signal after epoch {history[-1]['epoch']}, which is saved; run the "
                 "same command again to go on from there"
             )
 

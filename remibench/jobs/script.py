@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from remibench.artifacts.io import remove_leftovers
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.components import plugins
 from remibench.errors import RemibenchError, TerminatedError
+from remibench.jobs.signals import end_job_on_signals
 from remibench.jobs.torch_setup import configure_torch
 
 logger = logging.getLogger("remibench")
@@ -33,12 +33,12 @@ def job(snakemake) -> Iterator[None]:
 
     The log file gets everything, tracebacks included. The terminal gets one line when the job
     fails, and the process exits with status 1, so that Snakemake removes unfinished outputs.
-    SIGTERM, by which a batch system announces that it is about to kill, is such a failure: at once,
-    or after the running epoch in a job with a :func:`progress_checkpoint`.
+    SIGTERM, by which a batch system announces that it is about to kill, and Ctrl-C are such
+    failures: at once, or after the running epoch in a job with a :func:`progress_checkpoint`.
 
     The process ends with the body: nothing after it is run, nor what was registered with atexit.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    end_job_on_signals()
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
@@ -77,11 +77,6 @@ def job(snakemake) -> Iterator[None]:
     os._exit(0)  # Python's own end takes torch's modules apart, for a fifth of all start-up
 
 
-def _terminate(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems repeat it
-    raise TerminatedError("stopped by SIGTERM; run the same command again")
-
-
 def peak_memory() -> int:
     """Greatest resident set size of this process so far, in bytes.
 
@@ -98,7 +93,7 @@ def peak_memory() -> int:
 def progress_checkpoint(snakemake) -> EpochCheckpoint:
     """Make a job's epoch checkpoint: keyed by rule, wildcards, parameters and input contents.
 
-    From here on SIGTERM ends the job after its epoch.
+    From here on SIGTERM and the first Ctrl-C end the job after its epoch.
     """
     key = [
         snakemake.rule,
@@ -109,10 +104,5 @@ def progress_checkpoint(snakemake) -> EpochCheckpoint:
     # Not a parameter: how often progress is saved is no reason to train anew.
     every_seconds = snakemake.config["checkpoint_seconds"]
     progress = EpochCheckpoint(snakemake.params.progress, key, every_seconds)
-
-    def terminate(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # batch systems repeat it
-        progress.terminate()
-
-    signal.signal(signal.SIGTERM, terminate)
+    end_job_on_signals(progress.terminate)
     return progress

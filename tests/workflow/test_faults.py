@@ -44,6 +44,30 @@ def training(tmp_path):
         process.wait()
 
 
+@pytest.mark.parametrize(
+    ("numbers", "to_group"),
+    [
+        ([signal.SIGTERM], False),
+        ([signal.SIGINT, signal.SIGINT], True),
+    ],
+    ids=["SIGTERM to Snakemake", "two Ctrl-C"],
+)
+def test_a_signal_ends_the_run_in_seconds_with_the_epoch_saved_and_nothing_locked(
+    training, numbers, to_group
+):
+    folder, arguments, process, _ = training
+    for number in numbers:
+        (os.killpg if to_group else os.kill)(process.pid, number)
+        time.sleep(0.3)
+    output, _ = process.communicate(timeout=60)  # the training would take minutes
+    assert process.returncode != 0
+    assert "Traceback" not in output
+    assert len(re.findall("^rule train_model: stopped by a signal", output, re.MULTILINE)) == 1
+    assert not (folder / arguments[0]).exists()
+    assert "Directory cannot be locked" not in snakemake(folder, "--dry-run", *arguments).stdout
+    assert list((folder / "results/progress").glob("*.safetensors"))
+
+
 def test_sigterm_saves_the_epoch_and_the_same_command_goes_on_from_there(training, tmp_path):
     """What a batch system sends before it kills; to the whole process group, as it does."""
     folder, arguments, process, log = training
@@ -52,7 +76,7 @@ def test_sigterm_saves_the_epoch_and_the_same_command_goes_on_from_there(trainin
     assert process.returncode != 0
     lines = [line for line in output.splitlines() if line.startswith("rule train_model: ")]
     assert len(lines) == 1
-    epoch = int(re.search(r"stopped by SIGTERM after epoch (\d+), which is saved", lines[0])[1])
+    epoch = int(re.search(r"stopped by a signal after epoch (\d+), which is saved", lines[0])[1])
     assert "Traceback" not in output
     assert not (folder / arguments[0]).exists()
     snakemake(folder, *arguments)  # not locked

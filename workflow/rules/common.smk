@@ -26,6 +26,7 @@ from remibench.components.registry import (
 )
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.jobs.resources import job_resources
+from remibench.jobs.signals import end_jobs_on_signals
 from remibench.jobs.surroundings import isolate
 
 try:
@@ -67,6 +68,7 @@ if not workflow.storage_settings.default_storage_provider:
             lock.take(config["run"])
         except RemibenchError as error:
             sys.exit(str(error))
+    end_jobs_on_signals()
 
     onsuccess:
         lock.release()
