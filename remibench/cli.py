@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from remibench.errors import RemibenchError
+from remibench.errors import RemibenchError, printable
 from remibench.jobs.surroundings import isolate
 
 EXIT_STATUSES = (
@@ -53,7 +53,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     comparison = compare(options.a, options.b)
     comparison.write(options.output)
-    print(f"{comparison.text()}\nPage: {options.output / 'comparison.html'}")
+    print(printable(f"{comparison.text()}\nPage: {options.output / 'comparison.html'}"))
     return int(comparison.differs)
 
 

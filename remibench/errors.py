@@ -1,11 +1,17 @@
 """The exceptions that users are meant to read."""
 
 
+def printable(text: str) -> str:
+    """A text whose control signs, but line ends, are written out: a terminal obeys none of them."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 class RemibenchError(Exception):
     """Bad input or a failed run. The message is one line: what, which value, and the fix."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))  # other libraries' messages are quoted in it
+        # Other libraries' messages, and what files hold, are quoted in it.
+        super().__init__(printable(" ".join(message.split())))
 
 
 class DivergedError(RemibenchError):

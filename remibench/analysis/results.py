@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from remibench.analysis.statistics import summarise
+from remibench.artifacts.io import load_settings
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.components import plugins, registry
 from remibench.components.display import ARCHITECTURES, DATASETS, METHODS, cell_label
@@ -147,7 +147,7 @@ class Results:
         results = cls.read(**paths, published=str(NUMBERS))
         config = Path(folder, "config.yaml")
         try:
-            plugins.activate(yaml.safe_load(config.read_text(encoding="utf-8")).get("plugins", []))
+            plugins.activate(load_settings(config).get("plugins", []))
         except OSError as error:
             raise RemibenchError(
                 f"{config}: {error.strerror}; every results tree has one"

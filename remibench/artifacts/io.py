@@ -17,6 +17,7 @@ import logging
 import os
 import shlex
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ _HEADER = "remibench"  # a single metadata key: safetensors does not keep the or
 _NPY_END = b"CRC-32: "  # behind the array, where numpy does not look; 8 hexadecimal digits follow
 _NPY_END_SIZE = len(_NPY_END) + 8
 _NPY_IDENTITY = b"IDENTITY"  # between its JSON and the length of that, 8 hexadecimal digits
+_MAX_YAML, _MAX_DEPTH = 2**20, 32  # letters and levels; ours have 5,000 and four
 _CHUNK = 2**24  # bytes that a checksum reads at once
 
 
@@ -275,8 +277,8 @@ def load_array(path: str | Path, mmap: bool = False) -> np.ndarray:
         array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise unreadable(path, f"not a whole npy file ({error})") from error
+    except Exception as error:  # numpy believes the shape and the syntax that a header states
+        raise unreadable(path, f"not a whole npy file ({error!r})") from error
     _check_identity(path, stated)
     return array
 
@@ -312,6 +314,50 @@ def load_json(path: str | Path) -> Any:
     return record
 
 
+def load_yaml(path: str | Path) -> Any:
+    """Read a YAML file of a results tree: plain values, no aliases, little nesting.
+
+    Raises:
+        RemibenchError: The file is missing, no YAML, or one with which few lines can be many.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        if len(text) > _MAX_YAML:
+            raise ValueError(f"it has more than {_MAX_YAML:,} letters")
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise ValueError("it has aliases or deep nesting, with which few lines can be many")
+        return yaml.safe_load(text)
+    except FileNotFoundError as error:
+        raise unreadable(path, "no such file") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise unreadable(path, f"not a whole YAML file ({error})") from error
+
+
+def load_settings(path: str | Path, *axes: str) -> dict[str, Any]:
+    """Read the resolved config of a results tree.
+
+    Args:
+        path: The file.
+        axes: Keys that are to hold lists.
+
+    Raises:
+        RemibenchError: As :func:`load_yaml`, or it holds no keys, or no list of one of the axes.
+    """
+    config = load_yaml(path)
+    if not isinstance(config, dict):
+        raise unreadable(path, "no config: it holds no keys")
+    for key in axes:
+        if not isinstance(config.get(key), list):
+            raise unreadable(path, f"no config: it lacks a list of {key}")
+    return config
+
+
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as npz, without pickle; the member ``identity`` says which they are."""
     if (stated := state(path)) is not None:
@@ -328,6 +374,9 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
             unpickling.
     """
     try:
+        with zipfile.ZipFile(path) as file:
+            if sum(entry.file_size for entry in file.infolist()) > Path(path).stat().st_size:
+                raise ValueError("it unpacks to more than it holds")
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
@@ -336,6 +385,6 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except FileNotFoundError as error:
         raise unreadable(path, "no such file") from error
     except Exception as error:  # zipfile believes lengths and methods that a damaged file states
-        raise unreadable(path, f"not a whole npz file ({error})") from error
+        raise unreadable(path, f"not a whole npz file ({error!r})") from error
     _check_identity(path, stated)
     return arrays

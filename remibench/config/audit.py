@@ -101,7 +101,7 @@ def read_audit(path: Path) -> AuditConfig:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RemibenchError(f"{path}: {error.strerror}") from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise RemibenchError(f"{path} is no YAML: {error}") from error
     if not isinstance(raw, Mapping):
         raise RemibenchError(f"{path} has no keys; see {EXAMPLE}")

@@ -43,7 +43,7 @@ def read_config(paths: Sequence[str]) -> Config:
     for path in (str(locate("config.yaml")), *paths):
         try:
             update_config(raw, load_configfile(path))
-        except (WorkflowError, OSError, UnicodeDecodeError) as error:
+        except (WorkflowError, OSError, UnicodeDecodeError, RecursionError) as error:
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())
             raise RemibenchError(f"config: {path}: {reason}") from error
     return load_config(raw)

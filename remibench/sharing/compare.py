@@ -13,13 +13,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from remibench.analysis.gaps import take_logarithms
 from remibench.analysis.gather import AXES
 from remibench.analysis.results import BY_METHOD, CELL, count_seeds, percent
 from remibench.analysis.statistics import LEVEL, holm, t_interval, welch
-from remibench.artifacts.io import atomic_path, load_json
+from remibench.artifacts.io import atomic_path, load_json, load_yaml
 from remibench.artifacts.paths import ARTIFACTS, match
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
@@ -56,7 +55,6 @@ METADATA = ARTIFACTS["metadata"].format(dataset="*")
 UNPACKED = "metadata.*.json"  # the same of an archive
 LINES = 15  # of each list on the terminal
 SETTINGS = 200  # on the page
-MAX_CONFIG, MAX_DEPTH = 2**20, 32  # ours has 2,000 letters and four levels
 
 
 @dataclass(frozen=True)
@@ -322,7 +320,7 @@ def _read_settings(folder: Path) -> Iterator[tuple[str, str, str]]:
     """File, key and value of everything that is recorded of a run."""
     for name in RECORDS:
         path = folder / name
-        record = load_json(path) if path.suffix == ".json" else _load_yaml(path)
+        record = load_json(path) if path.suffix == ".json" else load_yaml(path)
         if not isinstance(record, dict):
             raise RemibenchError(f"cannot read {path}: it holds no settings")
         for key, value in settings(record).itertuples(index=False):
@@ -344,22 +342,6 @@ def _read_settings(folder: Path) -> Iterator[tuple[str, str, str]]:
             "images": record.get("images_sha256"),
         }.items():
             yield METADATA, f"{record.get('provenance')}: {file}", str(digest)
-
-
-def _load_yaml(path: Path) -> object:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if len(text) > MAX_CONFIG:
-            raise ValueError(f"it has more than {MAX_CONFIG:,} letters")
-        depth = 0
-        for event in yaml.parse(text):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
-                raise ValueError("it has aliases or deep nesting, with which few lines can be many")
-        return yaml.safe_load(text)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise RemibenchError(f"cannot read {path}: {error}") from error
 
 
 def _axes(tree: Tree) -> str:

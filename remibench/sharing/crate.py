@@ -14,10 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from remibench.analysis.results import count_seeds
-from remibench.artifacts.io import load_json
+from remibench.artifacts.io import load_json, load_settings
 from remibench.artifacts.tables import TEXT, load_table
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def describe(results: Path, digests: Mapping[str, str], sizes: Mapping[str, int]
     from rocrate.rocrate import ROCrate
 
     provenance = load_json(results / "provenance.json")
-    config = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))
+    config = load_settings(results / "config.yaml")
     written = datetime.fromtimestamp((results / "provenance.json").stat().st_mtime, UTC)
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import yaml
-
-from remibench.artifacts.io import atomic_path, sha256
+from remibench.artifacts.io import atomic_path, load_settings, sha256
 from remibench.artifacts.paths import ARTIFACTS, GATHERED, PROGRESS
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.errors import RemibenchError
@@ -166,7 +164,10 @@ def _walk(results: Path, folders: tuple[str, ...] = ("",)) -> Iterator[Path]:
 
 
 def _missing_cells(results: Path) -> list[str]:
-    config = yaml.safe_load((results / ARTIFACTS["config"]).read_text(encoding="utf-8"))
+    config = load_settings(
+        results / ARTIFACTS["config"],
+        *("methods", "datasets", "architectures", "seeds", "forget_ratios"),
+    )
     models = [*config["methods"], *config.get("controls", [])]
     axes = [config["datasets"], config["architectures"], config["seeds"], models]
     table = load_table(results / ARTIFACTS["evaluation"], TEXT)

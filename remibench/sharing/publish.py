@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from remibench.analysis.paper import compare_with_paper
 from remibench.analysis.results import METHODS, Results, percent
 from remibench.analysis.verdicts import NOT_RUN, judge_methods
-from remibench.artifacts.io import atomic_path, load_json
+from remibench.artifacts.io import atomic_path, load_json, load_settings
 from remibench.artifacts.tables import load_table, write_csv
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard
@@ -111,7 +110,7 @@ def page(folder: Path, by_hand: str = UNWRITTEN) -> str:
         RemibenchError: A file is missing or cannot be read.
     """
     results = Results.of_tree(folder)
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = load_settings(folder / "config.yaml")
     parts = [
         f"# Results: {folder.name}",
         f"{BEGIN}\n\n{by_hand}\n\n{END}",

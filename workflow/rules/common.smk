@@ -68,13 +68,18 @@ if not workflow.storage_settings.default_storage_provider:
             lock.take(config["run"])
         except RemibenchError as error:
             sys.exit(str(error))
-    end_jobs_on_signals()
+        end_jobs_on_signals()
 
     onsuccess:
         lock.release()
 
     onerror:
         lock.release()
+
+else:
+
+    onstart:
+        end_jobs_on_signals()
 
 
 pathvars:
