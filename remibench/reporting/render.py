@@ -223,7 +223,7 @@ def write_formatted(
     wide, common = without_constant(name_cells(wide))
     explanation = " ".join(filter(None, (common, explanation)))
     with atomic_path(tex) as temporary:
-        latex = _to_latex(wide, title, explanation, tex.stem)
+        latex = _to_latex(wide, title, explanation, Path(tex).stem)
         temporary.write_text(latex, encoding="utf-8")
     write_page(html, wide, title, explanation)
 

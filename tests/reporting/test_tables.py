@@ -31,7 +31,9 @@ WIDE = pd.DataFrame(
 def written(tmp_path):
     def write(wide, title="Gaps on D_f", explanation="Of D_f & D_r, 5 % of a_b."):
         paths = {suffix: tmp_path / f"table_my_gaps.{suffix}" for suffix in ("tex", "html")}
-        write_formatted(wide, title, explanation, **paths)
+        write_formatted(
+            wide, title, explanation, **{k: str(p) for k, p in paths.items()}
+        )  # as jobs
         return paths["tex"].read_text(), paths["html"].read_text()
 
     return write
