@@ -62,11 +62,16 @@ class Origin:
         """``config``, the digest of the settings, and ``inputs``."""
         return {"config": _digest(self._settings), "inputs": self.inputs}
 
-    def compare(self, inputs: Mapping[str, str]) -> str | None:
-        """Say which of the files that an artifact was made from is another one here, if any is."""
+    def other_input(self, inputs: Mapping[str, str]) -> tuple[str, str] | None:
+        """Which of the files that an artifact was made from is another one here, if any is.
+
+        Returns:
+            Its path, and a sentence that names it.
+        """
         for at, stated in inputs.items():
             if at in self._paths and stated != (found := self._digest_of(at)):
-                return f"it was made from another {at}: SHA-256 {stated}, expected {found}"
+                reason = f"it was made from another {at}: SHA-256 {stated}, expected {found}"
+                return self._paths[at], reason
         return None
 
 
@@ -117,7 +122,7 @@ def mismatch(path: str | Path, stated: Mapping[str, Any] | None) -> str | None:
     title = " ".join([str(stated.get("artifact")), *(str(stated.get(axis, "")) for axis in axes)])
     if title != expected:
         return f"it is {title}, expected {expected}"
-    return current.compare(stated.get("inputs", {})) if current else None
+    return None
 
 
 def table_columns(path: str | Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from remibench.artifacts import lock
-from remibench.artifacts.identity import KEY, mismatch, state
+from remibench.artifacts.identity import KEY, mismatch, origin, state
 from remibench.artifacts.identity import sha256 as sha256  # for whoever reads raw files
 from remibench.artifacts.paths import identify
 from remibench.errors import DivergedError, RemibenchError
@@ -212,6 +212,17 @@ def _check_identity(path: str | Path, stated: Any) -> None:
         raise unreadable(path, f"it says of itself {stated!r:.80}")
     if (reason := mismatch(path, stated)) is not None:
         raise unreadable(path, reason)
+    current = origin() if stated else None
+    if current and (other := current.other_input(stated.get("inputs", {}))):
+        input_path, reason = other
+        _refuse_damaged(input_path)  # or that is the file to make anew
+        raise unreadable(path, reason)
+
+
+def _refuse_damaged(path: str) -> None:
+    read = {".safetensors": lambda path: load_tensors(path, {}), ".npy": load_array}
+    read |= {".npz": load_arrays, ".json": load_json}
+    read.get(Path(path).suffix, Path)(path)
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:

@@ -200,3 +200,16 @@ def test_seconds_and_folders_are_in_no_digest(tmp_path):
         save_json(inputs[-1], {"seconds": seconds})
         records.append(Origin(map(str, inputs), {}).record)
     assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("name", ["unlearned", "forget_set", "predictions", "cost"])
+def test_a_damaged_input_is_named_and_not_what_was_made_from_it(made, name):
+    target, files = made
+    content = bytearray(target.read_bytes())
+    content[-1] ^= 1
+    target.write_bytes(content)
+    with (
+        made_by(Origin([str(target), str(files[name])], {})),
+        pytest.raises(RemibenchError, match=rf"cannot read {target}: damaged"),
+    ):
+        read(files[name])
