@@ -24,6 +24,7 @@ from remibench.artifacts.paths import COLUMNS, identify, place
 KEY = "identity"  # of JSON records, npz members, safetensors headers, and the columns of tables
 # No inputs: the metadata states the SHA-256 of the images, and seconds differ in every run.
 _UNSTATED = ("images", "cost")
+_ROWS = "rows="  # before the number of a table's rows
 
 
 def sha256(path: str | Path) -> str:
@@ -122,20 +123,25 @@ def mismatch(path: str | Path, stated: Mapping[str, Any] | None) -> str | None:
     title = " ".join([str(stated.get("artifact")), *(str(stated.get(axis, "")) for axis in axes)])
     if title != expected:
         return f"it is {title}, expected {expected}"
+    inputs, config = (stated.get(key) for key in ("inputs", "config"))
+    tells = not {"inputs", "config"}.isdisjoint(stated)
+    if tells and not (isinstance(inputs, Mapping) and isinstance(config, str)):
+        return f"it states what it was made from as {inputs!r:.80} with {config!r:.80}"
     return None
 
 
-def table_columns(path: str | Path) -> tuple[dict[str, str], dict[str, str]]:
+def table_columns(path: str | Path, rows: int) -> tuple[dict[str, str], dict[str, str]]:
     """What each row of the table at this path is to say: its axes first, and last ``identity``.
 
-    That is the name of the artifact and, of a job's, the digest of all that it was made from.
+    That is the name of the artifact, of a job's the digest of all that it was made from, and the
+    number of rows, without which a table that is cut at a line's end would look whole.
     """
     stated = state(path)
     if stated is None:
         return {}, {}
     name, axes = identify(path)
     columns = {COLUMNS.get(axis, axis): value for axis, value in axes.items()}
-    return columns, {KEY: f"{name} {fingerprint(stated)}".strip()}
+    return columns, {KEY: " ".join(filter(None, [name, fingerprint(stated), f"{_ROWS}{rows}"]))}
 
 
 def table_mismatch(path: str | Path, header: list[str], rows: Sequence[list[str]]) -> str | None:
@@ -154,11 +160,19 @@ def table_mismatch(path: str | Path, header: list[str], rows: Sequence[list[str]
         return f"it has no rows, expected {expected}"
     places = [header.index(column) for column in columns]
     for row in rows:
-        kind = row[header.index(KEY)].partition(" ")[0] if KEY in header else name
+        kind, _, count = (row[header.index(KEY)] if KEY in header else name).partition(" ")
         title = " ".join([kind, *(row[at] for at in places)])
         if title != expected:
             return f"it has rows of {title}, expected {expected}"
+        _, stated, count = count.partition(_ROWS)  # earlier versions stated none
+        if stated and count != str(len(rows)):
+            return f"it has {len(rows)} rows where {count} were written"
     return None
+
+
+def table_origin(text: str) -> str:
+    """The digest in a table's column ``identity``, as :func:`fingerprint`."""
+    return text.partition(" ")[2].partition(_ROWS)[0].strip()
 
 
 def fingerprint(stated: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ import numpy as np
 from remibench.artifacts import lock
 from remibench.artifacts.identity import KEY, mismatch, origin, state
 from remibench.artifacts.identity import sha256 as sha256  # for whoever reads raw files
-from remibench.artifacts.paths import identify
+from remibench.artifacts.paths import identify, place
 from remibench.errors import DivergedError, RemibenchError
 
 if TYPE_CHECKING:  # many jobs never import these
@@ -212,8 +212,14 @@ def _check_identity(path: str | Path, stated: Any) -> None:
         raise unreadable(path, f"it says of itself {stated!r:.80}")
     if (reason := mismatch(path, stated)) is not None:
         raise unreadable(path, reason)
-    current = origin() if stated else None
-    if current and (other := current.other_input(stated.get("inputs", {}))):
+    current = origin() if stated and identify(path) else None
+    # A model that was brought in may come from the same place of another tree.
+    inputs = (
+        {at: sha for at, sha in stated.get("inputs", {}).items() if at != place(path)}
+        if current
+        else {}
+    )
+    if current and (other := current.other_input(inputs)):
         input_path, reason = other
         _refuse_damaged(input_path)  # or that is the file to make anew
         raise unreadable(path, reason)

@@ -2,10 +2,10 @@
 
 Snakemake's own lock lies in the folder that it is started in, and so does not see a run of another
 clone that writes the same tree; nor does it stop a job that outlives its Snakemake. So a run also
-locks a file of the tree (``flock``: the kernel frees it when the run ends, however it ends, and
-Linux's clients of NFS and Lustre ask the server for it). The run writes into that file who it is,
-and each of its jobs compares that before a file takes its final name: a job of an earlier run, or
-of a config that has changed since, writes nothing.
+locks a file of the tree (``flock``: the kernel frees it when the run ends, however it ends; on NFS
+and Lustre it depends on the mount options whether another machine sees it). The run writes into
+that file who it is, and each of its jobs compares that before a file takes its final name: a job of
+an earlier run, or of a config that has changed since, writes nothing.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     single job are its axes, behind them its identity. (Not pandas: its
     import takes longer than many jobs.)
     """
-    first, last = table_columns(path)
+    first, last = table_columns(path, len(rows))
     rows = [{**first, **row, **last} for row in rows]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, max(rows, key=len).keys(), lineterminator="\n")

@@ -8,8 +8,9 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from remibench.artifacts import lock
 from remibench.artifacts.identity import Origin, made_by, origin
@@ -22,7 +23,8 @@ from remibench.jobs.torch_setup import configure_torch
 
 logger = logging.getLogger("remibench")
 
-_NO_SETTINGS = {"code", "progress"}  # params that are no part of the config
+# Params that are no part of the config, or only say on what a job runs.
+_NO_SETTINGS = {"code", "progress", "device"}
 
 
 @contextlib.contextmanager
@@ -56,8 +58,7 @@ def job(snakemake) -> Iterator[None]:
             remove_leftovers(output)
         if "torch" in sys.modules:
             configure_torch(snakemake.threads)
-        settings = {k: v for k, v in snakemake.params.items() if k not in _NO_SETTINGS}
-        with made_by(Origin(snakemake.input, settings)):
+        with made_by(Origin(snakemake.input, settings_of(snakemake.params))):
             yield
     except (Exception, TerminatedError) as error:
         logger.exception("rule %s failed", snakemake.rule)
@@ -75,6 +76,15 @@ def job(snakemake) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # Python's own end takes torch's modules apart, for a fifth of all start-up
+
+
+def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of which an artifact states the digest: not where a file lies, as no input."""
+    settings = {key: value for key, value in params.items() if key not in _NO_SETTINGS}
+    if "selection" in settings:
+        given = settings["parameters"]
+        settings["parameters"] = {key: value for key, value in given.items() if key != "path"}
+    return settings
 
 
 def peak_memory() -> int:

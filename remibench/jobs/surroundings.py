@@ -15,13 +15,21 @@ SET = {  # variable → the value that every job has
     "PYTHONUTF8": "1",
 }
 REMOVED = (
+    # They choose other kernels or precisions, and so change numbers.
+    "ATEN_CPU_CAPABILITY",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "MATPLOTLIBRC",
     "PYTHONINSPECT",  # a script would wait for input at its end
     "PYTHONOPTIMIZE",
     "PYTHONPROFILEIMPORTTIME",
     "PYTHONVERBOSE",
     "PYTHONWARNINGS",  # `error` makes every library's warning the end of a job
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",  # changes numbers
 )
 
 

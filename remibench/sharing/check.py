@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from remibench.analysis.gather import join, join_histories
-from remibench.artifacts.identity import KEY, fingerprint, sha256
+from remibench.artifacts.identity import KEY, fingerprint, sha256, table_origin
 from remibench.artifacts.io import (
     array_identity,
     load_array,
@@ -110,7 +110,7 @@ def _read(path: Path, relative: Path) -> Found:
         case _:
             load_table(path, TEXT)
             with path.open(newline="", encoding="utf-8") as file:
-                made_from = next(csv.DictReader(file)).get(KEY, "").partition(" ")[2]
+                made_from = table_origin(next(csv.DictReader(file)).get(KEY, ""))
     if not made_from and "inputs" not in (stated or {}):
         raise RemibenchError(f"{path}: it does not state what it was made from")
     if stated is None:
@@ -163,6 +163,9 @@ def _other_inputs(results: Path, artifacts: list[Found]) -> Iterator[str]:
             images = place(found.path.with_name("images.npy"))
             inputs = {images: load_json(found.path)["images_sha256"]}
         for at, stated in inputs.items():
+            # Its own place is a checkpoint's, from another tree; others that are none are outside.
+            if place(at) != at or at == place(found.path):
+                continue
             if at not in digests and (results / at).is_file():
                 digests[at] = sha256(results / at)
             if digests.get(at, stated) != stated:
@@ -186,13 +189,24 @@ def _other_jobs(results: Path, artifacts: list[Found]) -> Iterator[str]:
 
 def _other_settings(results: Path, artifacts: list[Found]) -> Iterator[str]:
     """Artifacts that were made with other settings than most of their like."""
-    for name in ALIKE:
-        alike = [found for found in artifacts if found.name == name]
-        counts = Counter(found.config for found in alike)
-        for found in alike:
-            common, count = counts.most_common(1)[0]
+    alike: dict[str, list[Found]] = defaultdict(list)
+    for found in artifacts:
+        if found.name in ALIKE and not (found.name == "model" and _is_brought_in(found)):
+            alike[found.name].append(found)
+    for group in alike.values():
+        common, count = Counter(found.config for found in group).most_common(1)[0]
+        for found in group:
             if found.config != common:
                 yield f"{found.path}: its settings are not those of {count} others like it"
+
+
+def _is_brought_in(model: Found) -> bool:
+    """Whether a model was made of a checkpoint, which is no artifact of this tree or in its place.
+
+    Its settings hold the checkpoint's SHA-256, so that no two of them are alike.
+    """
+    here = {place(model.path)}
+    return any(identify(at) is None or at in here for at in model.inputs)
 
 
 def _other_rows(results: Path, artifacts: list[Found]) -> Iterator[str]:

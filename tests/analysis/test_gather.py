@@ -74,10 +74,31 @@ FAULTS = {
 @pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_file_that_is_not_its_cell_once_is_named(tmp_path, change, message):
     files = evaluations(tmp_path)
-    lines = change(Path(files[1]).read_text().splitlines())
+    text = Path(files[1]).read_text().replace(" rows=4", "")  # as written by earlier versions
+    lines = change(text.splitlines())
     Path(files[1]).write_text("".join(f"{line}\n" for line in lines))
     with pytest.raises(RemibenchError, match=rf"cannot read {re.escape(files[1])}: .*({message})"):
         join(files, RATIOS)
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        (lambda lines: lines[:-1], 3),
+        (lambda lines: lines[:-2], 2),  # all of one forget ratio
+        (lambda lines: lines[:2], 1),
+        (lambda lines: [lines[0], *lines[2:]], 3),
+        (lambda lines: [*lines, lines[1].replace("forget", "retain")], 5),
+    ],
+    ids=["a line cut", "two lines cut", "one left", "a line within", "a line more"],
+)
+@pytest.mark.parametrize("ratios", [None, RATIOS])
+def test_a_file_that_is_cut_at_the_end_of_a_line_is_named(tmp_path, change, count, ratios):
+    files = evaluations(tmp_path)
+    lines = change(Path(files[1]).read_text().splitlines())
+    Path(files[1]).write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(RemibenchError, match=f"{count} rows where 4 were written"):
+        join(files, ratios)
 
 
 def test_a_missing_file_is_named(tmp_path):

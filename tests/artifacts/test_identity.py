@@ -151,7 +151,7 @@ def test_an_artifact_states_axes_settings_and_the_digests_of_what_it_was_made_fr
         rows = list(csv.DictReader(file))
     assert list(rows[0])[:5] == ["dataset", "architecture", "seed", "method", "forget_ratio"]
     digest = identity.fingerprint(stated | {"config": config})
-    assert {row["identity"] for row in rows} == {f"unlearning_history {digest}"}
+    assert {row["identity"] for row in rows} == {f"unlearning_history {digest} rows=2"}
     assert json.loads(files["cost"].read_text())["identity"]["config"] == config
     assert load_json(files["cost"]) == {"seconds": 1.5}
     assert np.load(files["forget_set"]).tolist() == [0, 1, 2]
@@ -213,3 +213,12 @@ def test_a_damaged_input_is_named_and_not_what_was_made_from_it(made, name):
         pytest.raises(RemibenchError, match=rf"cannot read {target}: damaged"),
     ):
         read(files[name])
+
+
+def test_a_model_brought_in_from_the_same_place_of_another_tree_is_read(tmp_path):
+    source, path = (place(tmp_path / tree, "model") for tree in ("theirs", "mine"))
+    save_tensors(source, {"weight": torch.zeros(3)}, {"kind": "any"})
+    with made_by(Origin([str(source)], {})):
+        written(path)
+    with made_by(Origin([str(path)], {})):
+        assert read(path)[0]["weight"].tolist() == [1, 1, 1]

@@ -96,6 +96,25 @@ def test_every_job_and_command_has_these_surroundings():
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ATEN_CPU_CAPABILITY", "default"),
+        ("ONEDNN_MAX_CPU_ISA", "SSE41"),
+        ("DNNL_MAX_CPU_ISA", "SSE41"),
+        ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16"),
+        ("DNNL_DEFAULT_FPMATH_MODE", "BF16"),
+        ("MKL_CBWR", "COMPATIBLE"),
+        ("NVIDIA_TF32_OVERRIDE", "1"),
+        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1"),
+    ],
+)
+def test_no_variable_chooses_other_kernels_or_precisions(name, value):
+    environment = {name: value, "OMP_NUM_THREADS": "1"}
+    isolate(environment)
+    assert environment == {**SET, "OMP_NUM_THREADS": "1"}
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
     done = ["git", *identity, *arguments]

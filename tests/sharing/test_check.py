@@ -1,5 +1,6 @@
 """`remibench check` on a tree made by the writers of artifacts, and on that of the smoke grid."""
 
+import json
 import os
 import shutil
 from itertools import permutations
@@ -15,9 +16,11 @@ from support.smoke import results
 from remibench.analysis.gather import join, join_histories
 from remibench.artifacts import paths
 from remibench.artifacts.identity import Origin, made_by, sha256
-from remibench.artifacts.io import save_array, save_arrays, save_json, save_tensors
+from remibench.artifacts.io import load_json, save_array, save_arrays, save_json, save_tensors
 from remibench.artifacts.tables import save_table, write_csv
 from remibench.cli import main
+from remibench.errors import RemibenchError
+from remibench.jobs.script import settings_of
 from remibench.sharing.check import check
 
 CONFIG = {
@@ -39,8 +42,14 @@ def tensors(path, value):
     save_tensors(path, {"weight": torch.full((3,), float(value))}, {"kind": "classifier"})
 
 
-def build(tree, epochs=3):
-    """A small tree: every kind of artifact by its own writer, in the order of the stages."""
+def build(tree, epochs=3, brought=None):
+    """A small tree: every kind of artifact by its own writer, in the order of the stages.
+
+    Args:
+        tree: The folder.
+        epochs: A setting of training.
+        brought: What makes the origin of the models that are brought in, by role.
+    """
     names = ("images", "labels", "metadata", "splits")
     images, labels, metadata, splits = data = [place(tree, name) for name in names]
     with made_by(Origin([], {"limit": None})):
@@ -49,11 +58,15 @@ def build(tree, epochs=3):
         save_json(metadata, {"dataset": "fmnist", "images": 4, "images_sha256": sha256(images)})
     with made_by(Origin([metadata], {"split_seed": 0})):
         save_arrays(splits, {"target_train": np.arange(2)})
+
+    def trained(*_):
+        return Origin(data, {"epochs": epochs})
+
     for seed in range(2):
         cell = {"seed": seed}
         target, shadow = (place(tree, "model", role=role, **cell) for role in ("target", "shadow"))
-        with made_by(Origin(data, {"epochs": epochs})):
-            for number, (role, path) in enumerate((("target", target), ("shadow", shadow))):
+        for number, (role, path) in enumerate((("target", target), ("shadow", shadow))):
+            with made_by((brought or {}).get(role, trained)(tree, role, seed, data)):
                 tensors(path, 10 * seed + number)
                 save_table(place(tree, "training_history", role=role, **cell), [{"epoch": 1}])
         forget = place(tree, "forget_set", **cell)
@@ -198,6 +211,84 @@ def test_a_file_of_the_same_cell_of_another_tree_is_named(tree, tmp_path, name, 
     other = build(tmp_path / "other", epochs=4)
     shutil.copyfile(place(other, name, seed=0, **axes), place(tree, name, seed=0, **axes))
     assert pd.Series(check(tree)).str.contains(line).any(), check(tree)
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    ["mine/m{seed}.pt", "earlier/models/fmnist/cnn/{seed}/target.safetensors"],
+    ids=["a file", "another tree's model"],
+)
+@pytest.mark.parametrize("roles", [("target",), ("target", "shadow")])
+def test_in_a_tree_of_models_that_were_brought_in_everything_belongs(tmp_path, checkpoint, roles):
+    """Each has the checkpoint's SHA-256 in its settings, and its history those of the import."""
+
+    def bring_in(tree, role, seed, data):
+        source = tmp_path / checkpoint.format(seed=seed).replace("target", role)
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_bytes(b"%d" % seed)
+        return Origin([*data, str(source)], {"digest": sha256(source)})
+
+    tree = build(tmp_path / "results", brought=dict.fromkeys(roles, bring_in))
+    assert check(tree) == []
+    other = build(tmp_path / "other", epochs=4)
+    shutil.copyfile(
+        place(other, "model", role="shadow", seed=0), place(tree, "model", role="shadow", seed=0)
+    )
+    assert check(tree) != []
+
+
+@pytest.mark.parametrize(
+    ("params", "same"),
+    [
+        ({"device": "cuda"}, True),
+        ({"code": "2"}, True),
+        ({"parameters": {"path": "/elsewhere/list.npy", "share": 1}}, True),
+        ({"parameters": {"path": "list.npy", "share": 2}}, False),
+        ({"selection": "class"}, False),
+        ({"split_seed": 1}, False),
+    ],
+)
+def test_settings_hold_what_changes_numbers_and_not_where_files_lie(params, same):
+    given = {"device": "cpu", "code": "1", "selection": "file", "split_seed": 0}
+    given["parameters"] = {"path": "list.npy", "share": 1}
+    assert (settings_of(given | params) == settings_of(given)) == same
+
+
+def test_a_methods_parameter_of_that_name_is_a_setting():
+    assert settings_of({"parameters": {"path": "a"}}) != settings_of({"parameters": {"path": "b"}})
+
+
+HOSTILE = [
+    {"inputs": inputs, "config": config}
+    for inputs in (3, [], None, "text", {}, {"/etc/hostname": "0" * 64}, {"../../x": [1]})
+    for config in (3, None, ["a"], "0" * 16)
+    if not (isinstance(inputs, dict) and isinstance(config, str))
+] + [{"config": "0" * 16}, {"inputs": {}}]
+
+
+@pytest.mark.parametrize("origin", HOSTILE, ids=str)
+def test_hostile_origins_are_one_line_with_the_file(tree, origin):
+    path = Path(place(tree, "cost", method="fisher", seed=0))
+    record = json.loads(path.read_text())
+    stated = {k: v for k, v in record["identity"].items() if k not in ("inputs", "config")}
+    path.write_text(json.dumps(record | {"identity": stated | origin}))
+    (line,) = check(tree)
+    assert line.startswith(f"cannot read {path}: it states what")
+    with (
+        made_by(Origin([], {})),
+        pytest.raises(RemibenchError, match=r"0\.1\.json: it states what"),
+    ):
+        load_json(path)
+
+
+@pytest.mark.parametrize("at", ["/etc/hostname", "../outside", "models/../../outside"])
+def test_files_outside_the_tree_are_not_read(tree, at):
+    (tree.parent / "outside").write_text("secret")
+    path = Path(place(tree, "cost", method="fisher", seed=0))
+    record = json.loads(path.read_text())
+    record["identity"]["inputs"][at] = "0" * 64
+    path.write_text(json.dumps(record))
+    assert not any(f"another {at}" in line for line in check(tree))
 
 
 def test_images_of_another_preparation_are_named(tree, tmp_path):
