@@ -375,6 +375,21 @@ def load_settings(path: str | Path, *axes: str) -> dict[str, Any]:
     return config
 
 
+def check_file(path: str | Path) -> None:
+    """Compare a model's, an attack's or an array's file with its checksum.
+
+    Raises:
+        RemibenchError: It is damaged, or another than its path says.
+    """
+    suffix = Path(path).suffix
+    if suffix == ".safetensors":
+        load_tensors(path, {})
+    elif suffix == ".npy":
+        load_array(path, mmap=True)
+    elif suffix == ".npz":
+        load_arrays(path)
+
+
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as npz, without pickle; the member ``identity`` says which they are."""
     if (stated := state(path)) is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from remibench.artifacts.io import atomic_path, load_settings, sha256
+from remibench.artifacts.io import atomic_path, check_file, load_settings, sha256
 from remibench.artifacts.paths import ARTIFACTS, GATHERED, PROGRESS
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.errors import RemibenchError
@@ -56,7 +56,7 @@ class Exported:
 
 
 def export(results: str | Path, archive: str | Path, checkpoints: bool = False) -> Exported:
-    """Write the archive of a finished results tree, in constant memory.
+    """Write the archive of a finished results tree, with one checkpoint in memory at a time.
 
     Args:
         results: The tree.
@@ -64,8 +64,8 @@ def export(results: str | Path, archive: str | Path, checkpoints: bool = False) 
         checkpoints: Also models, attacks, forget sets and splits; never images.
 
     Raises:
-        RemibenchError: The tree is not finished, has links, or changes meanwhile; the archive
-            exists or cannot be written.
+        RemibenchError: The tree is not finished, has links, or changes meanwhile; a checkpoint is
+            damaged; the archive exists or cannot be written.
     """
     results, archive = Path(results), Path(archive)
     if archive.exists():
@@ -193,6 +193,7 @@ def _add(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[str, int]:
     digest = hashlib.sha256()
     size = 0
     expected = path.stat().st_size
+    check_file(path)  # what is damaged would be listed with the SHA-256 of the damaged file
     with path.open("rb") as source, archive.open(_entry(name, expected), "w") as target:
         while chunk := source.read(CHUNK):
             digest.update(chunk)

@@ -7,14 +7,19 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from support.smoke import ROOT
 
 from remibench.artifacts.io import (
+    check_file,
     load_array,
     load_arrays,
     load_settings,
     load_yaml,
+    save_array,
+    save_arrays,
+    save_tensors,
 )
 from remibench.cli import main
 from remibench.config.audit import read_audit
@@ -162,6 +167,23 @@ def test_no_message_speaks_to_the_terminal(text):
 
 def test_what_a_message_says_in_any_language_stays():
     assert str(RemibenchError("± ≥ é 画像 `x`")) == "± ≥ é 画像 `x`"
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npy", ".npz"])
+def test_a_damaged_checkpoint_is_noticed_before_it_is_packed(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    numbers = np.arange(999.0)
+    {
+        ".safetensors": lambda: save_tensors(path, {"w": torch.from_numpy(numbers)}, {}),
+        ".npy": lambda: save_array(path, numbers),
+        ".npz": lambda: save_arrays(path, {"w": numbers}),
+    }[suffix]()
+    check_file(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RemibenchError, match=rf"a\{suffix}"):
+        check_file(path)
 
 
 def test_comparing_trees_prints_no_escapes(tmp_path, monkeypatch, capsys):

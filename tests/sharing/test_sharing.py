@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from rocrate.rocrate import ROCrate
 from scipy import stats
@@ -24,6 +25,7 @@ from support import pages
 from support.smoke import ROOT, results
 
 from remibench.analysis.statistics import welch
+from remibench.artifacts.io import save_array, save_arrays, save_tensors
 from remibench.cli import main
 from remibench.errors import RemibenchError
 from remibench.sharing.archive import MANIFEST, Archive, verify
@@ -42,7 +44,6 @@ def tree(tmp_path):
     for name, content in {
         "data/fmnist_embedded/images.npy": b"images",
         "data/fmnist_embedded/labels.npy": b"labels",
-        "data/fmnist_embedded/splits.npz": b"splits",
         "data/fmnist_embedded/metadata.json": json.dumps(
             {
                 "identity": {"artifact": "metadata", "dataset": "fmnist_embedded"},
@@ -51,7 +52,6 @@ def tree(tmp_path):
                 "sources": {"images.gz": "1" * 64},
             }
         ).encode(),
-        "models/fmnist_embedded/cnn/0/target.safetensors": bytes(range(256)) * 50,
         "models/fmnist_embedded/cnn/0/target.history.csv": b"epoch,loss\n1,2.0\n",
         "logs/train_model/target.log": b"/home/somebody",
         "progress/0.safetensors": b"half a model",
@@ -60,6 +60,12 @@ def tree(tmp_path):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        os.utime(path, (made, made))
+    splits = folder / "data/fmnist_embedded/splits.npz"
+    save_arrays(splits, {"target_train": np.arange(800)})
+    model = folder / "models/fmnist_embedded/cnn/0/target.safetensors"
+    save_tensors(model, {"weight": torch.arange(3000.0)}, {"kind": "classifier"})
+    for path in (splits, model):
         os.utime(path, (made, made))
     return folder
 
@@ -130,20 +136,33 @@ def test_a_real_run_is_exported_and_equal_to_itself(finished, tmp_path):
 
 
 def test_a_large_file_is_never_in_memory(tree, tmp_path):
-    path = tree / "models" / "large.safetensors"
-    with path.open("wb") as file:
-        file.truncate(2**27)
+    path = tree / "models" / "large.npy"
+    save_array(path, np.zeros(2**27, np.uint8))
     os.utime(path, (0, 0))
     tracemalloc.start()
     try:
         archive = export(tree, tmp_path / "large.zip", checkpoints=True).path
-        assert tracemalloc.get_traced_memory()[1] < 2**24
+        assert tracemalloc.get_traced_memory()[1] < 2**26  # two pieces of the checksum
         tracemalloc.reset_peak()
         verify(archive)
         assert tracemalloc.get_traced_memory()[1] < 2**24
     finally:
         tracemalloc.stop()
     assert archive.stat().st_size > 2**27  # stored as it is
+
+
+@pytest.mark.parametrize(
+    "name", ["data/fmnist_embedded/splits.npz", "models/fmnist_embedded/cnn/0/target.safetensors"]
+)
+@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: c[:900] + b"\x7f" + c[901:]])
+def test_a_damaged_checkpoint_is_not_packed(tree, tmp_path, name, damage):
+    """Its SHA-256 would be that of the damaged file, which `verify` would find as listed."""
+    stamp = (tree / name).stat().st_mtime
+    (tree / name).write_bytes(damage((tree / name).read_bytes()))
+    os.utime(tree / name, (stamp, stamp))
+    packed = tmp_path / "damaged.zip"
+    refused(f"cannot read {tree / name}: ", export, tree, packed, True)
+    assert not packed.exists()
 
 
 @pytest.mark.parametrize("name", REQUIRED)
