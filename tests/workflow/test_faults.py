@@ -52,9 +52,7 @@ def training(tmp_path):
     ],
     ids=["SIGTERM to Snakemake", "two Ctrl-C"],
 )
-def test_a_signal_ends_the_run_in_seconds_with_the_epoch_saved_and_nothing_locked(
-    training, numbers, to_group
-):
+def test_a_signal_ends_the_run_in_seconds_and_leaves_nothing_locked(training, numbers, to_group):
     folder, arguments, process, _ = training
     for number in numbers:
         (os.killpg if to_group else os.kill)(process.pid, number)
@@ -65,7 +63,8 @@ def test_a_signal_ends_the_run_in_seconds_with_the_epoch_saved_and_nothing_locke
     assert len(re.findall("^rule train_model: stopped by a signal", output, re.MULTILINE)) == 1
     assert not (folder / arguments[0]).exists()
     assert "Directory cannot be locked" not in snakemake(folder, "--dry-run", *arguments).stdout
-    assert list((folder / "results/progress").glob("*.safetensors"))
+    saved = list((folder / "results/progress").glob("*.safetensors"))
+    assert saved or len(numbers) == 2, "another Ctrl-C does not wait for the end of the epoch"
 
 
 def test_sigterm_saves_the_epoch_and_the_same_command_goes_on_from_there(training, tmp_path):
