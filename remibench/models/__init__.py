@@ -195,7 +195,7 @@ def _refuse_shared(model: Classifier, spec: ModelSpec) -> None:
     """Refuse a model of which two tensors are the same memory: no checkpoint can hold that."""
     owners: dict[int, str] = {}
     for name, tensor in model.state_dict().items():
-        if not tensor.numel():
+        if tensor.is_meta or not tensor.numel():
             continue
         owner = owners.setdefault(tensor.untyped_storage().data_ptr(), name)
         if owner != name:

@@ -77,7 +77,11 @@ def load(*folders, **changes):
 
 def test_a_method_has_its_section_and_is_found_without_being_imported(write):
     folder = write(unlearning__shrink=GOOD, unlearning___helper="raise ValueError")
-    given = {"methods": ["original", "shrink"], "unlearning": {"shrink": {"strength": 0.25}}}
+    given = {
+        "methods": ["original", "shrink"],
+        "controls": [],
+        "unlearning": {"shrink": {"strength": 0.25}},
+    }
     cfg = load(folder, **given)
     assert cfg.unlearning.parameters("shrink", "a", "b", 0.1) == {"strength": 0.25, "kind": "a"}
     section = type(cfg.unlearning.shrink)
@@ -96,7 +100,7 @@ def test_a_method_has_its_section_and_is_found_without_being_imported(write):
     load_config(default())
     assert "shrink" not in METHODS
     with pytest.raises(RemibenchError, match="unknown name 'shrink'"):
-        load_config(default() | {"methods": ["original", "shrink"]})
+        load_config(default() | {"methods": ["original", "shrink"], "controls": []})
 
 
 def test_every_package_that_takes_plugins_has_a_contract():
@@ -341,7 +345,7 @@ BROKEN = {  # file, text, what is said of it
     "inputs": (
         "reporting__figure_bad",
         "INPUTS = ('evaluation',)\ndraw = None",
-        "`INPUTS` lists some of across_seeds, hyperparameters; got",
+        "`INPUTS` lists some of across_seeds, curves, forget_images, hyperparameters; got",
     ),
     "variants": (
         "reporting__figure_bad",
@@ -559,7 +563,7 @@ def test_the_config_needs_no_torch_with_plugins_either(write):
 import sys
 from remibench.config.model import load_config
 from remibench.jobs.provenance import code_digest
-load_config({default() | {"plugins": [folder], "methods": ["original", "shrink"]}!r})
+load_config({default() | {"plugins": [folder], "methods": ["original", "shrink"], "controls": []}!r})
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -671,7 +671,8 @@ def test_dataset_rows_state_provenance_and_role_sizes(tmp_path):
     }
     (folder / "metadata.json").write_text(json.dumps(record))
     np.savez(folder / "splits.npz", target_train=np.arange(7))
-    table = join_datasets([str(folder / "metadata.json")], [str(folder / "splits.npz")])
+    files = [str(folder / "metadata.json")], [str(folder / "splits.npz")]
+    table = join_datasets(*files, "membership")
     assert table.loc[0, ["dataset", "provenance", "target_train"]].tolist() == [
         "fmnist_embedded",
         "real",
