@@ -211,7 +211,7 @@ def test_what_a_plugin_does_not_declare_is_guessed_and_the_plan_says_so(write):
 
 def test_passes_that_are_no_passes_name_the_file(write):
     folder = write(unlearning__odd="def unlearn(task): ...\ndef passes(*_): ...")
-    cfg = load(folder, methods=["original", "odd"])
+    cfg = load(folder, methods=["original", "odd"], controls=[])
     cell = {"dataset": "fmnist_embedded", "architecture": "cnn", "seed": "0"}
     job = Job("unlearn", {**cell, "method": "odd", "ratio": "0.5"}, True)
     with pytest.raises(
@@ -559,6 +559,7 @@ with job(SimpleNamespace(
 
 def test_the_config_needs_no_torch_with_plugins_either(write):
     folder = write(unlearning__shrink=f"import torch\n{GOOD}")
+    settings = default() | {"methods": ["original", "shrink"], "controls": [], "plugins": [folder]}
     code = f"""
 import sys
 from remibench.config.model import load_config
