@@ -564,7 +564,7 @@ def test_the_config_needs_no_torch_with_plugins_either(write):
 import sys
 from remibench.config.model import load_config
 from remibench.jobs.provenance import code_digest
-load_config({default() | {"plugins": [folder], "methods": ["original", "shrink"], "controls": []}!r})
+load_config({settings!r})
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
