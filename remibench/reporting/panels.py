@@ -125,6 +125,11 @@ def cell_title(axis: plt.Axes, dataset: str, architecture: str, counts: Sequence
     title = style.cell_label(dataset, architecture)
     if len(counts):
         title += f" (n = {'–'.join(str(count) for count in sorted(set(counts)))})"
+    panel_title(axis, title)
+
+
+def panel_title(axis: plt.Axes, title: str) -> None:
+    """Title of a panel, on two lines where it is as wide as its panel."""
     room = axis.get_subplotspec().get_gridspec().ncols
     if room > 2 and len(title) > 108 // room:
         title = title.replace(", ", "\n")

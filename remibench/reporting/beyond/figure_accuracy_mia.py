@@ -21,6 +21,7 @@ from remibench.reporting.panels import (
     interval,
     label_axes,
     legend,
+    panel_title,
     ratio_or_cell_page,
     say_not_run,
     sentence_figure,
@@ -54,7 +55,7 @@ def draw(results: Results) -> Figure:
         axis.set(xlim=(low - room, min(high + room, 101)), ylim=(-0.03, 1.03))
         axis.grid(visible=False)
         rows = groups.get(cell)
-        axis.set_title(f"{title} (n = {rows['seeds_mia'].max()})" if rows is not None else title)
+        panel_title(axis, f"{title} (n = {rows['seeds_mia'].max()})" if rows is not None else title)
         if rows is None:
             say_not_run(axis)
             continue

@@ -23,6 +23,7 @@ from remibench.components.registry import controls
 from remibench.reporting.panels import (
     label_axes,
     legend,
+    panel_title,
     ratio_or_cell_page,
     say_not_run,
     sentence_figure,
@@ -63,7 +64,7 @@ def draw(results: Results) -> Figure:
         axis.set(xscale="log", ylim=(-0.05, 1.05))
         axis.grid(visible=False)
         rows = groups.get(cell)
-        axis.set_title(f"{title} (n = {rows['seeds'].max()})" if rows is not None else title)
+        panel_title(axis, f"{title} (n = {rows['seeds'].max()})" if rows is not None else title)
         if rows is None:
             say_not_run(axis)
             continue

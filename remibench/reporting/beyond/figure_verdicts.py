@@ -24,6 +24,7 @@ from remibench.reporting.panels import (
     label_axes,
     legend,
     name_missing,
+    panel_title,
     ratio_or_cell_page,
     say_below,
     say_not_run,
@@ -58,7 +59,7 @@ def draw(results: Results) -> Figure:
         verdicts = groups.get(cell, table.head(0))
         counts = sorted(set(verdicts["n"]))
         count = f" (n = {'–'.join(map(str, counts))})" if counts else ""
-        axis.set_title(title + count, fontsize=7.5)
+        panel_title(axis, title + count)
         if verdicts["mia_gap"].isna().all():
             say_not_run(axis)
             continue

@@ -52,7 +52,9 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
             line[MOVED_BY] = _names(moved) if moved else STAYS if asked else "–"
             line[TAKEN_FOR] = _taken(list(found.values()))
             lines.append(line)
-    return pd.DataFrame(lines)
+    ends = [MOVED_BY, TAKEN_FOR]
+    names = [METHODS["original"], METHODS["retrain"], *(METHODS[control] for control in run)]
+    return pd.DataFrame(lines, columns=[*CELL, "quantity", *names, *ends])
 
 
 def _number(value: float, shown: Quantity) -> str:
