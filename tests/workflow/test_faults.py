@@ -82,7 +82,7 @@ def test_sigterm_saves_the_epoch_and_the_same_command_goes_on_from_there(trainin
     assert f"resumed after epoch {epoch}" in log.read_text()
     undisturbed = copy_repository(tmp_path / "undisturbed")
     snakemake(undisturbed, *arguments)
-    assert compare_results(undisturbed / "results", folder / "results") == 5
+    assert compare_results(undisturbed / "results", folder / "results") == 6
     assert not list((folder / "results/progress").iterdir())
 
 
