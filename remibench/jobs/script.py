@@ -81,7 +81,7 @@ def job(snakemake) -> Iterator[None]:
 def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
     """The params of which an artifact states the digest: not where a file lies, as no input."""
     settings = {key: value for key, value in params.items() if key not in _NO_SETTINGS}
-    if "selection" in settings:
+    if {"selection", "parameters"} <= set(settings):
         given = settings["parameters"]
         settings["parameters"] = {key: value for key, value in given.items() if key != "path"}
     return settings
