@@ -8,6 +8,7 @@ from operator import attrgetter
 
 PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
 PRODUCTS = products(cfg.forget_ratios).values()
+# For modules whose ``ALSO`` says so: read where it is measured.
 COMPARED = {"across_seeds": at("across_seeds")} if cfg.across_seeds else {}
 REPORTED = [  # what a run makes of all that can be made
     product
@@ -24,7 +25,9 @@ for module, made in groupby(PRODUCTS, attrgetter("module")):
         name:
             name
         input:
-            **(GATHERED | COMPARED | {each: at(each) for each in made[0].inputs}),
+            **GATHERED,
+            **{each: at(each) for each in made[0].inputs},
+            **(COMPARED if constant(components("reporting")[name], "ALSO", ()) else {}),
         output:
             **product_files(made),
         log:

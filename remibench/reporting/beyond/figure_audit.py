@@ -21,6 +21,7 @@ from remibench.reporting.panels import PAGE, legend, sentence_figure
 from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
 
 TITLE = "What each metric can be fooled by"
+ALSO = ("across_seeds",)  # read where it is measured
 
 LEAST, GREATEST = -0.6, 1.6  # of the scale that is drawn
 LINE = 0.19  # inches of a metric's line

@@ -20,6 +20,7 @@ from remibench.analysis.verdicts import MOVES, NOT_DECIDED, STAYS, TAKEN, UNSEEN
 from remibench.reporting.render import MINUS
 
 TITLE = "What each metric can be fooled by"
+ALSO = ("across_seeds",)  # read where it is measured
 MOVED_BY, TAKEN_FOR = "moves where no prediction changes", "taken for retraining"
 NONE = "none"
 
