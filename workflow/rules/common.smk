@@ -158,6 +158,12 @@ def earlier_seeds_first(wildcards):
     return -SEED_ORDER.get(wildcards["seed"], len(SEED_ORDER))
 
 
+def checkpoint(wildcards):
+    """The file of a model that is brought in."""
+    w = wildcards
+    return cfg.models.checkpoint(w.role, w.dataset, w.architecture, int(w.seed))
+
+
 def method_spec(wildcards):
     """Module and guide of a method, or of the method that a variant is of."""
     return METHODS[method_of(wildcards.method)]

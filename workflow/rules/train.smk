@@ -32,12 +32,6 @@ rule train_model:
         "../scripts/train_model.py"
 
 
-def checkpoint(wildcards):
-    """The file of a model that is brought in."""
-    w = wildcards
-    return cfg.models.checkpoint(w.role, w.dataset, w.architecture, int(w.seed))
-
-
 rule import_model:
     """Bring in one classifier in place of training it."""
     input:
