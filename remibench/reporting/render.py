@@ -250,23 +250,25 @@ def _to_latex(wide: pd.DataFrame, title: str, explanation: str, name: str) -> st
 
     Needs the packages array, booktabs and longtable, and 6.5 inches. Every column has room for its
     longest word and, as far as the page has, for its longest text; others are broken into lines.
-    Columns of numbers are flush right, so that their decimals stand below each other; an axis is
-    written where it changes; the label is ``tab:`` and the name of the file.
+    Where that is too wide, a half-width stands below its number; where it still is, type is
+    smaller and words are hyphenated. Columns of numbers are flush right, so that their decimals
+    stand below each other; an axis is written where it changes; the label is ``tab:`` and the name
+    of the file.
     """
     numbers = {label for label in wide if wide[label].astype(str).map(_is_number).all()}
     texts = {label: [label, *wide[label].astype(str)] for label in wide}
-    least = [
-        1 + max(len(word) for text in column for word in _words(text)) for column in texts.values()
-    ]
+    least = _widths(texts, "±±±±")  # as wide as four digits
+    if below := sum(least) > LETTERS:
+        least = _widths(texts, " ±±")
     whole = [1 + max(map(len, column)) for column in texts.values()]
     spare = max(0, min(1, (LETTERS - sum(least)) / max(1, sum(whole) - sum(least))))
     letters = [few + spare * (many - few) for few, many in zip(least, whole, strict=True)]
     columns = [
-        rf">{{\ragged{'left' if label in numbers else 'right'}\arraybackslash}}"
+        rf">{{\ragged{'left' if label in numbers else 'right'}\arraybackslash\hspace{{0pt}}}}"
         rf"p{{\dimexpr {count / sum(letters):.4f}\linewidth-2\tabcolsep\relax}}"
         for label, count in zip(wide, letters, strict=True)
     ]
-    long = len(wide) > LINES_PER_PAGE
+    long = len(wide) * (1 + below) > LINES_PER_PAGE
     styled = _once(wide).style.hide(axis="index").format(escape="latex")
     latex = styled.format_index(escape="latex", axis=1).to_latex(
         caption=(f"{title}. {explanation}".translate(LATEX), title.translate(LATEX)),
@@ -275,7 +277,8 @@ def _to_latex(wide: pd.DataFrame, title: str, explanation: str, name: str) -> st
         environment="longtable" if long else "table*",
         hrules=True,
     )
-    size = r"\scriptsize\setlength{\tabcolsep}{2pt}"
+    size = r"\tiny" if sum(least) > LETTERS else r"\scriptsize"
+    size += r"\setlength{\tabcolsep}{2pt}"
     if long:
         latex = re.sub(
             r"^\\caption\[\]\{.*\} \\\\\n", "", latex, flags=re.MULTILINE
@@ -283,7 +286,7 @@ def _to_latex(wide: pd.DataFrame, title: str, explanation: str, name: str) -> st
         latex = f"\\begingroup{size}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n{latex}\\endgroup\n"
     else:  # a float is set in the size of the page
         latex = latex.replace("\\begin{table*}", f"\\begin{{table*}}{size}")
-    latex = mathematical(latex.replace(" ± ", "~±~").replace(r"\_", "_"))
+    latex = mathematical(latex.replace(" ± ", " ±~" if below else "~±~").replace(r"\_", "_"))
     label = rf"\label{{tab:{name}}}"
     head, tail = latex.split(label)  # a label keeps its underscores
     latex, tail = (_escape_underscores(part).translate(SYMBOLS) for part in (head, tail))
@@ -313,8 +316,10 @@ def _once(wide: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
-def _words(text: str) -> list[str]:
-    return text.replace(" ± ", "±±±±").split(" ")  # as wide as four digits
+def _widths(texts: dict[str, list[str]], plus_minus: str) -> list[int]:
+    """Letters that each column needs for its longest word, with ``plus_minus`` for its signs."""
+    words = (" ".join(column).replace(" ± ", plus_minus).split(" ") for column in texts.values())
+    return [1 + max(map(len, column)) for column in words]
 
 
 def to_markdown(table: pd.DataFrame) -> str:
