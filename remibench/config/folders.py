@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 RESERVED = (
     *(".ci", ".git", ".snakemake", ".venv", "benchmarks", "build", "config", "data", "docs"),
     *("envs", "examples", "paper", "profiles", "remibench", "site", "tests", "workflow"),
+    "snakemake_logger_plugin_remibench",
 )
 
 

@@ -42,7 +42,7 @@ from remibench.components.sections import read_section
 from remibench.config.folders import FolderName, locate, normalise_results
 from remibench.config.variants import combinations, method_of, named_variants, variant_rows
 from remibench.errors import RemibenchError
-from remibench.evaluation.published import NUMBERS, published_rate
+from remibench.evaluation.published import published_rates
 
 REQUIRED_ATTACKS = ("whitebox", "blackbox")  # of the paper's tables and figures
 RENAMED = {  # key of an earlier version → its name now, and what to write there
@@ -561,7 +561,7 @@ class Config(Closed):
                 if components("data")[dataset] not in own_files("data"):
                     continue  # nothing of a plug-in is evaluated here: `split_dataset` looks
                 known = dataset_info(dataset).paper_dataset
-                if published_rate(NUMBERS, known, architecture, ratio) is None:
+                if ratio not in published_rates(architecture).get(known, {}):
                     raise ValueError(
                         f"`controls`: {name} is made from the paper's Table IV, which has no "
                         f"number for {dataset}, {architecture}, {ratio}; take it out of `controls`"

@@ -1,7 +1,7 @@
-"""The number of the paper that jobs compute with, from the file of all its numbers.
+"""The numbers of the paper that jobs compute with, from the file of all its numbers.
 
 Tables and figures read the whole file (:func:`remibench.analysis.results.read_numbers`), by pandas,
-whose import takes longer than what such a job does with this number.
+whose import takes longer than reading these.
 """
 
 from __future__ import annotations
@@ -15,30 +15,33 @@ from remibench.errors import RemibenchError
 NUMBERS = shipped("paper", "numbers.csv")
 
 
-def published_rate(
-    numbers: str | Path, dataset: str | None, architecture: str, forget_ratio: float
-) -> float | None:
-    """The paper's white-box MIA rate on the forget set after ReMI, or None where it has none.
+def published_rates(
+    architecture: str, numbers: str | Path = NUMBERS
+) -> dict[str, dict[float, float]]:
+    """The paper's white-box MIA rates on the forget set after ReMI, of one architecture.
 
     Args:
+        architecture: As in a config.
         numbers: ``paper/numbers.csv``.
-        dataset: The paper's name of the dataset (``paper_dataset`` of its metadata), or None.
-        architecture, forget_ratio: The cell.
+
+    Returns:
+        Rates by the paper's name of the dataset (``paper_dataset`` of its metadata) and forget
+        ratio; the datasets and ratios alone that the paper has a number for.
 
     Raises:
         RemibenchError: The file cannot be read, or is not that file.
     """
-    wanted = ("Table IV", dataset, architecture, "remi_whitebox", "forget", "mia_whitebox_rate")
-    axes = ("table", "dataset", "architecture", "method", "subset", "metric")
+    wanted = ("Table IV", architecture, "remi_whitebox", "forget", "mia_whitebox_rate")
+    axes = ("table", "architecture", "method", "subset", "metric")
+    rates = {}
     try:
         with Path(numbers).open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                if tuple(row[axis] for axis in axes) != wanted:
-                    continue
-                if float(row["forget_ratio"]) == forget_ratio:
-                    return float(row["value"])
+                if tuple(row[axis] for axis in axes) == wanted:
+                    by_ratio = rates.setdefault(row["dataset"], {})
+                    by_ratio[float(row["forget_ratio"])] = float(row["value"])
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise RemibenchError(
             f"cannot read {numbers}: {error}; restore it with `git checkout {numbers}`"
         ) from error
-    return None
+    return rates

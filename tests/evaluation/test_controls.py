@@ -7,6 +7,7 @@ from fractions import Fraction
 from importlib import import_module
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from support.configs import default
@@ -24,12 +25,10 @@ from remibench.errors import RemibenchError
 from remibench.evaluation.adversaries import Adversaries
 from remibench.evaluation.calibration import fit_temperature
 from remibench.evaluation.metrics import Evaluation, measure
-from remibench.evaluation.published import published_rate
+from remibench.evaluation.published import published_rates
 from remibench.evaluation.roc import true_positives
 from remibench.models import ModelSpec, build_model
 from remibench.training import predict
-
-PAPER = "paper/numbers.csv"
 
 
 @pytest.fixture
@@ -155,11 +154,12 @@ def test_the_nearest_factor_is_taken_where_none_reaches_the_goal():
 
 
 def test_the_papers_rate_is_that_after_remi():
-    assert published_rate(PAPER, "fmnist", "cnn", 0.1) == 0.365
-    assert published_rate(PAPER, None, "cnn", 0.1) is None
-    assert published_rate(PAPER, "fmnist", "cnn", 0.05) is None
+    rates = published_rates("cnn")
+    assert rates["fmnist"] == {0.01: 0.318, 0.1: 0.365, 0.25: 0.485, 0.5: 0.588}
+    table = pd.read_csv("paper/table4_whitebox_mia_accuracy.csv")
+    assert len(rates) == table["dataset"].nunique()
     with pytest.raises(RemibenchError, match=r"cannot read nowhere\.csv: .*; restore it"):
-        published_rate("nowhere.csv", "fmnist", "cnn", 0.1)
+        published_rates("cnn", "nowhere.csv")
 
 
 def test_the_temperature_is_the_minimum_of_the_cross_entropy():

@@ -12,6 +12,7 @@ from remibench.config.model import ORIGINAL, load_config
 from remibench.config.cells import describe_unsearched
 from remibench.config.variants import method_of
 from remibench.errors import RemibenchError
+from remibench.evaluation.published import published_rates
 from remibench.artifacts import lock, paths
 from remibench.artifacts.identity import sha256
 from remibench.components.plugins import ROOT
@@ -138,9 +139,6 @@ GATHERED = {  # what tables and figures are made of
     **{name: at(name) for name in paths.GATHERED},
     "published": PUBLISHED,
 }
-PUBLISHED_RATES = (  # they hold for the paper's forget sets
-    PUBLISHED if cfg.forgetting.selection == PAPER_SELECTION else []
-)
 FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
@@ -172,6 +170,13 @@ def method_spec(wildcards):
 def uses(wildcards):
     """Inputs of a control, beyond the target and the forget set."""
     return constant(CONTROLS[wildcards.method], "USES", ())
+
+
+@cache
+def rates_of_paper(architecture):
+    """The paper's rates that jobs compute with; they hold for the paper's forget sets."""
+    paper = cfg.forgetting.selection == PAPER_SELECTION
+    return published_rates(architecture) if paper else {}
 
 
 @cache

@@ -23,7 +23,6 @@ rule make_control:
             then=at("attack", attack="mia", access="whitebox"),
             otherwise=[],
         ),
-        published=lambda w: PUBLISHED_RATES if "published" in uses(w) else [],
     output:
         models=CONTROLLED if cfg.keep_unlearned else temp(CONTROLLED),
         histories=expand(
@@ -45,6 +44,9 @@ rule make_control:
     params:
         ratios=cfg.forget_ratios,
         precision=cfg.training.precision,
+        published=lambda w: (
+            rates_of_paper(w.architecture) if "published" in uses(w) else {}
+        ),
         device=cfg.device,
         code=lambda w: source_digest(
             "make_control.py",

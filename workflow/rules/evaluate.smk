@@ -4,7 +4,6 @@ rule evaluate:
         **DATA,
         target=at("model", role="target"),
         shadow=at("model", role="shadow"),
-        published=PUBLISHED_RATES,
         forget=expand(at("forget_set"), ratio=cfg.forget_ratios, allow_missing=True),
         models=lambda w: (
             [at("model", role="target")]
@@ -39,6 +38,7 @@ rule evaluate:
         **SELECTION,
         ratios=cfg.forget_ratios,
         metrics=cfg.metrics,
+        published=lambda w: rates_of_paper(w.architecture),
         training=cfg.training.model_dump(exclude={"epochs"}),
         device=cfg.device,
         code=lambda w: source_digest(

@@ -8,7 +8,6 @@ from remibench.attacks import load_attack
 from remibench.data.prepared import PreparedDataset
 from remibench.evaluation.evaluate import evaluate_method, read_models
 from remibench.evaluation.predictions import save_scores
-from remibench.evaluation.published import published_rate
 from remibench.jobs.script import job
 from remibench.jobs.torch_setup import select_device
 from remibench.models import load_model
@@ -21,8 +20,6 @@ with job(snakemake):
     dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
     spec = dataset.spec(cell.architecture)
     images = len(dataset.roles["target_train"])
-    where = (given.published, dataset.metadata["paper_dataset"], cell.architecture)
-    published = {ratio: published_rate(*where, ratio) for ratio in params.ratios if given.published}
     unseen = read_images(dataset, "test", params.split_seed, given.attributes or None)
     rows, scores = evaluate_method(
         dataset,
@@ -34,7 +31,7 @@ with job(snakemake):
         training=params.training,
         seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), "evaluate"),
         device=device,
-        published=published,
+        published=params.published.get(dataset.metadata["paper_dataset"]),
         alike=unseen_alike(params.selection, unseen, params.parameters),
     )
     save_table(snakemake.output.table, rows)

@@ -8,7 +8,6 @@ from remibench.attacks import load_attack
 from remibench.controls import ControlTask, run_control
 from remibench.data.forget_sets import read_forget_set
 from remibench.data.prepared import PreparedDataset
-from remibench.evaluation.published import published_rate
 from remibench.jobs.script import job
 from remibench.jobs.torch_setup import select_device
 from remibench.models import load_model, save_model
@@ -23,10 +22,10 @@ with job(snakemake):
     spec = dataset.spec(cell.architecture)
     trained_on = dataset.roles["target_train"]
     attack = load_attack(given.attack).to(device) if given.attack else None
+    published = params.published.get(dataset.metadata["paper_dataset"], {})
     for place, ratio in enumerate(params.ratios):
         forget = trained_on[read_forget_set(given.forget[place], len(trained_on))]
         images, labels = dataset.select(forget, device)
-        where = (dataset.metadata["paper_dataset"], cell.architecture, ratio)
         task = ControlTask(
             model=load_model(given.target, spec, device),
             spec=spec,
@@ -37,7 +36,7 @@ with job(snakemake):
                 load_model(given.retrained[place], spec, device) if given.retrained else None
             ),
             attack=attack,
-            published=published_rate(given.published, *where) if given.published else None,
+            published=published.get(ratio),
         )
         loading_seconds = time.perf_counter() - started
         history = run_control(cell.method, task)
