@@ -19,6 +19,7 @@ COLUMNS = [
         ("accuracy", "retain"),
         ("accuracy", "test"),
         ("mia_whitebox_rate", "forget"),
+        ("calibrated_whitebox_rate", "forget"),
         ("mia_whitebox_rate", "test"),
         ("seconds", ""),
     )
@@ -60,8 +61,11 @@ def main_tables(results: Results) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _columns(results: Results) -> Iterator[Quantity]:
-    """The columns; unseen images of the forgotten kind and others apart, where it is one."""
+    """The columns that were measured; unseen images of the forgotten kind and others apart."""
+    measured = set(results.evaluation["metric"])
     for shown in COLUMNS:
+        if shown.metric not in measured:
+            continue
         if shown.subset == "test" and results.alike != "test":
             for part in ("test_forget", "test_retain"):
                 yield replace(shown, subset=part, label=shown.label.replace("test", part))
