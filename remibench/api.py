@@ -338,8 +338,8 @@ def audit(
         shadows = _listed(shadow)
         if len(shadows) != len(per_seed):
             raise RemibenchError(f"`shadow` has {len(shadows)} models, `before` {len(per_seed)}")
-    access = next((name for name in fits if name == ATTACKS[0]), next(iter(fits), ATTACKS[0]))
-    judge = f"{'mia' if has_shadow else 'mf'}_{access}"  # the attack that verdicts are of
+    chosen = next((name for name in fits if name == ATTACKS[0]), next(iter(fits), ATTACKS[0]))
+    judge = f"{'mia' if has_shadow else 'mf'}_{chosen}"  # the attack that verdicts are of
     tables, qualities = [], []
     for number, of_seed in enumerate(per_seed):
         own = derive_seed("audit", seed, number)
@@ -455,7 +455,7 @@ def _auditors_attack(
     target: AdaptedClassifier,
     data: Data,
     forget: np.ndarray,
-    access: str,
+    name: str,
     parameters: Mapping[str, Any],
     training: Mapping[str, Any],
     seed: int,
@@ -471,7 +471,7 @@ def _auditors_attack(
     count = max(1, min(len(outside), len(order) // 2))
     known, others = (train[np.sort(part)] for part in np.split(order, [count]))
     features = _features(target, data, training)
-    attack = _fit(access, features(known), features(outside), parameters, seed)
+    attack = _fit(name, features(known), features(outside), parameters, seed)
     judged = (membership(attack, features(at)) for at in (others, data.roles["test"]))
     return attack, attack_quality(*judged)
 
@@ -480,7 +480,7 @@ def _attackers_attack(
     shadow: AdaptedClassifier,
     target: AdaptedClassifier,
     data: Data,
-    access: str,
+    name: str,
     parameters: Mapping[str, Any],
     training: Mapping[str, Any],
     seed: int,
@@ -488,7 +488,7 @@ def _attackers_attack(
     """Fit an attack on the shadow model; and its quality on the target."""
     seen, attacked = (_features(model, data, training) for model in (shadow, target))
     fitted_on = (seen(data.roles[role]) for role in FITTED_ON["mia"])
-    attack = _fit(access, *fitted_on, parameters, seed)
+    attack = _fit(name, *fitted_on, parameters, seed)
     judged = (membership(attack, attacked(data.roles[role])) for role in JUDGED_ON["mia"])
     return attack, attack_quality(*judged)
 

@@ -20,7 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 ALL = "total"  # in the counts of a run
 TOLD_ELSEWHERE = {LogEvent.JOB_STARTED, LogEvent.PROGRESS, LogEvent.RESOURCES_INFO}
 SKIPPED = "Select jobs to execute..."
-AXES = ("method", "role", "attack", "access", "seed", "ratio", "dataset", "architecture")
+AXES = ("method", "role", "adversary", "attack", "seed", "ratio", "dataset", "architecture")
 
 
 class Progress:

@@ -26,7 +26,7 @@ from remibench.evaluation.published import NUMBERS as NUMBERS
 PAPER_METHODS = ("original", "retrain", "fisher", "remi_whitebox", "remi_blackbox")
 CELL = ["dataset", "architecture", "forget_ratio"]
 BY_METHOD = [*CELL, "method"]
-ATTACKS = ["dataset", "architecture", "seed", "attack", "access", "accuracy"]
+ATTACKS = ["dataset", "architecture", "seed", "adversary", "attack", "accuracy"]
 ACROSS_SEEDS = [*BY_METHOD, "subset", "metric", "value", "models"]
 CURVES = [*BY_METHOD, "curve", "score", "subset", "x", "label", "mean", "low", "high", "seeds"]
 FORGET_IMAGES = [

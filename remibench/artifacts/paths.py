@@ -21,8 +21,8 @@ IDENTIFIED = {  # name → pattern of what one job hands to others; each file st
     "splits": "data/{dataset}/splits.npz",
     "model": f"models/{_CELL}/{{role}}.safetensors",
     "training_history": f"models/{_CELL}/{{role}}.history.csv",
-    "attack": f"attacks/{_CELL}/{{attack}}_{{access}}.safetensors",
-    "attack_quality": f"attacks/{_CELL}/{{attack}}_{{access}}.csv",
+    "attack": f"attacks/{_CELL}/{{adversary}}_{{attack}}.safetensors",
+    "attack_quality": f"attacks/{_CELL}/{{adversary}}_{{attack}}.csv",
     "membership_scores": f"forget/{_CELL}/scores.npy",
     "losses": f"forget/{_CELL}/losses.npy",
     "forget_set": f"forget/{_CELL}/{{ratio}}.npy",
@@ -74,7 +74,7 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
     "split_dataset": "{dataset}",
     "train_model": f"{_CELL}/{{role}}",
     "import_model": f"{_CELL}/{{role}}",
-    "fit_attack": f"{_CELL}/{{attack}}_{{access}}",
+    "fit_attack": f"{_CELL}/{{adversary}}_{{attack}}",
     "score_members": _CELL,
     "measure_losses": _CELL,
     "select_forget_set": f"{_CELL}/{{ratio}}",
@@ -89,7 +89,7 @@ PROGRESS = "progress"  # epochs of unfinished jobs
 LOCK = ".lock"  # says which run writes the tree
 COLUMNS = {"ratio": "forget_ratio", "role": "model"}  # wildcards that tables call otherwise
 RATIO = r"0\.\d+|1\.0"
-_FORMS = {"seed": r"\d+", "ratio": RATIO, "attack": "mf|mia", "role": "target|shadow"}
+_FORMS = {"seed": r"\d+", "ratio": RATIO, "adversary": "mf|mia", "role": "target|shadow"}
 
 
 def log_path(rule: str) -> str:

@@ -1,4 +1,4 @@
-"""Membership models, one access per module: what is seen of a sample, and how it is judged.
+"""Membership models, one attack per module: what is seen of a sample, and how it is judged.
 
 Each module has ``ACCESS``, its name, ``fit_attack(members, nonmembers, …) -> (attack, history)``
 and ``load_attack(path)``; an attack has ``save(path)`` and maps
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def load_attack(path: str | Path):
-    """Read a fitted attack of either access, in evaluation mode, on the CPU."""
+    """Read a fitted attack of any module, in evaluation mode, on the CPU."""
     from remibench.artifacts.io import load_tensors
 
     _, header = load_tensors(path, {"kind": "attack"})
@@ -36,12 +36,12 @@ def load_attack(path: str | Path):
 
 
 def fit_attack(
-    access: str, members: MembershipFeatures, nonmembers: MembershipFeatures, **options: Any
+    name: str, members: MembershipFeatures, nonmembers: MembershipFeatures, **options: Any
 ) -> torch.nn.Module:
     """Fit the attack of a module.
 
     Args:
-        access: Name of the module.
+        name: Name of the module.
         members, nonmembers: Features of the two training populations.
         options: ``label``, ``seed``, ``progress``, and the attack's section of the config.
 
@@ -49,11 +49,11 @@ def fit_attack(
         RemibenchError: It returned something else, left the attack in training mode, changed the
             features or used a global random generator; names the attack's file.
     """
-    module = f"remibench.attacks.{access}"
+    module = f"remibench.attacks.{name}"
     features = {
-        f"{role}.{name}": tensor
+        f"{role}.{field}": tensor
         for role, each in (("members", members), ("nonmembers", nonmembers))
-        for name, tensor in (each._asdict().items() if is_plugin(module) else ())
+        for field, tensor in (each._asdict().items() if is_plugin(module) else ())
     }
     with guarded(module, "fit_attack", unchanged=features):
         fitted = call(import_module(module), "fit_attack", tuple, members, nonmembers, **options)

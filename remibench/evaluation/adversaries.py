@@ -63,7 +63,7 @@ class Adversaries:
             features: Features of each set under the model.
 
         Returns:
-            For each set P(member) (N,) by attack, ``calibrated_<access>`` after those of
+            For each set P(member) (N,) by attack, ``calibrated_<attack>`` after those of
             ``attacks``; and ``calibration_temperature``, the attacked model's, and
             ``calibration_factor``, by which the calibrated attacker multiplies its logits; neither
             without a shadow model.
@@ -84,7 +84,7 @@ class Adversaries:
             return scores
         scaled = features.scaled(factor)
         for name, attack in self.attacks.items():
-            holder, _, access = name.partition("_")
+            holder, _, kind = name.partition("_")
             if holder == "mia":
-                scores[f"calibrated_{access}"] = membership(attack, scaled)
+                scores[f"calibrated_{kind}"] = membership(attack, scaled)
         return scores

@@ -118,7 +118,7 @@ def evaluate_method(
             the features before unlearning, once at most.
         shadow: Loads the attacker's shadow model in evaluation mode; called once. None where there
             is none, and so no calibrated attacker.
-        attacks: The fitted attacks on ``device`` by name, ``<adversary>_<access>``
+        attacks: The fitted attacks on ``device`` by name, ``<adversary>_<attack>``
             (``mia_whitebox`` …).
         metrics: Names of modules of :mod:`remibench.evaluation.metrics`.
         training: How the target was trained: ``learning_rate``, ``momentum``, ``weight_decay``,

@@ -94,8 +94,8 @@ def list_jobs(summary: str) -> list[Job]:
 
 
 def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
-    """The rule, with the access or method where it has one: jobs that take alike."""
-    detail = {"fit_attack": "access", "unlearn": "method", "make_control": "method"}.get(rule)
+    """The rule, with the attack or method where it has one: jobs that take alike."""
+    detail = {"fit_attack": "attack", "unlearn": "method", "make_control": "method"}.get(rule)
     return f"{rule} {method_of(wildcards[detail])}" if detail else rule
 
 

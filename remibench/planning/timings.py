@@ -53,7 +53,7 @@ class Task:
     """Determinants of a job's time; jobs that differ in the seed alone are the same task.
 
     Attributes:
-        kind: The rule, with the access or method: jobs of one kind share a speed.
+        kind: The rule, with the attack or method: jobs of one kind share a speed.
         device: ``cpu`` or ``cuda``.
         dataset, architecture: The job's cell; the architecture is "" where there is none.
         precision: Precision of its training steps, or "".
@@ -140,7 +140,7 @@ def planned_task(cfg: Config, job: Job) -> Task:
         params = {"image_size": cfg.data.image_size, "limit": cfg.data.limit}
     elif job.rule == "fit_attack":
         params["fit"] = getattr(
-            getattr(cfg.adversaries, cell["attack"]), cell["access"]
+            getattr(cfg.adversaries, cell["adversary"]), cell["attack"]
         ).model_dump()
     elif job.rule == "evaluate":
         params |= {"ratios": cfg.forget_ratios, "metrics": cfg.metrics}

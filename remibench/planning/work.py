@@ -49,20 +49,20 @@ def role_sizes(images: int, out_of_sample_fraction: float) -> dict[str, int]:
 
 
 @cache
-def attack_size(access: str, spec: ModelSpec) -> int:
+def attack_size(attack: str, spec: ModelSpec) -> int:
     """Number of values in an attack's checkpoint; allocates none of them.
 
     The attack's module tells it by ``build_attack(classes, width)``. One that has no such function
     is taken to be as large as the white-box attack.
     """
-    module = import_module(f"remibench.attacks.{access}")
+    module = import_module(f"remibench.attacks.{attack}")
     if not hasattr(module, "build_attack"):
         return attack_size("whitebox", spec)
     architecture = import_module(f"remibench.models.{spec.architecture}")
     with torch.device("meta"):
         _, width = architecture.build_backbone(spec.channels, spec.image_size)
-        attack = call(module, "build_attack", torch.nn.Module, spec.classes, width)
-    return sum(tensor.numel() for tensor in attack.state_dict().values())
+        model = call(module, "build_attack", torch.nn.Module, spec.classes, width)
+    return sum(tensor.numel() for tensor in model.state_dict().values())
 
 
 def count_images(dataset: str, limit: int | None) -> int:
@@ -132,10 +132,11 @@ def count_work(
         return flops * sum(params["ratios"]) * train
     if rule == "fit_attack":
         fitted, judged = (
-            sum(roles[role] for role in use[wildcards["attack"]]) for use in (FITTED_ON, JUDGED_ON)
+            sum(roles[role] for role in use[wildcards["adversary"]])
+            for use in (FITTED_ON, JUDGED_ON)
         )
         epochs = params["fit"].get("epochs") or 1
-        steps = 6 * attack_size(wildcards["access"], spec) * fitted * epochs
+        steps = 6 * attack_size(wildcards["attack"], spec) * fitted * epochs
         return flops * (fitted + judged) + steps
     if rule == "evaluate":
         backward = 3 * train if "efficacy" in params["metrics"] else 0

@@ -293,9 +293,9 @@ class Audit:
 
     def _attack(self, name: str) -> str:
         """An attack for readers: ``mia_whitebox`` → ``attacker, white-box``."""
-        holder, _, access = name.partition("_")
-        access = access.replace("box", "-box").replace("_", " ")
-        return f"{ADVERSARIES.get(holder, holder)}, {access}"
+        holder, _, seen = name.partition("_")
+        seen = seen.replace("box", "-box").replace("_", " ")
+        return f"{ADVERSARIES.get(holder, holder)}, {seen}"
 
     def _page(self) -> str:
         rows = self.evaluation.fillna({"subset": ""})

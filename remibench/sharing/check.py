@@ -138,7 +138,7 @@ def _outside_the_grid(results: Path, artifacts: list[Found]) -> Iterator[Path]:
             "architecture": {*config["architectures"]},
             "seed": {str(seed) for seed in config["seeds"]},
             "ratio": {str(ratio) for ratio in config["forget_ratios"]},
-            "access": {*config["attacks"]},
+            "attack": {*config["attacks"]},
             "method": {"original", "retrain", *config["methods"], *config.get("controls", [])},
         }
         variants = {*config.get("variants", {})}

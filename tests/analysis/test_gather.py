@@ -131,7 +131,7 @@ def test_the_numbers_of_another_seed_copied_over_a_seeds_are_refused(tmp_path):
 )
 def test_other_tables_have_each_row_once_too(tmp_path, name, rows, twice):
     axes = {"dataset": "fmnist", "architecture": "cnn", "seed": "0", "role": "shadow"}
-    axes |= {"method": "fisher", "ratio": "0.1", "attack": "mf", "access": "whitebox"}
+    axes |= {"method": "fisher", "ratio": "0.1", "adversary": "mf", "attack": "whitebox"}
     file = str(tmp_path / paths.ARTIFACTS[name].format(**axes))
     save_table(file, rows)
     assert len(join([file])) == len(rows)

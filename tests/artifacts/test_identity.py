@@ -29,8 +29,8 @@ AXES = {
     "architecture": "cnn",
     "seed": "0",
     "role": "target",
-    "attack": "mf",
-    "access": "whitebox",
+    "adversary": "mf",
+    "attack": "whitebox",
     "method": "remi_whitebox~3",
     "ratio": "0.25",
 }
@@ -39,8 +39,8 @@ OTHER = {  # another value of every axis
     "architecture": "vgg19",
     "seed": "10",
     "role": "shadow",
-    "attack": "mia",
-    "access": "blackbox",
+    "adversary": "mia",
+    "attack": "blackbox",
     "method": "remi_whitebox",
     "ratio": "0.2",
 }

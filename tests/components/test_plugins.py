@@ -171,7 +171,7 @@ def test_the_plan_of_a_plugin_follows_what_it_declares(write):
     cell = {"dataset": "digits", "architecture": "mlp", "seed": "0"}
     trained = planned_task(cfg, Job("train_model", {**cell, "role": "target"}, True))
     forgotten = {**cell, "method": "head_retrain", "ratio": "0.5"}
-    fitted = {**cell, "attack": "mia", "access": "threshold"}
+    fitted = {**cell, "adversary": "mia", "attack": "threshold"}
     jobs = [Job("unlearn", forgotten, True), Job("fit_attack", fitted, True)]
     records = [Record(trained, 1.0), Record(trained, 1000.0)]
     method, attack = (planned_task(cfg, job) for job in jobs)

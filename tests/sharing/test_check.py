@@ -31,7 +31,7 @@ CONFIG = {
     "attacks": ["whitebox"],
     "methods": ["original", "fisher"],
 }
-AXES = {"dataset": "fmnist", "architecture": "cnn", "ratio": "0.1", "access": "whitebox"}
+AXES = {"dataset": "fmnist", "architecture": "cnn", "ratio": "0.1", "attack": "whitebox"}
 
 
 def place(tree, name, **axes):
@@ -74,10 +74,10 @@ def build(tree, epochs=3, brought=None):
             save_array(forget, np.arange(1))
         attacks = []
         for attack in ("mf", "mia"):
-            attacks.append(place(tree, "attack", attack=attack, **cell))
-            with made_by(Origin([*data, target, shadow], {"attack": attack})):
+            attacks.append(place(tree, "attack", adversary=attack, **cell))
+            with made_by(Origin([*data, target, shadow], {"adversary": attack})):
                 tensors(attacks[-1], seed)
-                save_table(place(tree, "attack_quality", attack=attack, **cell), [{"auc": 0.5}])
+                save_table(place(tree, "attack_quality", adversary=attack, **cell), [{"auc": 0.5}])
         unlearned = place(tree, "unlearned", method="fisher", **cell)
         with made_by(Origin([*data, target, forget], {"alpha": 1})):
             tensors(unlearned, 20 + seed)

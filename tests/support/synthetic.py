@@ -155,7 +155,7 @@ def synthetic_results(
             attacks,
             columns=[
                 *AXES[:3],
-                *("attack", "access", "accuracy", "auc", "fpr", "members", "nonmembers", "tpr"),
+                *("adversary", "attack", "accuracy", "auc", "fpr", "members", "nonmembers", "tpr"),
             ],
         ),
         hyperparameters=pd.DataFrame(

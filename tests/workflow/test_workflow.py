@@ -182,8 +182,8 @@ def test_changing_the_mias_epochs_trains_and_unlearns_nothing(project):
             "dataset": "fmnist_embedded",
             "architecture": "cnn",
             "seed": "0",
-            "attack": "mia",
-            "access": "whitebox",
+            "adversary": "mia",
+            "attack": "whitebox",
         }
     ]
 

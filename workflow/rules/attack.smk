@@ -4,7 +4,7 @@ rule fit_attack:
         **DATA,
         target=at("model", role="target"),
         fitted_on=branch(
-            lambda w: w.attack == "mf",
+            lambda w: w.adversary == "mf",
             then=at("model", role="target"),
             otherwise=at("model", role="shadow"),
         ),
@@ -22,12 +22,14 @@ rule fit_attack:
     resources:
         **resources_for("fit_attack"),
     params:
-        fit=lambda w: getattr(getattr(cfg.adversaries, w.attack), w.access).model_dump(),
+        fit=lambda w: getattr(
+            getattr(cfg.adversaries, w.adversary), w.attack
+        ).model_dump(),
         precision=cfg.training.precision,
         device=cfg.device,
         progress=PROGRESS,
         code=lambda w: source_digest(
-            "fit_attack.py", f"attacks.{w.access}", f"models.{w.architecture}"
+            "fit_attack.py", f"attacks.{w.attack}", f"models.{w.architecture}"
         ),
     script:
         "../scripts/fit_attack.py"

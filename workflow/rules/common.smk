@@ -98,8 +98,8 @@ wildcard_constraints:
     architecture="|".join(cfg.architectures),
     seed=r"\d+",
     role="target|shadow",
-    attack="mf|mia",
-    access="|".join(components("attacks")),
+    adversary="mf|mia",
+    attack="|".join(components("attacks")),
     method=METHOD,
     ratio=paths.RATIO,
 

@@ -20,7 +20,7 @@ rule make_control:
         ),
         attack=lambda w: branch(
             "attack" in uses(w),
-            then=at("attack", attack="mia", access="whitebox"),
+            then=at("attack", adversary="mia", attack="whitebox"),
             otherwise=[],
         ),
     output:

@@ -16,7 +16,10 @@ rule evaluate:
             else expand(at("cost"), ratio=cfg.forget_ratios, **w)
         ),
         attacks=expand(
-            at("attack"), attack=["mf", "mia"], access=cfg.attacks, allow_missing=True
+            at("attack"),
+            adversary=["mf", "mia"],
+            attack=cfg.attacks,
+            allow_missing=True,
         ),
         attributes=SELECTION_ATTRIBUTES,
     output:
@@ -44,7 +47,7 @@ rule evaluate:
         code=lambda w: source_digest(
             "evaluate.py",
             SELECTION_MODULE,
-            *(f"attacks.{access}" for access in cfg.attacks),
+            *(f"attacks.{attack}" for attack in cfg.attacks),
             f"models.{w.architecture}",
             *(f"evaluation.metrics.{metric}" for metric in cfg.metrics),
         ),
@@ -58,8 +61,8 @@ rule gather:
         evaluation=cells(at("metrics"), method=[*cfg.methods, *cfg.controls]),
         attacks=cells(
             at("attack_quality"),
-            attack=["mf", "mia"],
-            access=cfg.attacks,
+            adversary=["mf", "mia"],
+            attack=cfg.attacks,
         ),
         histories=cells(
             at("unlearning_history"),

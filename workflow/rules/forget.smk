@@ -3,7 +3,7 @@ rule score_members:
     input:
         **DATA,
         target=at("model", role="target"),
-        attack=at("attack", attack="mf", access="whitebox"),
+        attack=at("attack", adversary="mf", attack="whitebox"),
     output:
         scores=at("membership_scores"),
     log:

@@ -6,7 +6,7 @@ rule unlearn:
         forget=at("forget_set"),
         guide=lambda w: branch(
             method_spec(w).guide,
-            then=at("attack", attack="mf", access=method_spec(w).guide or ""),
+            then=at("attack", adversary="mf", attack=method_spec(w).guide or ""),
             otherwise=[],
         ),
     output:

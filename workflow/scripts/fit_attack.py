@@ -13,6 +13,7 @@ from remibench.seeding import derive_seed
 
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
+    axes = (cell.dataset, cell.architecture, int(cell.seed), cell.adversary, cell.attack)
     device = select_device(params.device, snakemake.resources.vram_mb)
     dataset = PreparedDataset.open(given.images, given.labels, given.metadata, given.splits)
     spec = dataset.spec(cell.architecture)
@@ -25,14 +26,14 @@ with job(snakemake):
 
     progress = progress_checkpoint(snakemake)
     attack = fit_attack(
-        cell.access,
-        *(features(fitted_on, role) for role in FITTED_ON[cell.attack]),
-        label=f"{cell.attack} {cell.access}",
-        seed=derive_seed(cell.dataset, cell.architecture, int(cell.seed), cell.attack, cell.access),
+        cell.attack,
+        *(features(fitted_on, role) for role in FITTED_ON[cell.adversary]),
+        label=f"{cell.adversary} {cell.attack}",
+        seed=derive_seed(*axes),
         progress=progress,
         **params.fit,
     )
-    members, nonmembers = (features(target, role) for role in JUDGED_ON[cell.attack])
+    members, nonmembers = (features(target, role) for role in JUDGED_ON[cell.adversary])
     quality = attack_quality(membership(attack, members), membership(attack, nonmembers))
     attack.save(snakemake.output.attack)
     check_saved(attack, snakemake.output.attack, nonmembers)

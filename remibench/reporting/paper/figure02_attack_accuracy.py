@@ -1,7 +1,7 @@
 """Figure 2: accuracy of membership fingerprinting and inference on the target models.
 
 Before unlearning: membership fingerprinting (MF, the defender's) and membership inference (MIA, the
-attacker's), with white-box and black-box access. Members and non-members count alike, and none of
+attacker's), by white-box and black-box attacks. Members and non-members count alike, and none of
 them was used to fit the model, so that guessing has an accuracy of .5. Bars are means over seeds
 with 95 % t-intervals, dots are seeds (up to five). The paper shows bars and gives no numbers.
 
@@ -31,10 +31,10 @@ BARS = [  # black-box access is hatched
 
 
 def values(results: Results) -> pd.DataFrame:
-    """Accuracy per attack and target model; ``bar`` is ``attack_access``."""
+    """Accuracy per attack and target model; ``bar`` is ``adversary_attack``."""
     attacks = results.attacks
     return attacks.assign(
-        bar=attacks["attack"] + "_" + attacks["access"], value=attacks["accuracy"].astype(float)
+        bar=attacks["adversary"] + "_" + attacks["attack"], value=attacks["accuracy"].astype(float)
     )[["dataset", "architecture", "seed", "bar", "value"]]
 
 

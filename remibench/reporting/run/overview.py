@@ -155,8 +155,10 @@ def trainings(results: Results) -> pd.DataFrame:
 def attacks(results: Results) -> pd.DataFrame:
     """Accuracy, AUC and rates of every membership model on its target."""
     table = results.attacks.assign(
-        attack=results.attacks["attack"].map(ATTACKS).fillna(results.attacks["attack"]),
-        access=results.attacks["access"].map(ATTACKS).fillna(results.attacks["access"]),
+        **{
+            column: results.attacks[column].map(ATTACKS).fillna(results.attacks[column])
+            for column in ("adversary", "attack")
+        }
     )
     return readable(
         table, auc="AUC", tpr="TPR", fpr="FPR", members="members", nonmembers="non-members"
