@@ -95,12 +95,15 @@ def join_training(paths: Sequence[str], histories: pd.DataFrame) -> pd.DataFrame
     return table.rename(columns={"epoch": "epochs"}).astype({"epochs": int, "stalled": int})
 
 
-def join_datasets(metadata: Sequence[str], splits: Sequence[str], selection: str) -> pd.DataFrame:
+def join_datasets(
+    metadata: Sequence[str], splits: Sequence[str], selection: str, restricts: bool
+) -> pd.DataFrame:
     """One row per dataset: what it is, how many images each role has, and which are forgotten.
 
     Args:
         metadata, splits: Files of the prepared datasets.
         selection: The selection of forget sets, in words.
+        restricts: Whether it never forgets some of the training images.
     """
     rows = []
     for metadata_path, splits_path in zip(metadata, splits, strict=True):
@@ -114,6 +117,7 @@ def join_datasets(metadata: Sequence[str], splits: Sequence[str], selection: str
                 "classes": len(record["class_names"]),
                 **{role: len(indices) for role, indices in load_arrays(splits_path).items()},
                 "selection": selection,
+                "restricts": restricts,
             }
         )
     return pd.DataFrame(rows)

@@ -186,7 +186,8 @@ class Results:
     @property
     def whole(self) -> str:
         """What a forget ratio is a share of: the training set, or the part of it that is chosen."""
-        return "the training set" if "(" not in self.selection else "the selected training images"
+        restricts = self.datasets.get("restricts", pd.Series(dtype=bool)).any()
+        return "the selected training images" if restricts else "the training set"
 
     @property
     def alike(self) -> str:

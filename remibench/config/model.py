@@ -154,15 +154,15 @@ class Models(Closed):
         """The file of a model that is brought in.
 
         Raises:
-            ValueError: The path names something else in braces.
+            ValueError: The path has something else in braces.
         """
         path = getattr(self, role)
         try:
             filled = path.format(dataset=dataset, architecture=architecture, seed=seed)
-        except (KeyError, IndexError, ValueError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"`models.{role}`: {path} names {error} in braces; {{dataset}}, {{architecture}} "
-                "and {seed} are filled in"
+                f"`models.{role}`: {path} cannot be filled in ({error}); in braces it may have "
+                "{dataset}, {architecture} and {seed}"
             ) from error
         return str(Path(filled).expanduser())
 

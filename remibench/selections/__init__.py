@@ -47,6 +47,8 @@ class Images:
         split_seed: Seed of the split, the same for all model seeds.
         attributes: Columns (N,) of the dataset's metadata by name; none unless ``USES`` has
             "attributes", or where the dataset has none.
+        values: The different values of each column in the whole dataset, of which these images
+            may lack some.
         membership: (N,) probabilities of membership by white-box fingerprinting of this seed's
             target, where ``USES`` has "membership".
         losses: (N,) the mean cross-entropy over all seeds' targets, where ``USES`` has "losses".
@@ -58,6 +60,7 @@ class Images:
     dataset: str
     split_seed: int
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
     membership: np.ndarray | None = None
     losses: np.ndarray | None = None
 
@@ -88,7 +91,8 @@ def read_images(
         class_names=dataset.metadata["class_names"],
         dataset=dataset.metadata["dataset"],
         split_seed=split_seed,
-        attributes={name: values[positions] for name, values in columns.items()},
+        attributes={name: column[positions] for name, column in columns.items()},
+        values={name: np.unique(column) for name, column in columns.items()},
     )
 
 

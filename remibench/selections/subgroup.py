@@ -54,10 +54,12 @@ def prioritise(
     inside = np.ones(len(column_values), bool)
     if values is not None:
         wanted = [_typed(value, numeric) for value in values]
-        if missing := set(wanted) - set(column_values.tolist()):
+        known = images.values[column]
+        if missing := set(wanted) - set(known.tolist()):
             raise RemibenchError(
                 f"`forgetting.subgroup.values`: no image of {images.dataset} has {min(missing)!r} "
-                f"in {column!r}; it holds {', '.join(map(str, np.unique(column_values)[:20]))}"
+                f"in {column!r}; it holds {', '.join(map(str, known[:20]))}"
+                + (f" and {len(known) - 20} more" if len(known) > 20 else "")
             )
         inside &= np.isin(column_values, wanted)
     if low is not None:

@@ -8,6 +8,7 @@ from support.synthetic import synthetic_results
 
 from remibench.analysis.gather import mark_unsearched
 from remibench.analysis.paper import choose_datasets
+from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.reporting.paper import table3_classification_accuracy, table4_whitebox_mia
 from remibench.reporting.run.summary import summarise_results
 
@@ -17,8 +18,8 @@ def results():
     return synthetic_results(("fmnist",), ("cnn",), seeds=2, ratios=(0.1, 0.2))
 
 
-def selected(results, selection):
-    return replace(results, datasets=results.datasets.assign(selection=selection))
+def selected(results, selection, **columns):
+    return replace(results, datasets=results.datasets.assign(selection=selection, **columns))
 
 
 def test_the_papers_numbers_stand_beside_its_own_forget_sets_alone(results):
@@ -28,11 +29,24 @@ def test_the_papers_numbers_stand_beside_its_own_forget_sets_alone(results):
         assert table.build(selected(results, "random"))["paper"].isna().all()
     assert len(choose_datasets(results)) == 1
     assert choose_datasets(selected(results, "class (classes: bag)")).empty
-    remarks = selected(results, "class (classes: bag)").remarks
+    remarks = selected(results, "class (classes: bag)", restricts=True).remarks
     assert "Forget sets: class (classes: bag); shares are of the selected training" in remarks
     assert "The paper's numbers are of other forget sets" in remarks
     assert "Forget sets" not in results.remarks
     assert "shares are of the training set" in selected(results, "random").remarks
+
+
+@pytest.mark.parametrize("selection", ["oldest", "oldest (newest: True)"])
+@pytest.mark.parametrize(
+    ("restricts", "whole"), [(False, "the training set"), (True, "the selected training images")]
+)
+def test_a_selection_says_itself_what_a_ratio_is_a_share_of(
+    tmp_path, results, selection, restricts, whole
+):
+    table = selected(results, selection, restricts=restricts).datasets
+    write_csv(tmp_path / "datasets.csv", table)
+    read = replace(results, datasets=load_table(tmp_path / "datasets.csv", TEXT))
+    assert f"Forget sets: {selection}; shares are of {whole}." in read.remarks
 
 
 def test_unseen_images_of_the_forgotten_kind_have_columns_of_their_own(results):

@@ -184,8 +184,12 @@ def test_models_are_brought_in_by_their_cells(tmp_path):
             "all.pt",
             "all.pt stands for fmnist_embedded, cnn, 0 and for fmnist_embedded, cnn, 1; wri",
         ),
-        ("{role}.pt", "names 'role' in braces; {dataset}, {architecture} and {seed} are filled in"),
-        ("{", "in braces"),
+        (
+            "{role}.pt",
+            "{role}.pt cannot be filled in ('role'); in braces it may have {dataset}, {a",
+        ),
+        *((f"{text}.pt", f"{text}.pt cannot be filled in (") for text in ("{", "{}", "{seed:s}")),
+        *((f"{text}.pt", f"{text}.pt cannot be filled in (") for text in ("{seed.x}", "{seed[0]}")),
         ("", "`models.shadow`: string should have at least 1 character"),
     ],
 )

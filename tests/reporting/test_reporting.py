@@ -672,11 +672,12 @@ def test_dataset_rows_state_provenance_and_role_sizes(tmp_path):
     (folder / "metadata.json").write_text(json.dumps(record))
     np.savez(folder / "splits.npz", target_train=np.arange(7))
     files = [str(folder / "metadata.json")], [str(folder / "splits.npz")]
-    table = join_datasets(*files, "membership")
-    assert table.loc[0, ["dataset", "provenance", "target_train"]].tolist() == [
+    table = join_datasets(*files, "class (classes: b)", True)
+    assert table.loc[0, ["dataset", "provenance", "target_train", "restricts"]].tolist() == [
         "fmnist_embedded",
         "real",
         7,
+        True,
     ]
 
 

@@ -27,6 +27,7 @@ def images():
         dataset="pets",
         split_seed=0,
         attributes={"age": np.arange(COUNT), "home": np.where(LABELS, "house", "shelter")},
+        values={"age": np.arange(70), "home": np.array(["farm", "house", "shelter"])},
     )
 
 
@@ -72,6 +73,8 @@ def test_the_unseen_images_of_a_class_are_those_of_its_label(images):
         ({"high": 3, "column": "age"}, np.arange(60) <= 3),
         ({"values": ["4", 8], "column": "age"}, np.isin(np.arange(60), [4, 8])),
         ({"values": [4, 8], "low": 5, "column": "age"}, np.arange(60) == 8),
+        ({"values": [8, 65], "column": "age"}, np.arange(60) == 8),  # 65 is in another role
+        ({"values": ["shelter", "farm"], "column": "home"}, LABELS == 0),
     ],
 )
 def test_a_subgroup_is_by_value_or_range_of_a_column(images, parameters, expected):
@@ -138,7 +141,11 @@ BAD = {
     "subgroup    ": ({"column": "age", "values": ["old"]}, "'old' is no number"),
     "subgroup     ": (
         {"column": "home", "values": ["nowhere"]},
-        "no image of pets has 'nowhere' in 'home'; it holds ",
+        "no image of pets has 'nowhere' in 'home'; it holds farm, house, shelter$",
+    ),
+    "subgroup      ": (
+        {"column": "age", "values": [3, 70]},
+        "no image of pets has 70.0 in 'age'; it holds 0, .*, 19 and 50 more",
     ),
     "random": ({}, "`forgetting.selection: random`: forget ratio 1.0 takes all 60"),
 }

@@ -95,6 +95,7 @@ rule gather:
     params:
         ratios=cfg.forget_ratios,
         selection=cfg.forgetting.described,
+        restricts=selection_restricts(cfg.forgetting.selection),
         unsearched=cfg.unsearched(),
         code=source_digest("gather.py"),
     script:

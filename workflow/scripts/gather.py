@@ -11,12 +11,11 @@ from remibench.artifacts.tables import write_csv
 from remibench.jobs.script import job
 
 with job(snakemake):
-    given, output = snakemake.input, snakemake.output
-    write_csv(output.evaluation, join(given.evaluation, snakemake.params.ratios))
+    given, output, params = snakemake.input, snakemake.output, snakemake.params
+    write_csv(output.evaluation, join(given.evaluation, params.ratios))
     write_csv(output.attacks, join(given.attacks))
-    histories = mark_unsearched(join_histories(given.histories), snakemake.params.unsearched)
+    histories = mark_unsearched(join_histories(given.histories), params.unsearched)
     write_csv(output.histories, histories)
     write_csv(output.training, join_training(given.training, histories))
-    write_csv(
-        output.datasets, join_datasets(given.datasets, given.splits, snakemake.params.selection)
-    )
+    datasets = join_datasets(given.datasets, given.splits, params.selection, params.restricts)
+    write_csv(output.datasets, datasets)
