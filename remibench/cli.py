@@ -19,32 +19,37 @@ EXIT_STATUSES = (
 )
 
 
+def _say(what: object) -> None:
+    """Print what files or their names may hold: the terminal obeys none of it."""
+    print(printable(str(what)))
+
+
 def _plan(options: argparse.Namespace) -> None:
     from remibench.planning.plan import plan
 
     text, warnings = plan(options.config, options.measured)
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(text)
+        print(f"warning: {printable(warning)}", file=sys.stderr)
+    _say(text)
 
 
 def _export(options: argparse.Namespace) -> None:
     from remibench.sharing.export import export
 
-    print(export(options.results, options.archive, options.checkpoints))
+    _say(export(options.results, options.archive, options.checkpoints))
 
 
 def _verify(options: argparse.Namespace) -> None:
     from remibench.sharing.archive import verify
 
-    print(verify(options.archive))
+    _say(verify(options.archive))
 
 
 def _check(options: argparse.Namespace) -> int:
     from remibench.sharing.check import check
 
     lines = check(options.results)
-    print("\n".join(lines) or f"{options.results}: everything belongs where it is")
+    _say("\n".join(lines) or f"{options.results}: everything belongs where it is")
     return int(bool(lines))
 
 
@@ -53,14 +58,14 @@ def _compare(options: argparse.Namespace) -> int:
 
     comparison = compare(options.a, options.b)
     comparison.write(options.output)
-    print(printable(f"{comparison.text()}\nPage: {options.output / 'comparison.html'}"))
+    _say(f"{comparison.text()}\nPage: {options.output / 'comparison.html'}")
     return int(comparison.differs)
 
 
 def _publish(options: argparse.Namespace) -> None:
     from remibench.sharing.publish import publish
 
-    print(publish(options.results, options.folder))
+    _say(publish(options.results, options.folder))
 
 
 def _page(options: argparse.Namespace) -> None:
@@ -79,7 +84,7 @@ def _audit(options: argparse.Namespace) -> None:
     from remibench.config.audit import run_audit
 
     audit, page = run_audit(options.config)
-    print(f"{audit}\n\nPage: {page}")
+    _say(f"{audit}\n\nPage: {page}")
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -109,8 +109,9 @@ def mismatch(path: str | Path, stated: Mapping[str, Any] | None) -> str | None:
 
     Args:
         path: The path that was read.
-        stated: What the file says of itself, or None. To say nothing is wrong in a job alone:
-            trees of earlier versions can still be shared and compared.
+        stated: What the file says of itself, or None. To say nothing, or not what it was made
+            from, is wrong in a job alone: trees of earlier versions can still be shared and
+            compared, and what no job wrote can still be read.
     """
     found = identify(path)
     if found is None:
@@ -125,6 +126,8 @@ def mismatch(path: str | Path, stated: Mapping[str, Any] | None) -> str | None:
         return f"it is {title}, expected {expected}"
     inputs, config = (stated.get(key) for key in ("inputs", "config"))
     tells = not {"inputs", "config"}.isdisjoint(stated)
+    if current and not tells:
+        return f"it does not state what it was made from, expected {expected}"
     if tells and not (isinstance(inputs, Mapping) and isinstance(config, str)):
         return f"it states what it was made from as {inputs!r:.80} with {config!r:.80}"
     return None
@@ -167,6 +170,11 @@ def table_mismatch(path: str | Path, header: list[str], rows: Sequence[list[str]
         _, stated, count = count.partition(_ROWS)  # earlier versions stated none
         if stated and count != str(len(rows)):
             return f"it has {len(rows)} rows where {count} were written"
+    made_from = {table_origin(row[header.index(KEY)]) for row in rows} if KEY in header else {""}
+    if len(made_from) > 1:
+        return f"it has rows of {len(made_from)} jobs, expected {expected}"
+    if origin() and made_from == {""}:
+        return f"it does not state what it was made from, expected {expected}"
     return None
 
 

@@ -26,6 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from remibench.artifacts.paths import LOCK
 from remibench.errors import RemibenchError
 
@@ -49,7 +51,8 @@ def describe_run(results: str, config: str, is_job: bool) -> dict[str, str]:
 
     Returns:
         ``results``; ``run``, a name that no other run has; ``config``, the digest of the config;
-        ``seen``, what the lock's file says while the run is planned.
+        ``seen``, what the lock's file says while the run is planned; ``parent``, this process,
+        which starts the jobs.
 
     Raises:
         RemibenchError: It is a job, and another run has begun, or the config has changed.
@@ -62,6 +65,7 @@ def describe_run(results: str, config: str, is_job: bool) -> dict[str, str]:
         "run": os.environ.get(VARIABLE, ""),
         "config": hashlib.sha256(config.encode()).hexdigest()[:16],
         "seen": _digest(path),
+        "parent": f"{os.getpid()} {_pid_namespace()}",
     }
     if is_job:
         _compare(run)
@@ -130,13 +134,13 @@ def join(run: Mapping[str, str] | None) -> None:
         run: Description from :func:`describe_run`; None where results are on no disk.
 
     Raises:
-        RemibenchError: See :func:`check`.
+        RemibenchError: See :func:`check`; or the Snakemake that started this job has ended.
     """
     global _run
     _run = run
     if run is not None:
         check()
-        _end_with_parent()
+        _end_with_parent(run["parent"])
 
 
 def check() -> None:
@@ -201,10 +205,35 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: str) -> None:
     """Let the kernel kill this process, stopped or not, when the one that started it ends (Linux).
 
-    The parent is Snakemake itself: the shell that it starts a script with becomes the script.
+    The parent is Snakemake itself: the shell that it starts a script with becomes the script. One
+    that ended before this call, while the job imported, ends the job here: no signal would come.
+    Where a shell or a container lies between, it is that which the job ends with.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    pid, _, namespace = parent.partition(" ")
+    # A container with processes of its own sees no process of that number, or another.
+    if os.getppid() != int(pid) and namespace == _pid_namespace() and not _is_alive(int(pid)):
+        raise RemibenchError(
+            "the Snakemake that started this job has ended; this job writes nothing; run the same "
+            "command again"
+        )
+
+
+def _pid_namespace() -> str:
+    """Which processes this one sees, by a name of the kernel's; nothing where there is none."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

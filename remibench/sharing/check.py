@@ -31,7 +31,7 @@ from remibench.artifacts.io import (
 from remibench.artifacts.paths import ARTIFACTS, IDENTIFIED, identify, place
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.config.variants import method_of
-from remibench.errors import RemibenchError
+from remibench.errors import RemibenchError, one_line
 
 JOBS = (  # artifacts that one job writes
     ("images", "labels", "metadata", "attributes"),
@@ -84,7 +84,7 @@ def check(results: str | Path) -> list[str]:
     artifacts = [found for found in artifacts if found.path not in foreign]
     for compare in (_other_inputs, _other_jobs, _other_settings, _other_rows):
         lines += compare(results, artifacts)
-    return lines
+    return [one_line(line) for line in lines]  # paths are quoted in them, too
 
 
 def _read(path: Path, relative: Path) -> Found:

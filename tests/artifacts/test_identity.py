@@ -131,7 +131,8 @@ def test_a_file_outside_a_tree_says_nothing_and_is_read(tmp_path, suffix):
 @pytest.fixture
 def made(tmp_path):
     """A target, and what a job made of it at one place for each format."""
-    target = written(place(tmp_path, "model"))
+    with made_by(Origin([], {})):
+        target = written(place(tmp_path, "model"))
     names = ("unlearned", "forget_set", "predictions", "cost", "unlearning_history")
     with made_by(Origin([str(target)], {"epochs": 3})):
         return target, {name: written(place(tmp_path, name)) for name in names}
@@ -165,7 +166,8 @@ def test_a_job_refuses_what_was_made_from_another_file_than_it_has(made, name):
     target, files = made
     with made_by(Origin([str(target), str(files[name])], {})):
         read(files[name])
-    save_tensors(target, {"weight": torch.zeros(3)}, {"kind": "any"})
+    with made_by(Origin([], {})):
+        save_tensors(target, {"weight": torch.zeros(3)}, {"kind": "any"})
     read(files[name])  # no job: nothing to compare with
     message = r"made from another models/fmnist/cnn/0/target\.safetensors: SHA-256 \w{64}, expected"
     with (
@@ -181,6 +183,28 @@ def test_a_job_refuses_an_artifact_that_states_nothing(tmp_path, suffix):
     path = place(tmp_path, name)
     moved(written(tmp_path / f"any{suffix}"), path)
     with made_by(Origin([], {})), pytest.raises(RemibenchError, match=f"expected {name} fmnist"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", paths.IDENTIFIED)
+def test_a_job_refuses_an_artifact_that_does_not_state_what_it_was_made_from(tmp_path, name):
+    """No job wrote it, so that it cannot be compared with what this job has."""
+    path = written(place(tmp_path, name))
+    read(path)
+    with made_by(Origin([], {})):
+        with pytest.raises(RemibenchError, match=f"made from, expected {name} fmnist"):
+            read(path)
+        read(written(path))
+
+
+def test_a_table_of_rows_of_two_jobs_is_refused(tmp_path):
+    path = place(tmp_path, "metrics")
+    texts = []
+    for epochs in (3, 4):
+        with made_by(Origin([], {"epochs": epochs})):
+            texts.append(written(path).read_text().splitlines(keepends=True))
+    path.write_text("".join([*texts[0][:2], texts[1][2]]))
+    with pytest.raises(RemibenchError, match="it has rows of 2 jobs, expected metrics fmnist"):
         read(path)
 
 

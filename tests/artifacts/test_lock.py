@@ -27,16 +27,32 @@ sys.stdin.read()
 """
 
 JOB = """
-import os, time
+import os, sys, time
 from remibench.artifacts import lock
-lock.join({run})
+
+run = {run} | {{"parent": "{parent} " + {namespace}}}
+parent = os.getppid()
 print(os.getpid(), flush=True)
+while {late} and os.getppid() == parent:  # it still imports
+    time.sleep(0.01)
+try:
+    lock.join(run)
+except lock.RemibenchError as error:
+    print(error, flush=True)
+    sys.exit(1)
+print("joined", flush=True)
 time.sleep(60)
 """
-PARENT = """
-import subprocess, sys
-command = "set -euo pipefail; " + sys.executable + " {script}"  # as Snakemake starts a script
-subprocess.run(command, shell=True, executable="/bin/bash")
+SNAKEMAKE = """
+import os, subprocess, sys
+from pathlib import Path
+
+script = Path({script!r})
+script.write_text({job!r}.format(
+    run={run}, late={late}, namespace={namespace!r}, parent=os.getpid()
+))
+command = "set -euo pipefail; " + sys.executable + " " + str(script) + {behind!r}
+subprocess.run(command, shell=True, executable="/bin/bash")  # as it starts a script
 """
 
 
@@ -45,7 +61,7 @@ def forgotten(monkeypatch):
     """What a test makes of this process ends with it: a holder of locks, a job of a run."""
     monkeypatch.setattr(lock, "_held", None)
     monkeypatch.setattr(lock, "_run", None)
-    monkeypatch.setattr(lock, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(lock, "_end_with_parent", lambda parent: None)
     monkeypatch.setenv(lock.VARIABLE, "")
     yield
     lock.release()
@@ -208,23 +224,72 @@ def test_the_lock_says_who_holds_it(tmp_path):
     assert json.loads((tmp_path / LOCK).read_text())["ended"] >= stated["began"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that kills jobs with their parent")
-@pytest.mark.parametrize("stopped", [False, True])
-def test_a_job_ends_when_its_snakemake_is_killed_even_if_it_is_stopped(tmp_path, stopped):
-    run, script = begin(tmp_path), tmp_path / "script.py"
-    script.write_text(JOB.format(run=run))
+def start_job(tmp_path, *, late=False, behind="", namespace="lock._pid_namespace()"):
+    """A process in the place of Snakemake, and the number of the job that it has started."""
+    code = SNAKEMAKE.format(
+        script=str(tmp_path / "script.py"),
+        job=JOB,
+        run=begin(tmp_path),
+        late=late,
+        behind=behind,
+        namespace=namespace,
+    )
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT.format(script=script)],
+        [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
-    pid = int(parent.stdout.readline())
-    if stopped:
-        os.kill(pid, signal.SIGSTOP)
-    parent.kill()
-    parent.communicate()
+    return parent, int(parent.stdout.readline())
+
+
+def wait_for_the_end(pid):
     deadline = time.monotonic() + 30
     while is_alive(pid):
         assert time.monotonic() < deadline, "the job goes on"
         time.sleep(0.05)
+
+
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="it is Linux that kills jobs with their parent"
+)
+
+
+@linux
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_job_ends_when_its_snakemake_is_killed_even_if_it_is_stopped(tmp_path, stopped):
+    parent, pid = start_job(tmp_path)
+    assert parent.stdout.readline() == "joined\n"
+    if stopped:
+        os.kill(pid, signal.SIGSTOP)
+    parent.kill()
+    parent.communicate()
+    wait_for_the_end(pid)
+
+
+@linux
+def test_a_job_whose_snakemake_was_killed_while_it_imported_does_not_begin(tmp_path):
+    parent, pid = start_job(tmp_path, late=True)
+    parent.kill()
+    said, _ = parent.communicate()
+    assert said.startswith("the Snakemake that started this job has ended; this job writes nothing")
+    wait_for_the_end(pid)
+
+
+@linux
+def test_a_job_behind_a_shell_that_stays_runs(tmp_path):
+    """As with a bash before 5.1: its parent is not Snakemake, which lives."""
+    parent, pid = start_job(tmp_path, behind="; true")
+    assert parent.stdout.readline() == "joined\n"
+    os.kill(pid, signal.SIGKILL)
+    parent.communicate()
+
+
+@linux
+def test_a_job_in_a_container_that_sees_no_snakemake_runs(tmp_path):
+    """There the number of the parent is nobody's, or another's, and says nothing."""
+    parent, pid = start_job(tmp_path, late=True, namespace="'pid:[1]'")
+    parent.kill()
+    assert parent.stdout.readline() == "joined\n"
+    os.kill(pid, signal.SIGKILL)
+    parent.communicate()

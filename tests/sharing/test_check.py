@@ -200,6 +200,19 @@ def test_what_does_not_belong_is_named(tree, fault, line, capsys):
 
 
 @pytest.mark.parametrize(
+    "name", ["\x1b[2J.safetensors", "a\nb.npy", "\x9b2J.csv", "a\u202eb.json", "cnn/0/\x07.npz"]
+)
+def test_a_name_that_speaks_to_the_terminal_is_written_out(tree, name, capsys):
+    path = tree / "models" / "fmnist" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    assert main(["check", str(tree)]) == 1
+    (line,) = capsys.readouterr().out.removesuffix("\n").split("\n")
+    assert line.isprintable()
+    assert "no artifact of a results tree lies here" in line
+
+
+@pytest.mark.parametrize(
     ("name", "axes", "line"),
     [
         ("model", {"role": "target"}, r"made from another models/fmnist/cnn/0/target\.safetensors"),

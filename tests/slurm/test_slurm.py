@@ -95,6 +95,10 @@ class Run:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(120) != 0
+
     def finish(self):
         assert self.process.wait(600) == 0, self.log.read_text()
 
@@ -112,11 +116,14 @@ class Run:
 
     def wait_until(self, what, condition, seconds=120):
         for _ in range(seconds * 5):
-            if condition():
-                return
+            if found := condition():
+                return found
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.2)
         pytest.fail(f"not {what} after {seconds} s:\n{self.log.read_text()}")
+
+    def not_started(self):
+        return re.findall("^SLURM does not start .*", self.log.read_text(), re.MULTILINE)
 
     def wait_until_it_trains(self):
         log = self.folder / f"results-smoke/logs/train_model/{CELL}/target.log"
@@ -192,7 +199,8 @@ def a_drained_node_delays_the_run_and_does_not_fail_it(trainings):
     try:
         run = trainings.start()
         run.wait_until("submitted", lambda: run.states() == ["PENDING"])
-        time.sleep(5)
+        [line] = run.wait_until("named", run.not_started, seconds=60)
+        assert "`sinfo -R` says why" in line
         assert run.states() == ["PENDING"]
         assert run.process.poll() is None
     finally:
@@ -220,10 +228,25 @@ def after_a_killed_snakemake_the_same_command_finishes_the_run(trainings):
     assert again.states() == ["COMPLETED"]
 
 
+def a_job_above_the_limit_of_its_partition_is_named_within_a_minute(trainings):
+    run = trainings.start()
+    run.wait_until("submitted", lambda: run.states() == ["PENDING"])
+    [line] = run.wait_until("named", run.not_started, seconds=60)
+    [job] = run.jobs()
+    assert line.startswith(
+        f"SLURM does not start job {job['JobId']} (train_model fmnist_embedded_cnn_0_target): "
+        "PartitionTimeLimit (partition short, time limit "
+    )
+    assert "--set-resources RULE:runtime=MINUTES" in line
+    run.interrupt()
+    assert run.states() == ["CANCELLED"]
+
+
 SCENARIOS = {  # and the partition that each has its training in
     a_cancelled_job_is_tried_again_with_more_memory_and_time: "cpu",
     a_drained_node_delays_the_run_and_does_not_fail_it: "spare",
     after_a_killed_snakemake_the_same_command_finishes_the_run: "cpu",
+    a_job_above_the_limit_of_its_partition_is_named_within_a_minute: "short",
 }
 
 

@@ -28,6 +28,7 @@ from remibench.components.registry import (
 from remibench.jobs.provenance import code_digest, plugin_digests
 from remibench.jobs.resources import job_resources
 from remibench.jobs.signals import end_jobs_on_signals
+from remibench.jobs.slurm import watch_queue
 from remibench.jobs.surroundings import isolate
 
 try:
@@ -52,6 +53,15 @@ config["plugins"] = cfg.plugins
 # Read by workflow/report/workflow.rst, once it is made.
 landing = Path(cfg.results, paths.ARTIFACTS["landing"])
 config["landing"] = str(landing) if landing.exists() else ""
+
+
+def attend():
+    """End with signals from here on, and say why SLURM lets jobs wait."""
+    end_jobs_on_signals()
+    if workflow.executor_plugin.name == "slurm":
+        watch_queue(workflow.scheduler._executor.run_uuid, logger.warning)
+
+
 # The run, which locks the results tree; none where a storage plugin keeps the results.
 config["run"] = None
 if not workflow.storage_settings.default_storage_provider:
@@ -69,7 +79,7 @@ if not workflow.storage_settings.default_storage_provider:
             lock.take(config["run"])
         except RemibenchError as error:
             sys.exit(str(error))
-        end_jobs_on_signals()
+        attend()
 
     onsuccess:
         lock.release()
@@ -80,7 +90,7 @@ if not workflow.storage_settings.default_storage_provider:
 else:
 
     onstart:
-        end_jobs_on_signals()
+        attend()
 
 
 pathvars:
