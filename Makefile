@@ -57,7 +57,7 @@ compare: .venv/.run
 	@$(BIN)/remibench compare $(A) $(B) --output $(OUT)
 
 publish: .venv/.run
-	@$(BIN)/remibench publish $(TREE) docs/results/$(NAME)
+	@$(BIN)/remibench publish $(TREE) docs/results/$(NAME) $(addprefix --plugins=,$(PLUGINS))
 
 env: .venv/.run
 

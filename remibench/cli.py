@@ -65,19 +65,19 @@ def _compare(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> None:
     from remibench.sharing.publish import publish
 
-    _say(publish(options.results, options.folder))
+    _say(publish(options.results, options.folder, options.plugins))
 
 
 def _page(options: argparse.Namespace) -> None:
     from remibench.sharing.publish import write_page
 
-    write_page(options.folder)
+    write_page(options.folder, options.plugins)
 
 
 def _stopping(options: argparse.Namespace) -> None:
     from remibench.reporting.beyond.stopping import write
 
-    write(options.ruled, options.unruled, options.output)
+    write(options.ruled, options.unruled, options.output, options.plugins)
 
 
 def _audit(options: argparse.Namespace) -> None:
@@ -156,6 +156,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("schema", _schema, "Print the JSON schema of the config, for editors.")
     command.add_argument("plugins", nargs="*", help="Plug-in folders whose keys it has, too.")
+    for name in ("publish", "page", "stopping"):
+        commands.choices[name].add_argument(
+            "--plugins",
+            action="append",
+            default=[],
+            metavar="FOLDER",
+            help="A plug-in folder that the tree names and that you trust: its code may run.",
+        )
     return parser
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,11 +130,17 @@ class Results:
         )
 
     @classmethod
-    def of_tree(cls, folder: str | Path) -> Results:
+    def of_tree(cls, folder: str | Path, trusted: Sequence[str | Path] = ()) -> Results:
         """Read a results tree, or a published one, and the paper's numbers of this repository.
 
+        Args:
+            folder: The tree.
+            trusted: The plug-in folders whose code may run. Those that the tree's own config names
+                are code of whoever made the tree.
+
         Raises:
-            RemibenchError: A file is missing or damaged, or a method's plug-in is not there.
+            RemibenchError: A file is missing or damaged, a method's plug-in is not there, or the
+                tree names a plug-in folder that is not trusted.
         """
         names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
         further = (
@@ -146,16 +152,19 @@ class Results:
         paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
         results = cls.read(**paths, published=str(NUMBERS))
         config = Path(folder, "config.yaml")
-        try:
-            plugins.activate(load_settings(config).get("plugins", []))
-        except OSError as error:
-            raise RemibenchError(
-                f"{config}: {error.strerror}; every results tree has one"
-            ) from error
+        known = {Path(path).expanduser().resolve() for path in trusted}
+        named = load_settings(config).get("plugins") or []
+        for path in named if isinstance(named, list) else [named]:
+            if not isinstance(path, str) or Path(path).expanduser().resolve() not in known:
+                raise RemibenchError(
+                    f"{config} names the plug-ins {path!r}, which are code of whoever made that "
+                    "tree; if you trust them, add `--plugins FOLDER`, the same folder"
+                )
+        plugins.activate(trusted)
         if unknown := sorted(set(results.evaluation["method"]) - set(METHODS)):
             raise RemibenchError(
                 f"{paths['evaluation']} has the method {unknown[0]!r}, which is no method "
-                f"here; name its folder in `plugins` of {config}"
+                "here; add `--plugins FOLDER`, where it is"
             )
         return results
 

@@ -351,7 +351,9 @@ def load_yaml(path: str | Path) -> Any:
                 raise ValueError("it has aliases or deep nesting, with which few lines can be many")
         return yaml.safe_load(text)
     except FileNotFoundError as error:
-        raise unreadable(path, "no such file") from error
+        raise RemibenchError(
+            f"cannot read {path}: no such file; every results tree has one"
+        ) from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise unreadable(path, f"not a whole YAML file ({error})") from error
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ class Published:
         )
 
 
-def publish(results: str | Path, folder: str | Path) -> Published:
+def publish(
+    results: str | Path, folder: str | Path, plugins: Sequence[str | Path] = ()
+) -> Published:
     """Copy a finished results tree's tables, figures and records, and write their page.
 
     What an earlier publication left under the same names is replaced; the block of the page that
@@ -64,17 +67,19 @@ def publish(results: str | Path, folder: str | Path) -> Published:
     Args:
         results: The tree.
         folder: Folder of the documentation, ``docs/results/<name>``; made if it is not there.
+        plugins: The plug-in folders whose code may run.
 
     Raises:
-        RemibenchError: The tree is not finished, a file names a folder of this machine, or the
-            page there has no block that is marked as written by hand.
+        RemibenchError: The tree is not finished, names other plug-ins or a folder of this machine,
+            or the page there has no block that is marked as written by hand.
     """
     results, folder = Path(results), Path(folder)
     check_finished(results)
+    Results.of_tree(results, plugins)  # before anything is replaced, as what follows
     files, left_out = _choose(results)
     for path in files:
         _check_paths(path, results)
-    _block(folder)  # before anything is replaced
+    _block(folder)
     for name in REQUIRED:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
@@ -87,29 +92,30 @@ def publish(results: str | Path, folder: str | Path) -> Published:
     benchmarks = summarise_benchmarks(results / "benchmarks")
     if len(benchmarks):
         write_csv(folder / BENCHMARKS, benchmarks)
-    write_page(folder)
+    write_page(folder, plugins)
     return Published(folder, len(files) + bool(len(benchmarks)), left_out)
 
 
-def write_page(folder: str | Path) -> None:
+def write_page(folder: str | Path, plugins: Sequence[str | Path] = ()) -> None:
     """Write a published folder's page anew, from its CSV files and its block written by hand."""
     folder = Path(folder)
-    text = page(folder, _block(folder))
+    text = page(folder, _block(folder), plugins)
     with atomic_path(folder / PAGE, "choose a folder that can be written") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page(folder: Path, by_hand: str = UNWRITTEN) -> str:
+def page(folder: Path, by_hand: str = UNWRITTEN, plugins: Sequence[str | Path] = ()) -> str:
     """The page of a published folder, in Markdown; the same files give the same text.
 
     Args:
         folder: Folder, as for :func:`publish`.
         by_hand: Content of the page's marked block.
+        plugins: The plug-in folders whose code may run.
 
     Raises:
-        RemibenchError: A file is missing or cannot be read.
+        RemibenchError: A file is missing or cannot be read, or the tree names other plug-ins.
     """
-    results = Results.of_tree(folder)
+    results = Results.of_tree(folder, plugins)
     config = load_settings(folder / "config.yaml")
     parts = [
         f"# Results: {folder.name}",

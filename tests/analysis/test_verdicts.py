@@ -317,7 +317,7 @@ def test_a_tree_of_a_method_that_is_not_here_says_so(tmp_path):
     with pytest.raises(RemibenchError, match=r"'head_retrain', which is no method here; .*plugins"):
         Results.of_tree(tree)
     (tree / "config.yaml").unlink()
-    with pytest.raises(RemibenchError, match=r"config\.yaml: No such file"):
+    with pytest.raises(RemibenchError, match=r"config\.yaml: no such file; every results"):
         Results.of_tree(tree)
 
 

@@ -8,6 +8,7 @@ from io import StringIO
 
 import pandas as pd
 import pytest
+import yaml
 from support.smoke import ROOT
 from support.variants import name_variants
 
@@ -16,6 +17,7 @@ from remibench.analysis.results import Results, read_numbers
 from remibench.analysis.search import choose_candidates, describe_choice
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.cli import main
+from remibench.components.plugins import activate, plugin_files
 from remibench.components.registry import module_name
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard
@@ -187,6 +189,53 @@ def test_what_is_written_by_hand_survives(tree, tmp_path):
     assert (target / PAGE).read_text() == text
     assert not (target / "tables" / "no_longer_made.csv").exists()
     assert (target / "of_somebody_else.txt").exists()
+
+
+COMMANDS = {
+    "publish": ("{tree}", "{out}"),
+    "page": ("{tree}",),
+    "stopping": ("{tree}", "{tree}", "{out}"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("named", ["{tree}/mine", "mine", "./mine", [1], [{"a": "b"}], "text", 3])
+def test_plug_ins_that_a_tree_names_are_no_part_of_the_package(
+    tree, tmp_path, monkeypatch, command, named, capsys
+):
+    """Their code would run: it takes a word of whoever runs the command."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tree):
+        (folder / "mine/unlearning").mkdir(parents=True)
+        (folder / "mine/unlearning/theirs.py").write_text("raise SystemExit('it ran')\n")
+    settings = yaml.safe_load((tree / "config.yaml").read_text())
+    listed = isinstance(named, str) and named != "text"
+    settings["plugins"] = [named.format(tree=tree)] if listed else named
+    (tree / "config.yaml").write_text(yaml.safe_dump(settings))
+    words = [word.format(tree=tree, out=tmp_path / "out") for word in COMMANDS[command]]
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    assert main([command, *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{tree}/config.yaml names the plug-ins ")
+    assert error.count("\n") == 1
+    assert plugin_files() == {}
+    assert not (tmp_path / "out").exists()
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
+    assert main([command, *words, "--plugins", str(tmp_path)]) == 2  # another folder
+
+
+def test_plug_ins_that_are_trusted_are(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine/unlearning").mkdir(parents=True)
+    (tmp_path / "mine/unlearning/theirs.py").write_text("LABEL = 'Theirs'\n")
+    text = (tree / "config.yaml").read_text()
+    (tree / "config.yaml").write_text(text.replace("plugins: []", "plugins: [mine]"))
+    for command, words in COMMANDS.items():
+        if command != "stopping":  # which compares two trees
+            given = [word.format(tree=tree, out=tmp_path / "out") for word in words]
+            assert main([command, *given, "--plugins", str(tmp_path / "mine")]) == 0
+            assert list(plugin_files()) == ["remibench.unlearning.theirs"]
+    activate([])
 
 
 @pytest.mark.parametrize("text", ["# A page\n", f"{BEGIN}\n", f"{BEGIN}{END}{BEGIN}{END}"])

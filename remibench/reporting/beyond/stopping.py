@@ -9,6 +9,7 @@ than of out-of-sample images. Without it the same run goes on to ``max_epochs``:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -200,17 +201,18 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, ratios: list[float], scale: float
     axis.axhline(0, **retraining(zorder=1))
 
 
-def write(ruled: Path, unruled: Path, output: Path) -> None:
+def write(ruled: Path, unruled: Path, output: Path, plugins: Sequence[str | Path] = ()) -> None:
     """Write table and figure of two trees.
 
     Args:
         ruled, unruled: The trees with and without the rule.
         output: The folder of the files, ``stopping.csv`` and so on.
+        plugins: The plug-in folders whose code may run.
 
     Raises:
-        RemibenchError: A tree cannot be read, or the two share no cell.
+        RemibenchError: A tree cannot be read or names other plug-ins, or the two share no cell.
     """
-    trees = [Results.of_tree(folder) for folder in (ruled, unruled)]
+    trees = [Results.of_tree(folder, plugins) for folder in (ruled, unruled)]
     table = build(*trees)
     use_theme()
     paths = {suffix: output / f"{NAME}.{suffix}" for suffix in ("csv", "tex", "html")}
