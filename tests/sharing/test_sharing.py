@@ -92,7 +92,7 @@ def test_what_is_unpacked_is_what_was_exported(tree, archive, tmp_path):
     for name in names - {MANIFEST, NAME}:
         assert (unpacked / name).read_bytes() == (tree / name).read_bytes(), name
     own = {str(p.relative_to(DEFAULT)) for p in DEFAULT.rglob("*") if p.is_file()}
-    assert own <= names
+    assert own - names == {"figures/figure_forget_images.svg"}, "images of the dataset stay here"
     assert {name.split("/")[-1] for name in names - own - {MANIFEST, NAME}} == {
         *("splits.npz", "metadata.json", "target.safetensors", "target.history.csv")
     }
@@ -106,6 +106,7 @@ def test_without_checkpoints_no_weights_and_no_arrays(tree, tmp_path):
     assert done.left_out == {
         "arrays of images and labels": 2,
         "checkpoints (CHECKPOINTS=1 adds them)": 2,
+        "files with forget images": 1,
         "logs": 1,
         "progress": 1,
     }
@@ -187,7 +188,7 @@ def test_numbers_of_another_config_are_refused(tree, tmp_path):
     path = tree / "config.yaml"
     config = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump(config | {"seeds": [0, 1, 2, 7]}))
-    message = "evaluation.csv lacks fmnist_embedded cnn 7 original 0.01 and 19 other cells"
+    message = "evaluation.csv lacks fmnist_embedded cnn 7 original 0.01 and 31 other cells"
     refused(message, export, tree, tmp_path / "a.zip")
 
 

@@ -66,7 +66,7 @@ def draw(results: Results) -> Figure:
     turn = {"rotation": 90} if several else {}
     axes[-1, 0].set_xticks([place + 0.5 for place in range(len(columns))], names, **turn)
     if not several:
-        axes[0, 0].set_title(f"{cell_label(*cells[0])}, by share forgotten")
+        axes[0, 0].set_title(f"{cell_label(*cells[0])},\nby share forgotten")
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color, _ in VERDICTS.values()]
     legend(figure, handles, [f"{text} {verdict}" for verdict, (_, text) in VERDICTS.items()])
     return figure
