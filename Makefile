@@ -5,7 +5,7 @@ RESULTS := results
 CONFIG ?= config.yaml
 export PYTHONUNBUFFERED := 1
 # Snakemake keeps a cache in the user's home; it ends with a traceback where that cannot be written.
-ifneq ($(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo yes),yes)
+ifneq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME}"; test -d "$$cache" -a -w "$$cache" && echo yes),yes)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 

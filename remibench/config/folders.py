@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from remibench.artifacts.paths import ARTIFACTS
+from remibench.artifacts.paths import ARTIFACTS, JOBS
 from remibench.errors import RemibenchError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -86,7 +86,9 @@ def check_results(folder: str | Path) -> None:
 def _is_tree(folder: Path) -> bool:
     """Tell whether a folder holds anything that the workflow puts there."""
     patterns = (re.sub(r"\{\w+\}", "*", pattern) for pattern in ARTIFACTS.values())
-    places = ("logs/prepare_dataset", "provenance.json", *(p for p in patterns if "/" in p))
+    scripts = (REPOSITORY / "workflow" / "scripts").glob("*.py")  # most are named as their rule
+    logs = (f"logs/{rule}" for rule in {*JOBS, *(f"{script.stem}.log" for script in scripts)})
+    places = ("provenance.json", *(p for p in patterns if "/" in p), *logs)
     return any(next(folder.glob(place), None) for place in places)
 
 

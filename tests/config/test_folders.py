@@ -54,6 +54,8 @@ FOREIGN = "holds files that no run made, like .*; choose a new or empty folder"
 def test_a_results_folder_that_is_not_a_runs_own_is_refused(home, results, message):
     (home / "project" / "data").mkdir(parents=True)
     (home / "project" / "config.yaml").write_text("theirs: 1\n")
+    (home / "project" / "logs").mkdir()
+    (home / "project" / "logs" / "server.log").write_text("theirs\n")
     (home / "note.txt").write_text("note\n")
     (home / "here").symlink_to(home)
     (home / "to_note").symlink_to("note.txt")
@@ -70,6 +72,8 @@ def test_a_results_folder_that_is_not_a_runs_own_is_refused(home, results, messa
         ".lock",
         "data/fmnist/metadata.json",
         "logs/prepare_dataset/fmnist.log",
+        "logs/train_model/fmnist/cnn/0/target.log",  # of a job whose results were removed
+        "logs/gather.log",
         "provenance.json",
         "models/fmnist/cnn/0/target.safetensors",
     ],

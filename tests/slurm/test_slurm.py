@@ -34,7 +34,8 @@ HASTE = [  # for jobs of seconds: 15 s instead of 82 s each
 ]
 GRID = {"forget_ratios": [0.1]}
 GPU_RULES = ["train_model", "unlearn"]
-GROUPS = ["fit_attack=attack", "score_members=attack", "unlearn=method", "evaluate=method"]
+GROUPS = ["fit_attack=attack", "score_members=attack"]
+GROUPS += [f"{rule}=method" for rule in ("unlearn", "make_control", "evaluate")]
 CELL = "fmnist_embedded/cnn/0"
 MODEL = f"results-smoke/models/{CELL}/target.safetensors"
 LONG = ["--config", "training={'epochs': 80}"]  # seconds
@@ -308,11 +309,8 @@ def test_in_a_job_the_scheduler_has_assigned_the_gpu(futures, tmp_path):
 def test_all_jobs_of_the_smoke_grid_finish(smoke):
     run, _ = smoke
     run.finish()
-    trained, attacks, methods = (
-        2,
-        4,
-        5,
-    )  # scoring travels with an attack, unlearning with its evaluation
+    # Scoring travels with an attack, unlearning and a control with their evaluation.
+    trained, attacks, methods = 2, 4, 6
     assert run.states() == ["COMPLETED"] * (trained + attacks + methods)
 
 

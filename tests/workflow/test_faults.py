@@ -183,6 +183,20 @@ def test_a_snakemake_on_a_node_writes_for_the_run_that_sent_it_and_no_other(trai
         assert "Traceback" not in done.stdout
 
 
+def test_results_that_are_removed_under_a_training_end_it_in_one_line(training):
+    folder, arguments, process, _ = training
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert re.search(
+        r"^rule train_model: results/\.lock is gone: the results were removed", output, re.MULTILINE
+    ), output
+    assert "FileNotFoundError" not in output
+    assert "Traceback" not in output
+    assert not list((folder / "results").rglob("*.safetensors"))
+    assert "cannot be locked" not in snakemake(folder, "--dry-run", *arguments).stdout
+
+
 def wait_for_the_end(pid):
     deadline = time.monotonic() + 30
     while is_alive(pid):
