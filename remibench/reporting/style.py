@@ -2,8 +2,10 @@
 
 One colour has one meaning in all figures. Methods and controls declare theirs in their own files
 (:mod:`remibench.components.display`); everything else is here. Retraining is black, a star and
-drawn as a line where others are bars; controls are grey. tests/reporting/test_style.py holds the
-palette to a least distance, also as it is seen without cones for long, medium or short waves.
+drawn as a line where others are bars; controls are grey. tests/reporting/test_style.py holds
+methods, images and attacks to a least distance of one another, and so controls, and verdicts, also
+as they are seen without cones for long, medium or short waves. A grey control may look like a
+method's colour to such eyes: their markers differ.
 """
 
 from __future__ import annotations
@@ -55,12 +57,12 @@ ROLES = {  # trainings from scratch; the target is what a method is given, "Befo
 ATTACKS = {"mf": Look("MF", "#643790"), "mia": Look("MIA", "#a6210b")}
 GUIDES = {"whitebox": "-", "blackbox": "--"}  # lines by access; all others are dash-dotted
 VERDICTS = {  # verdict of a method → colour and sign of its square
-    EQUIVALENT: ("#0a7f5a", "="),
-    AS_RETRAINING: ("#8fd0b5", "≈"),
-    LEAKS: ("#b3404a", "↑"),
-    OVER_FORGETS: ("#3f6fb5", "↓"),
-    LOSES: ("#e0a458", "−"),
-    NOT_DECIDED: ("#e9e9e9", "?"),
+    EQUIVALENT: ("#005c45", "="),
+    AS_RETRAINING: ("#7fcfae", "≈"),
+    LEAKS: ("#cc3311", "↑"),
+    OVER_FORGETS: ("#5566dd", "↓"),
+    LOSES: ("#e8a33d", "−"),
+    NOT_DECIDED: ("#ececec", "?"),
 }
 MARGIN = "0.9"  # a difference that counts as none
 ZERO = {"color": "0.2", "linewidth": 0.8, "zorder": 1}  # a level that is not retraining's

@@ -249,24 +249,29 @@ def test_what_is_not_measurable_says_so_and_so_does_what_was_not_run(tmp_path):
     ran = [METHODS[method] for method in ("original", "retrain", "fisher")]
     assert (line[ran] == NOT_MEASURABLE).all()
     assert line[METHODS["remi_whitebox"]] == "not run"
-    assert (cells.loc["relearn steps", EVERY] == "not run").all()
+    assert "relearn steps" not in cells.index
+    assert "Not in `metrics` of this run: " in note(paths["html"].read_text())
+    assert "relearn steps" in note(paths["html"].read_text())
     assert cells.loc["accuracy D_f, %", METHODS["retrain"]] == "55.0"
     assert "mean over 2 seeds" in note(paths["html"].read_text())
     read = pd.read_csv(paths["csv"])
     assert read.loc[read["metric"] == name, ["mean", "gap", "low"]].isna().all(axis=None)
 
 
-def test_a_tree_without_the_metrics_beyond_the_paper_says_not_run():
-    results = synthetic_results(("fmnist",), ("cnn",), seeds=3, beyond=False)
-    wide = layout(build(results))
-    assert len(wide) == 4 * len(SHOWN)
-    lost = wide[(wide[EVERY] == "not run").all(axis=1)]["quantity"]
+def test_quantities_beyond_the_paper_that_were_not_measured_are_said_in_one_sentence():
+    table = build(synthetic_results(("fmnist",), ("cnn",), seeds=3, beyond=False))
+    wide = layout(table)
     beyond = ("TPR", "worst", "relearn", "D_r", "two models")
-    assert set(lost) == {
-        q.title for q in SHOWN if any(w in q.label for w in beyond) and q.metric != "accuracy"
-    }
-    whole = layout(build(synthetic_results(("fmnist",), ("cnn",), seeds=3)))
+    lost = [q for q in SHOWN if any(w in q.label for w in beyond) and q.metric != "accuracy"]
+    assert set(wide["quantity"]) == {q.title for q in SHOWN} - {q.title for q in lost}
+    assert len(wide) == 4 * (len(SHOWN) - len(lost))
+    said = f"Not in `metrics` of this run: {', '.join(q.label for q in lost)}. "
+    assert said in explain(table, "")
+    table = build(synthetic_results(("fmnist",), ("cnn",), seeds=3))
+    whole = layout(table)
+    assert len(whole) == 4 * len(SHOWN)
     assert not whole.isin(["not run"]).any(axis=None)
+    assert "Not in `metrics`" not in explain(table, "")
 
 
 def test_one_seed_has_gaps_without_intervals():

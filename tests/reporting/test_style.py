@@ -30,6 +30,7 @@ OTHERS = {
     "shadow": style.ROLES["shadow"].color,
 }
 CONTROLS = {name: style.COLORS[name] for name in controls()}
+VERDICTS = {verdict: color for verdict, (color, _) in style.VERDICTS.items()}
 
 
 def distances(colours, eyes):
@@ -52,6 +53,7 @@ def test_colours_are_told_apart(eyes):
     assert apart[nearest] >= LEAST, (nearest, apart[nearest])
     greys = distances({"original": METHODS["original"], "background": "white"} | CONTROLS, eyes)
     assert min(greys.values()) >= LEAST
+    assert min(distances(VERDICTS, eyes).values()) >= LEAST
 
 
 def test_the_measure_finds_what_was_wrong_with_the_former_palette():
@@ -80,6 +82,8 @@ def test_a_marker_stands_beside_every_colour():
     markers = list(style.MARKERS.values())
     assert len(set(markers)) == len(markers)
     assert style.MARKERS[REFERENCE] == "*"
+    signs = [sign for _, sign in style.VERDICTS.values()]
+    assert len(set(signs)) == len(signs)
     for marker in markers:
         MarkerStyle(marker)
     assert made_marker("mine") in DRAWABLE.replace("*", "")

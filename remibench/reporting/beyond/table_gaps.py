@@ -60,14 +60,15 @@ def build(results: Results) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell and quantity of ``SHOWN``: retraining's mean, every method's gap to it."""
+    """One line per cell and measured quantity: retraining's mean, every method's gap to it."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
     cells = rows_by(table, [*CELL, "metric", "subset", "method"])
     methods = displayed(table["method"])
     known = {key[:-1]: row for key, row in cells.items()}
     lines = []
+    measured = _measured(table)
     for cell in pd.MultiIndex.from_product(axes):
-        for shown in SHOWN:
+        for shown in measured:
             key = (*cell, shown.metric, shown.subset)
             for method in methods:
                 if method == REFERENCE:
@@ -78,6 +79,12 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
     order = [REFERENCE, *(method for method in methods if method != REFERENCE)]
     return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
+
+
+def _measured(table: pd.DataFrame) -> list[Quantity]:
+    """Those of ``SHOWN`` that any model has a number of; all, if none has."""
+    known = set(zip(table["metric"], table["subset"], strict=True))
+    return [shown for shown in SHOWN if (shown.metric, shown.subset) in known] or SHOWN
 
 
 def _value(row: tuple | None, shown: Quantity) -> str:
@@ -96,12 +103,15 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
     """Explanation of the formatted table for its readers."""
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
+    measured = _measured(table)
+    absent = [shown.label for shown in SHOWN if shown not in measured]
+    others = f"Not in `metrics` of this run: {', '.join(absent)}. " if absent else ""
     return (
         f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "
         "Attacks are white-box where nothing else is said. "
         "“*”: the gap lies beyond the margin, “=”: within it, at the 5 % level after Holm's "
         "correction; no mark: not decided, or a metric without a margin. Margins: accuracy 2 "
         "points; rates, AUC, advantage, worst decile and ToW .05; TPR .01; efficacy a factor of "
-        f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: not in `metrics`, or no such "
-        f"model. Accuracies in %, shares in [0, 1]. All metrics: table_gaps.csv. {remarks}"
+        f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: no such model. {others}"
+        f"Accuracies in %, shares in [0, 1]. All metrics: table_gaps.csv. {remarks}"
     )
