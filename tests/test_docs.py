@@ -13,6 +13,8 @@ import pytest
 import yaml
 from support.smoke import copy_repository, planned, snakemake
 
+from remibench.analysis.verdicts import NOT_DECIDED, judge_methods
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 TEMPLATES = DOCS / "extend" / "templates"
@@ -233,3 +235,16 @@ def test_no_command_has_a_pattern_that_a_shell_would_expand(path):
             continue
         unquoted = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*$|\s#.*", "", line)
         assert not re.search(r"=[\[{]|\w\[\w", unquoted), line
+
+
+def test_how_many_seeds_decide_is_what_the_verdicts_of_the_first_seeds_say():
+    rows = pd.read_csv(DOCS / "results/all_methods/evaluation.csv")
+    methods = yaml.safe_load((ROOT / "config.yaml").read_text())["methods"]
+    rows = rows[rows["method"].isin(methods)]
+    _, table = (DOCS / "statistics.md").read_text().split("| first seeds |")
+    seeds, _, decided = (re.findall(r"\b\d+\b", line) for line in table.splitlines()[:3])
+    of, *decided = map(int, decided)
+    assert of == len(methods) - 1
+    for count, said in zip(map(int, seeds), decided, strict=True):
+        verdicts = judge_methods(rows[rows["seed"] < count])["verdict"]
+        assert (verdicts != NOT_DECIDED).sum() == said, count
