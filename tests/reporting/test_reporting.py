@@ -31,6 +31,7 @@ from remibench.analysis.results import (
     read_numbers,
 )
 from remibench.analysis.statistics import summarise, t_interval
+from remibench.artifacts.tables import TEXT, load_table, save_table
 from remibench.components.registry import controls, methods, module_name, products
 from remibench.config.model import load_config
 from remibench.reporting import scorecard
@@ -49,7 +50,13 @@ from remibench.reporting.paper import (
     table5_latency,
     table6_cross_method,
 )
-from remibench.reporting.render import format_cell, use_theme, write_figure, write_table
+from remibench.reporting.render import (
+    format_cell,
+    make_product,
+    use_theme,
+    write_figure,
+    write_table,
+)
 from remibench.reporting.render import note as explain
 from remibench.reporting.run.summary import summarise_results
 
@@ -483,6 +490,28 @@ def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_p
     assert ("longtable" in tex) == (len(cells) > 40)
     _, html, _ = make_table(name, default, tmp_path)
     assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
+
+
+@pytest.mark.parametrize("methods", [("original",), ("original", "retrain")])
+def test_everything_is_made_of_a_run_that_measured_little(methods, tmp_path):
+    """Without costs. What was not run is said: nothing ends in an error, hours after it began."""
+    results = synthetic_results(("fmnist",), ("cnn",), 2, (0.1,), methods, beyond=False)
+    rows = results.evaluation
+    save_table(tmp_path / "histories.csv", [dict.fromkeys(results.histories.columns, "")])
+    results = replace(
+        results,
+        evaluation=rows[~rows["metric"].str.contains("seconds|epochs")],
+        histories=load_table(tmp_path / "histories.csv", TEXT).iloc[:0],
+    )
+    for product in products().values():
+        if "across_seeds" in product.inputs:  # made where it is asked for alone
+            continue
+        suffixes = {"figure": ("svg", "png"), "table": ("csv", "tex", "html")}[product.kind]
+        paths = {suffix: tmp_path / f"{product.name}.{suffix}" for suffix in suffixes}
+        make_product(product, results, **paths)
+        assert all(path.stat().st_size for path in paths.values())
+    assert len(scorecard.draw(scorecard.build(results)).axes) > 0
+    assert "Fashion-MNIST" in summarise_results(results)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive)")
