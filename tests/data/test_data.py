@@ -286,6 +286,47 @@ def test_faces_that_cannot_be_used_stop_the_run_in_one_line(faces):
     assert "data.skip_unusable" in message
 
 
+def of_format(kind):
+    def spoil(path):
+        Image.new("RGB", (200, 200)).save(path, kind)
+
+    return spoil
+
+
+def of_many_pixels(path):
+    """A JPEG whose header states 65,000 lines of 65,000 pixels."""
+    Image.new("RGB", (200, 200)).save(path, "JPEG")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = (65_000).to_bytes(2) * 2
+    path.write_bytes(content)
+
+
+def of_many_bytes(path):
+    Image.new("RGB", (200, 200)).save(path, "JPEG")
+    with path.open("ab") as file:
+        file.truncate(2**24 + 1)
+
+
+SPOILT = {
+    **{kind: of_format(kind) for kind in ("PNG", "GIF", "BMP", "TIFF", "WEBP", "EPS", "PPM")},
+    "many pixels": of_many_pixels,
+    "many bytes": of_many_bytes,
+    "noise": lambda path: path.write_bytes(bytes(range(256)) * 9),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_face_that_is_no_jpeg_or_too_large_is_not_decoded(tmp_path, spoil):
+    """Whatever its name says: some of Pillow's decoders run other programs."""
+    names = standins.write_utkface_folder(tmp_path, standins.balanced(8, 4))
+    path = tmp_path / "UTKFace" / sorted(names)[0]
+    assert len(load("utkface", tmp_path, skip_unusable=True).labels) == 8
+    spoil(path)
+    with pytest.raises(RemibenchError, match=rf"1 with unreadable file \({path.name}\)"):
+        load("utkface", tmp_path)
+
+
 def test_faces_that_cannot_be_used_are_left_out_on_request_and_listed(faces, tmp_path):
     raw = load("utkface", faces, skip_unusable=True)
     assert len(raw.labels) == 12 + 2
