@@ -248,3 +248,26 @@ def test_how_many_seeds_decide_is_what_the_verdicts_of_the_first_seeds_say():
     for count, said in zip(map(int, seeds), decided, strict=True):
         verdicts = judge_methods(rows[rows["seed"] < count])["verdict"]
         assert (verdicts != NOT_DECIDED).sum() == said, count
+
+
+def test_what_is_left_to_forget_with_attacks_on_predictions_is_in_its_search():
+    folder = DOCS / "results/tune_predictions"
+    page = (folder / "README.md").read_text()
+    rows = pd.read_csv(folder / "reference.csv")
+    rows = rows[rows["subset"] == "forget"].groupby(["metric", "method"])["value"].mean()
+    assert f"{100 * rows['accuracy', 'retrain']:.1f} %" in page
+    rates = [f"{rows['mia_whitebox_rate', name]:.3f}"[1:] for name in ("original", "retrain")]
+    assert f"| {', '.join(rates)} |" in page
+    former = pd.read_csv(DOCS / "results/tune/trials.csv")
+    former = former[(former["method"] == "original") & (former["forget_ratio"] == 0.1)]
+    points, rate, gap = former[["accuracy_forget", "mia_whitebox_rate_forget", "gap"]].iloc[0]
+    said = f"| target − {100 * points:.1f} points | target − {rate:.3f} | {gap:.3f} |"
+    assert said.replace("0.", ".") in page
+    trials = pd.read_csv(folder / "trials.csv").set_index("method")
+    gap = trials["gap"].groupby(level=0).min()
+    assert gap["remi_whitebox"] == gap["original"]
+    assert (trials.loc["remi_whitebox", "gap"] == gap["original"]).sum() == 3
+    protocol = (DOCS / "protocol.md").read_text()
+    for name in ("original", "remi_blackbox", "fisher"):
+        assert f"{gap[name]:.3f}"[1:] in page
+    assert f"{gap['original']:.3f}"[1:] in protocol
