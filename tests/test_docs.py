@@ -1,11 +1,13 @@
 """The documentation: its templates are run as plug-ins, its numbers recomputed."""
 
 import ast
+import inspect
 import json
 import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +16,7 @@ import yaml
 from support.smoke import copy_repository, planned, snakemake
 
 from remibench.analysis.verdicts import NOT_DECIDED, judge_methods
+from remibench.components.registry import methods
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -239,12 +242,12 @@ def test_no_command_has_a_pattern_that_a_shell_would_expand(path):
 
 def test_how_many_seeds_decide_is_what_the_verdicts_of_the_first_seeds_say():
     rows = pd.read_csv(DOCS / "results/all_methods/evaluation.csv")
-    methods = yaml.safe_load((ROOT / "config.yaml").read_text())["methods"]
-    rows = rows[rows["method"].isin(methods)]
+    run = yaml.safe_load((ROOT / "config.yaml").read_text())["methods"]
+    rows = rows[rows["method"].isin(run)]
     _, table = (DOCS / "statistics.md").read_text().split("| first seeds |")
     seeds, _, decided = (re.findall(r"\b\d+\b", line) for line in table.splitlines()[:3])
     of, *decided = map(int, decided)
-    assert of == len(methods) - 1
+    assert of == len(run) - 1
     for count, said in zip(map(int, seeds), decided, strict=True):
         verdicts = judge_methods(rows[rows["seed"] < count])["verdict"]
         assert (verdicts != NOT_DECIDED).sum() == said, count
@@ -271,3 +274,23 @@ def test_what_is_left_to_forget_with_attacks_on_predictions_is_in_its_search():
     for name in ("original", "remi_blackbox", "fisher"):
         assert f"{gap[name]:.3f}"[1:] in page
     assert f"{gap['original']:.3f}"[1:] in protocol
+
+
+def test_the_parameters_of_every_method_are_listed_by_their_names():
+    table = (DOCS / "methods.md").read_text().split("### Parameters")[1].split("\n\n")[2]
+    lines = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    listed = {
+        name: re.findall(r"`(\w+)`", parameters)
+        for names, parameters in lines
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert listed == {
+        name: [
+            parameter.name
+            for parameter in inspect.signature(
+                import_module(f"remibench.unlearning.{spec.module}").unlearn
+            ).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        ]
+        for name, spec in methods().items()
+    }
