@@ -20,7 +20,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 ALL = "total"  # in the counts of a run
 TOLD_ELSEWHERE = {LogEvent.JOB_STARTED, LogEvent.PROGRESS, LogEvent.RESOURCES_INFO}
 SKIPPED = "Select jobs to execute..."
-AXES = ("method", "role", "adversary", "attack", "seed", "ratio", "dataset", "architecture")
+AXES = ("method", "role", "adversary", "attack", "seed", "ratio")  # the telling ones first
+CELL = ("dataset", "architecture")
 
 
 class Progress:
@@ -30,7 +31,7 @@ class Progress:
         self.total = counts[ALL]
         self.left = Counter({rule: n for rule, n in counts.items() if rule != ALL})
         self.began = now
-        self.running: dict[int, tuple[str, str, float]] = {}
+        self.running: dict[int, tuple[str, dict[str, str], float]] = {}
         self.seconds: dict[str, list[float]] = {}
 
     @property
@@ -38,16 +39,16 @@ class Progress:
         """Number of finished jobs."""
         return self.total - self.left.total()
 
-    def start(self, job: int, rule: str, what: str, now: float) -> None:
+    def start(self, job: int, rule: str, wildcards: dict[str, str], now: float) -> None:
         """A job has begun."""
-        self.running[job] = rule, what, now
+        self.running[job] = rule, wildcards, now
 
     def finish(self, job: int, now: float) -> tuple[str, float]:
         """A job has ended: what it was, and its seconds."""
-        rule, what, began = self.running.pop(job)
+        rule, wildcards, began = self.running.pop(job)
         self.left[rule] -= 1
         self.seconds.setdefault(rule, []).append(now - began)
-        return f"{rule} {what}".rstrip(), now - began
+        return describe(rule, wildcards), now - began
 
     def seconds_left(self, now: float) -> float | None:
         """Estimate from the mean of each rule so far, and of all for rules that are still to come.
@@ -102,7 +103,7 @@ class LogHandler(LogHandlerBase):
             self._progress = Progress(record.stats, now)
             self._write(f"{record.stats[ALL]} jobs")
         elif progress and event == LogEvent.JOB_INFO:
-            progress.start(record.jobid, record.rule_name, describe(record.wildcards or {}), now)
+            progress.start(record.jobid, record.rule_name, record.wildcards or {}, now)
         elif progress and event == LogEvent.JOB_FINISHED:
             what, seconds = progress.finish(record.job_id, now)
             if not self._stream.isatty():
@@ -121,11 +122,11 @@ class LogHandler(LogHandlerBase):
     def _show_status(self, now: float) -> None:
         if self._progress is None or self._ended or not self._stream.isatty():
             return
-        running = ", ".join(f"{rule} {what}" for rule, what, _ in self._progress.running.values())
-        text = self._progress.summary(now) + (f": {running}" if running else "")
+        running = [job[:2] for job in self._progress.running.values()]
         width = shutil.get_terminal_size().columns - 1
+        text = fit(self._progress.summary(now), running, width)
         end = "\n" if self._progress.done == self._progress.total else ""
-        self._stream.write(f"\r\x1b[K{text[:width]}{end}")
+        self._stream.write(f"\r\x1b[K{text}{end}")
         self._stream.flush()
         self._ended = bool(end)
 
@@ -136,10 +137,29 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = property(lambda self: False)
 
 
-def describe(wildcards: dict[str, str]) -> str:
-    """``remi_whitebox seed 0 ratio 0.1 fmnist cnn``: the axes of a job, the telling ones first."""
+def fit(summary: str, running: list[tuple[str, dict[str, str]]], width: int) -> str:
+    """Summary and running jobs in one line: without cells, or with a count of the rest, if need be.
+
+    Args:
+        summary: What is done.
+        running: Rule and wildcards of every job.
+        width: Letters in a line.
+    """
+    if not running:
+        return summary[:width]
+    lines = [f"{summary}: {', '.join(describe(*job) for job in running)}"]
+    short = [describe(*job, AXES) for job in running]
+    for shown in range(len(short), 0, -1):
+        rest = f" and {len(short) - shown} more" if shown < len(short) else ""
+        lines.append(f"{summary}: {', '.join(short[:shown])}{rest}")
+    return next((line for line in lines if len(line) <= width), lines[-1][:width])
+
+
+def describe(rule: str, wildcards: dict[str, str], axes: tuple[str, ...] = (*AXES, *CELL)) -> str:
+    """``unlearn remi_whitebox seed 0 ratio 0.1 fmnist cnn``: a job's rule and its axes."""
     named = {"seed": "seed ", "ratio": "ratio "}
-    return " ".join(f"{named.get(axis, '')}{wildcards[axis]}" for axis in AXES if axis in wildcards)
+    words = (f"{named.get(axis, '')}{wildcards[axis]}" for axis in axes if axis in wildcards)
+    return " ".join((rule, *words))
 
 
 def _duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from remibench.models import Classifier
 
 LABEL = "Control: temperature"
 COLOUR = "#9a9a9a"
-MARKER = "$T$"
+MARKER = "$\\mathbf{T}$"
 ORDER = 220
 KEEPS = "decisions"
 USES = ("retrained", "attack")

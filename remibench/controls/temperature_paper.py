@@ -11,7 +11,7 @@ from remibench.errors import RemibenchError
 
 LABEL = "Control: temperature (paper's rate)"
 COLOUR = "#b8b8b8"
-MARKER = "$P$"
+MARKER = "$\\mathbf{P}$"
 ORDER = 230
 KEEPS = "decisions"
 USES = ("attack", "published")

@@ -101,12 +101,22 @@ def ratio_or_cell_page(
 
 
 def label_axes(figure: Figure, x: str = "", y: str = "") -> None:
-    """Name the axes of all panels at once, with units, in the size of the axes' labels."""
+    """Name the axes of all panels at once, with units, in the size of the axes' labels.
+
+    A label below the panels that is wider than the figure is broken, which adds to its height.
+    """
     size = plt.rcParams["axes.labelsize"]
     if y:
         figure.supylabel(y, fontsize=size)
     if x:
-        figure.supxlabel(x, fontsize=size)
+        lines = [part for line in x.split("\n") for part in _broken(figure, line)]
+        figure.set_figheight(figure.get_figheight() + 0.16 * (len(lines) - 1 - x.count("\n")))
+        figure.supxlabel("\n".join(lines), fontsize=size)
+
+
+def _broken(figure: Figure, sentence: str) -> list[str]:
+    """The lines of a sentence that is as wide as a figure."""
+    return textwrap.wrap(sentence, int(figure.get_figwidth() / 0.062))  # inches, at 8 points
 
 
 def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
@@ -146,7 +156,7 @@ def say_below(figure: Figure, sentence: str) -> None:
     """Write a sentence below the panels, in as many lines as it takes; nothing for none."""
     if not sentence:
         return
-    lines = textwrap.wrap(sentence, int(figure.get_figwidth() / 0.062))  # inches, at 8 points
+    lines = _broken(figure, sentence)
     figure.set_figheight(figure.get_figheight() + 0.16 * len(lines))
     label_axes(figure, "\n".join(filter(None, [figure.get_supxlabel(), *lines])))
 
@@ -295,7 +305,7 @@ def _place(number: int, bars: Sequence[Bar]) -> float:
 
 
 def _face(bar: Bar) -> dict[str, object]:
-    """A bar's face: full, or, of black-box access and of retraining, open."""
+    """A bar's face: full, or open: with a hatch, and retraining's."""
     if bar.key == REFERENCE:
         return {"facecolor": "white", "edgecolor": bar.color, "linewidth": 0.9}
     if bar.hatch:

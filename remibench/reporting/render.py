@@ -20,7 +20,7 @@ from remibench.components.display import NAMES
 from remibench.components.guards import is_plugin
 from remibench.components.plugins import broken, call
 from remibench.components.registry import Product
-from remibench.reporting.html_page import ABSENT, MINUS, page
+from remibench.reporting.html_page import ABSENT, KEYS, MINUS, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 # Columns that a table can do without where all lines have one value, and what the value is of.
 AXES = {"dataset": "", "architecture": "", "forget ratio": " forgotten"}
+NAMED = ("quantity", "method")  # keys of which single values can be left out
 LETTERS = 120  # in a line of a LaTeX table
+ALL = "all"  # on an axis: for every value of it
 LINES_PER_PAGE = 40  # LaTeX tables that are longer are broken over pages
 LATEX = str.maketrans({sign: f"\\{sign}" for sign in "%_&#$"})
 SYMBOLS = str.maketrans({"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "λ": r"$\lambda$"})
@@ -218,10 +220,13 @@ def write_formatted(
 ) -> None:
     """Write a table of formatted cells as LaTeX and HTML, with title and explanation.
 
-    Axes that have one value in all lines are said in the explanation, not in a column.
+    Axes that have one value in all lines, and what was not run at all, are said in the explanation.
     """
-    wide, common = without_constant(name_cells(wide))
-    explanation = " ".join(filter(None, (common, explanation)))
+    wide, unrun = without_unrun(name_cells(wide))
+    wide, common = without_constant(wide)
+    unsaid = [name for name in unrun if name not in explanation]
+    absent = f"Not run or not measured: {', '.join(unsaid)}." if unsaid else ""
+    explanation = " ".join(filter(None, (common, explanation, absent)))
     with atomic_path(tex) as temporary:
         latex = _to_latex(wide, title, explanation, Path(tex).stem)
         temporary.write_text(latex, encoding="utf-8")
@@ -242,7 +247,26 @@ def without_constant(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         return table, ""
     axes = [axis for axis in AXES if axis in table and len(set(table[axis])) == 1]
     values = [f"{table[axis].iloc[0]}{AXES[axis]}" for axis in axes]
-    return table.drop(columns=axes), f"All lines: {', '.join(values)}." if axes else ""
+    values = [value for value in values if value != ALL]
+    return table.drop(columns=axes), f"All lines: {', '.join(values)}." if values else ""
+
+
+def without_unrun(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Drop columns, quantities and methods that were run nowhere; return their names, too.
+
+    A line of another cell that was not run stays, and says so. A table of nothing else stays whole.
+    """
+    unrun = [column for column in table if len(table) and table[column].eq(NOT_RUN).all()]
+    rest = table.drop(columns=unrun)
+    for axis in [name for name in NAMED if name in table]:
+        numbers = rest.drop(columns=[column for column in rest if column in KEYS])
+        empty = numbers.eq(NOT_RUN).all(axis=1).groupby(rest[axis], sort=False).all()
+        gone = empty.index[empty]
+        unrun += [name for name in gone if name not in unrun]
+        rest = rest[~rest[axis].isin(gone)]
+    if rest.empty or len(rest.columns) < 2 or not unrun:
+        return table, []
+    return rest.reset_index(drop=True), unrun
 
 
 def _to_latex(wide: pd.DataFrame, title: str, explanation: str, name: str) -> str:

@@ -2,10 +2,13 @@
 
 One colour has one meaning in all figures. Methods and controls declare theirs in their own files
 (:mod:`remibench.components.display`); everything else is here. Retraining is black, a star and
-drawn as a line where others are bars; controls are grey. tests/reporting/test_style.py holds
-methods, images and attacks to a least distance of one another, and so controls, and verdicts, also
-as they are seen without cones for long, medium or short waves. A grey control may look like a
-method's colour to such eyes: their markers differ.
+drawn as a line where others are bars.
+
+tests/reporting/test_style.py holds three sets of colours to a least distance, also as they are seen
+without cones for long, medium or short waves: methods with everything that is drawn beside them;
+controls with each other, the target and retraining; verdicts, which stand beside no method's
+colour. Controls are greys, and a grey can come near a method's colour as some readers see it. What
+tells a control from a method is its marker and, where it is a bar, its dots (``CONTROL_HATCH``).
 """
 
 from __future__ import annotations
@@ -62,8 +65,9 @@ VERDICTS = {  # verdict of a method → colour and sign of its square
     LEAKS: ("#cc3311", "↑"),
     OVER_FORGETS: ("#5566dd", "↓"),
     LOSES: ("#e8a33d", "−"),
-    NOT_DECIDED: ("#ececec", "?"),
+    NOT_DECIDED: ("#dcdcdc", "?"),
 }
+CONTROL_HATCH = "....."  # of a control's bar, in its grey
 MARGIN = "0.9"  # a difference that counts as none
 ZERO = {"color": "0.2", "linewidth": 0.8, "zorder": 1}  # a level that is not retraining's
 CHANCE = {"color": "0.3", "linewidth": 0.8, "linestyle": (0, (4, 3))}

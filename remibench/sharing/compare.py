@@ -22,7 +22,7 @@ from remibench.artifacts.io import atomic_path, load_json, load_yaml
 from remibench.artifacts.paths import ARTIFACTS, match
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
-from remibench.reporting.html_page import ABSENT, page
+from remibench.reporting.html_page import ABSENT, MINUS, page
 from remibench.reporting.render import settings
 from remibench.sharing.archive import Archive
 
@@ -372,7 +372,7 @@ def _cell(mean: float, low: float, high: float) -> str:
 
 def _number(value: object) -> str:
     if isinstance(value, float):
-        return ABSENT if np.isnan(value) else f"{value:.4g}"
+        return ABSENT if np.isnan(value) else f"{value:.4g}".replace("-", MINUS)
     return str(value)
 
 

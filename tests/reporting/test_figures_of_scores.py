@@ -159,13 +159,13 @@ def test_the_sheet_shows_label_and_both_predictions():
     assert len(figure.axes) == 24
     axis = figure.axes[0]
     assert axis.get_title() == "ankle boot"
-    assert axis.get_xlabel() == "before: ankle boot 1.00\nretr.: bag 0.25 ×"
+    assert axis.get_xlabel() == "ankle boot 1.00\nbag 0.25 ×"
     assert np.array_equal(axis.images[0].get_array(), np.arange(64).reshape(8, 8))
     assert len(figure_forget_images.draw(grid()).axes) == 2 * 8  # of each dataset
     results = with_sheet(known_results())
     sheet = results.forget_images.assign(predicted_retrained=np.nan, p_retrained=np.nan)
     figure = figure_forget_images.draw(replace(results, forget_images=sheet))
-    assert figure.axes[0].get_xlabel().endswith("retr.: not run")
+    assert figure.axes[0].get_xlabel().endswith("\nnot run")
 
 
 def test_accuracy_and_mia_are_drawn_as_they_are():
@@ -191,10 +191,25 @@ def test_the_front_has_nothing_that_is_slower_and_no_nearer():
     ]
 
 
+def test_the_distance_reads_no_attack_and_the_target_is_a_line():
+    results = known_results()
+    table = figure_cost.data(results)
+    rows = results.evaluation
+    attacked = rows["metric"].str.startswith("mia_")
+    fooled = replace(results, evaluation=rows.assign(value=rows["value"].mask(attacked, 0.4)))
+    pd.testing.assert_frame_equal(figure_cost.data(fooled), table)
+    before = table[(table["method"] == "original") & (table["forget_ratio"] == 0.01)]
+    level = next(
+        line for line in figure_cost.draw(results).axes[0].lines if line.get_linestyle() == ":"
+    )
+    assert list(level.get_ydata()) == [before["distance"].item()] * 2
+
+
 def test_the_distance_is_one_minus_the_product_of_three_agreements():
     table = figure_cost.data(known_results()).set_index(["forget_ratio", "method"])
     fisher = table.loc[(0.1, "fisher")]
     assert fisher["distance"] == pytest.approx(1 - 0.6**3)  # .8 against .4, three times
+    assert np.isnan(table.loc[(0.1, "original"), "seconds"])
     assert fisher["seconds"] == 1
     assert table.loc[(0.1, "retrain"), "distance"] == 0
 

@@ -7,12 +7,14 @@ import pytest
 from colorspacious import cspace_convert
 from matplotlib.colors import to_rgb
 from matplotlib.markers import MarkerStyle
+from support.synthetic import ARCHITECTURES, DATASETS, synthetic_results
 
 from remibench.analysis.gaps import REFERENCE
 from remibench.components.display import made_marker
 from remibench.components.registry import MARKERS as DRAWABLE
 from remibench.components.registry import controls, methods
 from remibench.reporting import style
+from remibench.reporting.paper import figure03_mia_before_after as figure03
 
 LEAST = 9.0  # in CAM02-UCS, where about 1 is just noticeable side by side
 SEEN = {  # eyes → simulation (Machado et al. 2009), of the whole loss of a kind of cone
@@ -21,6 +23,7 @@ SEEN = {  # eyes → simulation (Machado et al. 2009), of the whole loss of a ki
     "protanopia": "protanomaly",
     "tritanopia": "tritanomaly",
 }
+RUN = ("original", REFERENCE, "fisher", "neggrad_plus")
 METHODS = {name: style.COLORS[name] for name in ("original", *methods())}
 OTHERS = {
     "paper": style.PAPER,
@@ -30,7 +33,14 @@ OTHERS = {
     "shadow": style.ROLES["shadow"].color,
 }
 CONTROLS = {name: style.COLORS[name] for name in controls()}
-VERDICTS = {verdict: color for verdict, (color, _) in style.VERDICTS.items()}
+VERDICTS = {name: colour for name, (colour, _) in style.VERDICTS.items()}
+SETS = {  # colours that are told apart by themselves
+    "methods and what is beside them": METHODS | OTHERS,
+    "controls": {name: METHODS[name] for name in ("original", REFERENCE)}
+    | {"background": "white"}
+    | CONTROLS,
+    "verdicts": VERDICTS | {"not run": "white"},
+}
 
 
 def distances(colours, eyes):
@@ -47,13 +57,23 @@ def distances(colours, eyes):
 
 
 @pytest.mark.parametrize("eyes", SEEN)
-def test_colours_are_told_apart(eyes):
-    apart = distances(METHODS | OTHERS, eyes)
+@pytest.mark.parametrize("colours", SETS.values(), ids=SETS)
+def test_colours_are_told_apart(colours, eyes):
+    apart = distances(colours, eyes)
     nearest = min(apart, key=apart.get)
     assert apart[nearest] >= LEAST, (nearest, apart[nearest])
-    greys = distances({"original": METHODS["original"], "background": "white"} | CONTROLS, eyes)
-    assert min(greys.values()) >= LEAST
-    assert min(distances(VERDICTS, eyes).values()) >= LEAST
+
+
+def test_a_control_is_told_from_a_method_by_marker_and_dots():
+    """Colours alone do not: some greys are near a method's colour to readers without cones."""
+    near = distances(METHODS | CONTROLS, "deuteranopia")
+    assert near["neggrad_plus", "temperature"] < LEAST
+    markers = {name: style.MARKERS[name] for name in METHODS | CONTROLS}
+    assert len(set(markers.values())) == len(markers)
+    run = (*RUN, *CONTROLS)
+    figure = figure03.draw(synthetic_results(DATASETS[:1], ARCHITECTURES[:1], 3, methods=run))
+    bars = [patch.get_hatch() for patch in figure.axes[0].patches]
+    assert bars == [None] * len(RUN) + [style.CONTROL_HATCH] * len(CONTROLS)
 
 
 def test_the_measure_finds_what_was_wrong_with_the_former_palette():

@@ -4,17 +4,21 @@ import re
 import shutil
 import subprocess
 
+import matplotlib
 import pandas as pd
 import pytest
 from support.pages import note, shown
-from support.synthetic import known_results
+from support.synthetic import known_results, synthetic_results
 
 from remibench.analysis.quantities import mathematical, quantity
+from remibench.analysis.results import PAPER_METHODS
 from remibench.components.display import ARCHITECTURES, DATASETS, cell_label
+from remibench.components.registry import controls, products
 from remibench.reporting.beyond import table_verdicts
 from remibench.reporting.html_page import page
-from remibench.reporting.render import write_formatted
+from remibench.reporting.render import make_product, use_theme, write_formatted
 from remibench.reporting.run.landing import landing
+from remibench.reporting.run.summary import summarise_results
 
 LINES = [
     ("fmnist", "cnn", "10%", "Fisher", "12.5 ± 0.1 [3.0]"),
@@ -52,6 +56,27 @@ def test_an_axis_with_one_value_is_a_sentence_and_no_column(written):
     assert "forget ratio" not in tex
     tex, html = written(WIDE.head(1))
     assert "forget ratio" in list(shown(html)), "a single line says what it is of"
+
+
+def test_what_was_run_nowhere_is_named_and_has_neither_column_nor_line(written):
+    wide = pd.DataFrame(
+        [
+            ("fmnist", "10%", "accuracy", "1.0", "not run"),
+            ("fmnist", "10%", "steps", "not run", "not run"),
+            ("fmnist", "25%", "accuracy", "not run", "not run"),
+            ("fmnist", "25%", "steps", "not run", "not run"),
+        ],
+        columns=["dataset", "forget ratio", "quantity", "Retraining", "Fisher"],
+    )
+    tex, html = written(wide)
+    assert shown(html).to_numpy().tolist() == [
+        ["10%", "accuracy", "1.0"],
+        ["25%", "accuracy", "not run"],  # a cell says so
+    ]
+    assert note(html).endswith("Not run or not measured: Fisher, steps.")
+    assert "steps" not in "".join(lines(tex))
+    nothing = wide.assign(Retraining="not run")
+    assert "Fisher" in shown(written(nothing)[1]), "not an empty table"
 
 
 def test_latex_writes_an_axis_where_it_changes_and_pages_in_every_line(written):
@@ -144,3 +169,34 @@ def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show()
     assert "Of the paper" in text
     alone = landing(known_results(methods=("original", "fisher")), {"seeds": [0]}, figure)
     assert "Retraining was not run" in alone
+
+
+HYPHEN = re.compile(r"(?<![\w–])-[\d.∞]|\de-\d")  # in place of a minus sign
+
+
+@pytest.mark.parametrize(
+    "product",
+    [each for each in products().values() if each.kind == "table"],
+    ids=lambda each: each.name,
+)
+def test_every_formatted_table_has_one_minus_sign(product, tmp_path):
+    paths = {suffix: tmp_path / f"{product.name}.{suffix}" for suffix in ("csv", "tex", "html")}
+    results = synthetic_results(("fmnist",), ("cnn",), 3, (0.1,), [*PAPER_METHODS, *controls()])
+    make_product(product, results, **paths)
+    html = paths["html"].read_text()
+    texts = [note(html), *shown(html).astype(str).to_numpy().ravel(), paths["tex"].read_text()]
+    assert [text for text in texts if HYPHEN.search(text)] == []
+    if product.name == "table_gaps":
+        assert any("−" in text for text in texts), "there are negative numbers"
+
+
+def test_summaries_pages_and_axes_have_the_same_minus_sign():
+    results = known_results()
+    figure = '<svg id="main"></svg>'
+    assert not HYPHEN.search(summarise_results(results))
+    assert not HYPHEN.search(re.sub("<[^>]*>", "", landing(results, {"seeds": [0]}, figure)))
+    assert HYPHEN.search("gap -0.1")
+    assert HYPHEN.search("3e-08")
+    assert not HYPHEN.search("1-2, x-1, −0.1")
+    use_theme()
+    assert matplotlib.rcParams["axes.unicode_minus"]

@@ -576,7 +576,7 @@ def test_the_page_shows_the_rows_and_the_settings(tmp_path):
     assert (top["verdict"], top["metric"], top["forget ratio"]) == ("differs", "accuracy", "10%")
     assert top["B − A"] == (
         f"{number['difference']:.4g} ± {(number['high'] - number['low']) / 2:.2g}"
-    )
+    ).replace("-", "−")
     assert (tmp_path / "out" / "settings.csv").read_text().startswith("file,key,a,b\n")
 
 

@@ -72,6 +72,26 @@ def test_a_terminal_has_one_line_that_says_what_runs(monkeypatch, clock):
     assert states[-1] == "4 of 4 jobs, 100 %\n"
 
 
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (
+            99,
+            "1/9: unlearn ssd seed 0 ratio 0.1 fmnist cnn, evaluate ssd fmnist cnn, make_product",
+        ),
+        (80, "1/9: unlearn ssd seed 0 ratio 0.1, evaluate ssd, make_product"),
+        (60, "1/9: unlearn ssd seed 0 ratio 0.1, evaluate ssd and 1 more"),
+        (50, "1/9: unlearn ssd seed 0 ratio 0.1 and 2 more"),
+        (20, "1/9: unlearn ssd see"),
+    ],
+)
+def test_a_narrow_terminal_leaves_out_cells_then_counts_jobs(width, line):
+    cell = {"dataset": "fmnist", "architecture": "cnn", "method": "ssd"}
+    jobs = [("unlearn", {**cell, "seed": "0", "ratio": "0.1"}), ("evaluate", cell)]
+    assert plugin.fit("1/9", [*jobs, ("make_product", {})], width) == line
+    assert plugin.fit("1/9", [], width) == "1/9"
+
+
 def test_errors_and_messages_are_snakemakes_own(monkeypatch, clock):
     stream = io.StringIO()
     log = handler(monkeypatch, stream)
@@ -95,7 +115,7 @@ def test_a_dry_run_lists_its_jobs_as_usual(monkeypatch, clock):
 def test_rules_that_are_to_come_count_as_the_mean_of_all():
     progress = plugin.Progress({"a": 2, "b": 1, "total": 3}, 0.0)
     assert progress.seconds_left(5.0) is None
-    progress.start(0, "a", "", 0.0)
+    progress.start(0, "a", {}, 0.0)
     assert progress.finish(0, 6.0) == ("a", 6.0)
     assert progress.seconds_left(6.0) == pytest.approx(12.0)
 

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.audit import SHOWN, audit
+from remibench.analysis.quantities import mathematical
 from remibench.analysis.results import CELL, Results, percent
 from remibench.reporting.panels import PAGE, legend, sentence_figure
 from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
@@ -80,7 +81,7 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, controls: list[str]) -> None:
     labels = list(dict.fromkeys(rows["label"]))
     axis.set_ylim(len(labels) - 0.5, -0.5)
     axis.set_xlim(LEAST, GREATEST)
-    axis.set_yticks(range(len(labels)), labels)
+    axis.set_yticks(range(len(labels)), map(mathematical, labels))
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
     axis.axvline(0, **retraining(linewidth=1.4, zorder=1))

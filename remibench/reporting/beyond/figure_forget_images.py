@@ -1,9 +1,9 @@
 """Beyond the paper: the images to forget that membership fingerprinting (MF) is surest of.
 
-Above every image stands its label, below it what the target predicts (before) and the retrained
-model (retr.), with the probability that each gives to the label; × marks a wrong prediction. One
-dataset has 24 images, several have eight each; of the first seed and architecture, at the forget
-ratio nearest to 10 %.
+Above every image stands its label, below it what the target predicts (first line) and the retrained
+model (second line), with the probability that each gives to the label; × marks a wrong prediction.
+One dataset has 24 images, several have eight each; of the first seed and architecture, at the
+forget ratio nearest to 10 %.
 
 They are what the forget set is made of: odd images that a model gets right only because it has seen
 them. A model that never saw them gets many of them wrong, which is the state that unlearning is to
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from remibench.analysis.results import Results, percent
+from remibench.analysis.verdicts import NOT_RUN
 from remibench.reporting.panels import PAGE, label_axes, sentence_figure
 from remibench.reporting.style import cell_label
 
@@ -28,7 +29,7 @@ TITLE = "Forget images"
 INPUTS = ("forget_images",)
 
 COLUMNS = 8
-LETTERS = 14  # of a class's name
+LETTERS = 12  # of a class's name
 
 
 def draw(results: Results) -> Figure:
@@ -45,7 +46,7 @@ def draw(results: Results) -> Figure:
         for _, group in table.groupby("dataset", sort=False)
         for start in range(0, len(group), COLUMNS)
     ]
-    size = (PAGE, 0.3 + 1.25 * len(rows))
+    size = (PAGE, 0.45 + 1.25 * len(rows))
     figure, axes = plt.subplots(len(rows), COLUMNS, figsize=size, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -55,7 +56,8 @@ def draw(results: Results) -> Figure:
             _show(axis, row)
     ratio = percent(table["forget_ratio"].iloc[0])
     named = "; ".join(cell_label(*cell) for cell in first.itertuples(index=False, name=None))
-    label_axes(figure, f"{named}, seed {table['seed'].iloc[0]}, {ratio} forgotten")
+    of = f"{named}, seed {table['seed'].iloc[0]}, {ratio} forgotten"
+    label_axes(figure, f"Below an image: predicted by the target, by the retrained model\n({of})")
     return figure
 
 
@@ -68,12 +70,12 @@ def _show(axis: plt.Axes, row: tuple) -> None:
     axis.spines[:].set_visible(False)
     axis.set_title(_short(row.label), fontsize=7, pad=3)
     lines = [
-        f"{when}: {_short(predicted)} {share:.2f}{'' if predicted == row.label else ' ×'}"
+        f"{_short(predicted)} {share:.2f}{'' if predicted == row.label else ' ×'}"
         if isinstance(predicted, str) and predicted
-        else f"{when}: not run"
-        for when, predicted, share in (
-            ("before", row.predicted_before, row.p_before),
-            ("retr.", row.predicted_retrained, row.p_retrained),
+        else NOT_RUN
+        for predicted, share in (
+            (row.predicted_before, row.p_before),
+            (row.predicted_retrained, row.p_retrained),
         )
     ]
     axis.set_xlabel("\n".join(lines), fontsize=5.8, labelpad=2)

@@ -17,7 +17,13 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, percent
-from remibench.analysis.verdicts import EQUIVALENT, LOSES, NOT_DECIDED, judge_methods
+from remibench.analysis.verdicts import (
+    AS_RETRAINING,
+    EQUIVALENT,
+    LOSES,
+    NOT_DECIDED,
+    judge_methods,
+)
 from remibench.reporting.panels import COLUMN, PAGE, legend, sentence_figure
 from remibench.reporting.style import METHODS, VERDICTS, cell_label, in_order
 
@@ -75,6 +81,6 @@ def draw(results: Results) -> Figure:
 def _square(axis: plt.Axes, x: int, y: int, row: pd.Series) -> None:
     color, text = sign(row.membership, row.utility, row.verdict)
     axis.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=color, edgecolor="white", linewidth=1.2))
-    dark = color in (VERDICTS[NOT_DECIDED][0], VERDICTS[LOSES][0])
+    dark = color in {VERDICTS[verdict][0] for verdict in (NOT_DECIDED, LOSES, AS_RETRAINING)}
     style = {"ha": "center", "va": "center", "fontsize": 7, "color": "0.2" if dark else "white"}
     axis.text(x + 0.5, y + 0.52, text, **style)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from remibench.analysis.audit import SHOWN, audit
 from remibench.analysis.quantities import Quantity
-from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, percent, rows_by
 from remibench.analysis.verdicts import MOVES, NOT_DECIDED, STAYS, TAKEN, UNSEEN
 from remibench.reporting.render import MINUS
 
@@ -55,7 +55,9 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
             lines.append(line)
     ends = [MOVED_BY, TAKEN_FOR]
     names = [METHODS["original"], METHODS["retrain"], *(METHODS[control] for control in run)]
-    return pd.DataFrame(lines, columns=[*CELL, "quantity", *names, *ends])
+    wide = pd.DataFrame(lines, columns=[*CELL, "quantity", *names, *ends])
+    wide["forget_ratio"] = wide["forget_ratio"].map(percent)
+    return wide.rename(columns={"forget_ratio": "forget ratio"})
 
 
 def _number(value: float, shown: Quantity) -> str:

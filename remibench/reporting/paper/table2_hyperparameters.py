@@ -10,12 +10,11 @@ import pandas as pd
 from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import METHODS, PAPER_METHODS, Results, percent
 from remibench.analysis.verdicts import NOT_RUN
-from remibench.reporting.render import spread
+from remibench.reporting.render import ALL, MINUS, spread
 
 TITLE = "Hyper-parameters of unlearning"
 INPUTS = ("hyperparameters",)
 ROWS = ["method", "parameter", "dataset", "architecture"]
-ALL = "all"
 
 
 def build(results: Results) -> pd.DataFrame:
@@ -61,7 +60,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
 
 def _cell(value: object, paper: float) -> str:
     try:
-        text = f"{float(value):g}"
+        text = f"{float(value):g}".replace("-", MINUS)
     except ValueError:
         text = str(value).replace("_", " ")
     return text if pd.isna(paper) else f"{text} [{paper:g}]"

@@ -1,15 +1,16 @@
 """Table IV: white-box membership inference on the forget set, before and after unlearning.
 
-The numbers are shares of images that the attacker's model calls members of the training set. The
-paper reads a rate near 0 on ``forget`` as success. Compare with *Retraining* instead: a lower rate
-makes forgotten images recognisable again (the Streisand effect). The forget set was selected by a
-membership model, so even a retrained model treats it differently from ``test``, whose row is the
-attack's false-positive rate on random images. A method that lowers the rates on ``retain`` and
-``test`` as well has moved the model, not forgotten an image. *Calibrated*: of the attacker that
-first brings the model to its shadow model's confidence by a temperature. *At the paper's rate*:
-with the threshold at which the share of test images that are called members is what the paper has
-on ``forget`` after ReMI; an attack that cannot tell the two apart has that rate. Each cell is the
-mean over seeds ± the half-width of the 95 % t-interval; in brackets the paper's number.
+The MIA rate (in the paper: accuracy of MIA) is the share of images that the attacker's model calls
+members of the training set. The paper reads a rate near 0 on ``forget`` as success. Compare with
+*Retraining* instead: a lower rate makes forgotten images recognisable again (the Streisand effect).
+The forget set was selected by a membership model, so even a retrained model treats it differently
+from ``test``, whose row is the attack's false-positive rate on random images. A method that lowers
+the rates on ``retain`` and ``test`` as well has moved the model, not forgotten an image.
+*Calibrated*: of the attacker that first brings the model to its shadow model's confidence by a
+temperature. *At the paper's rate*: with the threshold at which the share of test images that are
+called members is what the paper has on ``forget`` after ReMI; an attack that cannot tell the two
+apart has that rate. Each cell is the mean over seeds ± the half-width of the 95 % t-interval; in
+brackets the paper's number.
 """
 
 import pandas as pd
@@ -19,7 +20,7 @@ from remibench.analysis.results import CELL, Results
 from remibench.reporting.render import note as explain
 from remibench.reporting.render import pivot
 
-TITLE = "White-box MIA accuracy: share of images called members"
+TITLE = "White-box MIA rate: share of images called members"
 ROWS = [*CELL, "subset"]
 DECIMALS = 3
 METRICS = {  # on the forget set → what is said of it behind the subset

@@ -15,7 +15,7 @@ from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import CELL, METHODS, Results, displayed
 from remibench.reporting.render import format_cell, means, spread
 
-TITLE = "Cross-method MF accuracy on the forget set (%)"
+TITLE = "Cross-method MF rate on the forget set (%)"
 DIRECTIONS = {"whitebox": "blackbox", "blackbox": "whitebox"}  # guide → judge
 LABELS = {"whitebox": "white-box", "blackbox": "black-box"}
 REMI = [f"remi_{guide}" for guide in DIRECTIONS]  # share the paper's column "after"
