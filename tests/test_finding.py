@@ -168,7 +168,7 @@ def audited():
 def test_the_audit_is_what_was_run(audited):
     page = (DOCS / "audit.md").read_text(encoding="utf-8")
     (table,) = [rows for rows in tables(page) if rows[0][0] == "quantity"]
-    layout = table_audit.layout(audited).drop(columns=["dataset", "architecture", "forget_ratio"])
+    layout = table_audit.layout(audited).drop(columns=["dataset", "architecture", "forget ratio"])
     layout.columns = [column.removeprefix("Control: ") for column in layout]
     assert table == [list(layout.columns), *map(list, layout.itertuples(index=False, name=None))]
     assert f"has all {len(audited)} rows" in page

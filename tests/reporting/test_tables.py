@@ -160,7 +160,7 @@ def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show()
     text = landing(results, {"seeds": [0, 1, 2]}, figure)
     assert '<svg id="main"><text>a</text></svg>' in text
     assert "<?xml" not in text
-    assert "<th>Seeds</th><td>3, each a split" in text
+    assert "<th>Seeds</th><td>3, each with models of its own; one split" in text
     assert "<td>1%, 10%, 25%, 50% of the training set</td>" in text
     assert "<caption>Fashion-MNIST (4,000 images), CNN</caption>" in text
     fisher = re.search("<tr><th>Fisher</th>(.*)</tr>", text)[1]

@@ -47,7 +47,7 @@ def what_was_run(results: Results, config: Mapping) -> dict[str, str]:
         "Methods": ", ".join(METHODS[m] for m in results.methods if m not in controlled),
         "Controls": ", ".join(METHODS[m] for m in results.methods if m in controlled) or "none",
         "Forgotten": f"{', '.join(map(percent, results.ratios))} of {results.whole}",
-        "Seeds": f"{len(config['seeds'])}, each a split of the data and models of its own",
+        "Seeds": f"{len(config['seeds'])}, each with models of its own; one split of the data",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from remibench.reporting.panels import (
     FEW_SEEDS,
@@ -34,6 +35,7 @@ def draw(curves: pd.DataFrame) -> Figure:
         cell_title(axis, dataset, architecture, counts)
         for model, look in ROLES.items():
             _draw_model(axis, cell[cell["model"] == model].assign(curve=model), look)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     label_axes(figure, "Epoch", "Training loss (log scale)")
     looks = list(ROLES.values())
     if (curves["stalled"] > 0).any():
