@@ -36,6 +36,7 @@ def fit(
     seed: int,
     progress: EpochCheckpoint | None = None,
     capture: bool = False,
+    measure: Callable[[], dict[str, float]] | None = None,
 ) -> History:
     """Minimise the mean of ``batch_loss`` over shuffled mini-batches.
 
@@ -58,6 +59,8 @@ def fit(
             ``batch_loss`` and the optimiser's hooks are operations on the device's tensors alone
             (:func:`remibench.graphs.captured`): nothing drawn on the CPU, no value read. A module
             with an attribute ``capture`` that is False is not captured.
+        measure: Called after every epoch with the module in evaluation mode; what it returns is
+            added to the record, and its time is none of ``seconds``. It draws no random number.
 
     Returns:
         One record per epoch: ``epoch``, ``loss`` (mean over samples), ``seconds``.
@@ -93,7 +96,11 @@ def fit(
                     f"{label}: the loss became {mean} in epoch {epoch} at learning rate {rate}; "
                     "lower the learning rate"
                 )
-            history.append({"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
+            record = {"epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started}
+            if measure:
+                module.eval()
+                record |= measure()
+            history.append(record)
             logger.info("%s: epoch %d of %d, loss %.6f", label, epoch, epochs, mean)
             if progress:
                 progress.save(module, optimizer, history)
@@ -140,6 +147,7 @@ def fit_classifier(
     precision: str,
     progress: EpochCheckpoint | None = None,
     capture: bool = True,
+    held_out: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> History:
     """Train a classifier with SGD and cross-entropy at a constant learning rate.
 
@@ -150,11 +158,13 @@ def fit_classifier(
         precision: ``bf16`` (autocast) or ``fp32``.
         label, seed, epochs, batch_size, progress, capture: See :func:`fit`.
         learning_rate, momentum, weight_decay: Hyper-parameters of SGD.
+        held_out: Images and labels, like the others, that it is not trained on.
 
     Returns:
         The history of :func:`fit`, with ``stalled`` for every epoch: 1 where the loss is at least
         99 % of what an output that ignores the images can reach, the entropy of the labels. To end
-        stalled is a result, not an error: it is logged as a warning.
+        stalled is a result, not an error: it is logged as a warning. With ``held_out`` also
+        ``held_out_accuracy``, a share, after every epoch.
     """
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -169,6 +179,11 @@ def fit_classifier(
             logits = model(images[batch])
         return nn.functional.cross_entropy(logits.float(), labels[batch])
 
+    def measure() -> dict[str, float]:
+        unseen, theirs = held_out
+        right = predict(model, unseen, precision)[0].argmax(1) == theirs
+        return {"held_out_accuracy": right.double().mean().item()}
+
     history = fit(
         model,
         optimizer,
@@ -180,6 +195,7 @@ def fit_classifier(
         seed=seed,
         progress=progress,
         capture=capture,
+        measure=measure if held_out else None,
     )
     entropy = label_entropy(labels)
     for record in history:

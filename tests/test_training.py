@@ -39,6 +39,24 @@ def states_equal(first, second):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def test_accuracy_on_held_out_images_is_measured_after_every_epoch_and_changes_nothing(model, data):
+    images, labels = data
+    plain, watched = copy.deepcopy(model), copy.deepcopy(model)
+    history = train(plain, data)
+    unseen = (images.flip(-1), labels)
+    measured = train(watched, data, held_out=unseen)
+    assert states_equal(plain, watched)
+    assert [record["loss"] for record in measured] == [record["loss"] for record in history]
+    right = predict(watched, unseen[0], "fp32")[0].argmax(1) == labels
+    assert measured[-1]["held_out_accuracy"] == pytest.approx(right.float().mean().item())
+    one = copy.deepcopy(model)
+    assert (
+        train(one, data, epochs=1, held_out=unseen)[0]["held_out_accuracy"]
+        == (measured[0]["held_out_accuracy"])
+    )
+    assert not any("held_out_accuracy" in record for record in history)
+
+
 def test_fit_equals_a_plain_pytorch_loop(model, data):
     images, labels = data
     plain = copy.deepcopy(model)

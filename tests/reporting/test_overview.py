@@ -192,6 +192,18 @@ def test_training_curves_show_every_cell_and_stalled_runs(seeds):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["target", "shadow"]
     means = [line for line in figure.axes[0].lines if line.get_linewidth() == 1.5]
     assert len(means) == 2
+    curves = synthetic_curves(results)
+    slow = curves.assign(stalled=(curves["epoch"] == 1).astype(int))  # no training ends so
+    names = [text.get_text() for text in training_curves.draw(slow).legends[0].get_texts()]
+    assert names == ["target", "shadow"]
+    half = curves["epoch"] / 100  # .01 after the first epoch, .5 after the last
+    accuracies = training_curves.draw(curves.assign(held_out_accuracy=half)).axes
+    assert len(accuracies) == 8
+    assert [axis.get_ylabel().partition("\n")[0] for axis in accuracies[::2]] == [
+        *("Training loss", "Accuracy on") * 2
+    ]
+    drawn = [line for line in accuracies[2].lines if line.get_linewidth() == 1.5]
+    assert [list(line.get_ydata()[[0, -1]]) for line in drawn] == [pytest.approx([1, 50])] * 2
     stalled = synthetic_curves(results, stalled=[("stl10", "vgg19", 0, "target")])
     figure = training_curves.draw(stalled)
     lost = [line for axis in figure.axes for line in axis.lines if line.get_linewidth() == 1.8]

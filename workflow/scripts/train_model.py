@@ -8,6 +8,8 @@ from remibench.models import build_model, check_classifier, save_model
 from remibench.seeding import derive_seed
 from remibench.training import fit_classifier
 
+HELD_OUT = 500  # images at most, whose accuracy the training curves show
+
 with job(snakemake):
     given, params, cell = snakemake.input, snakemake.params, snakemake.wildcards
     device = select_device(params.device, snakemake.resources.vram_mb)
@@ -17,9 +19,10 @@ with job(snakemake):
     seed = derive_seed(cell.dataset, cell.architecture, int(cell.seed), cell.role)
     model = build_model(spec, seed).to(device)
     progress = progress_checkpoint(snakemake)
-    history = fit_classifier(
-        model, images, labels, label=cell.role, seed=seed, progress=progress, **params.training
-    )
+    held_out = dataset.roles[f"{cell.role}_test"]
+    unseen = dataset.select(held_out[:: -(-len(held_out) // HELD_OUT)], device)
+    about = {"label": cell.role, "seed": seed, "progress": progress, "held_out": unseen}
+    history = fit_classifier(model, images, labels, **about, **params.training)
     check_classifier(model, spec, images[:4])
     save_model(snakemake.output.model, model, spec)
     save_table(snakemake.output.history, history)
