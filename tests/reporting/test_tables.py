@@ -171,6 +171,15 @@ def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show()
     assert "Retraining was not run" in alone
 
 
+def test_the_printed_summary_fits_a_terminal_of_120_letters():
+    lines = summarise_results(known_results()).splitlines()
+    assert max(map(len, lines)) <= 120
+    assert lines == [line.rstrip() for line in lines]
+    head = next(place for place, line in enumerate(lines) if "accuracy D_f" in line)
+    assert lines[head + 1].split() == ["%"] * 3
+    assert lines[head + 2].startswith("Before")
+
+
 HYPHEN = re.compile(r"(?<![\w–])-[\d.∞]|\de-\d")  # in place of a minus sign
 
 

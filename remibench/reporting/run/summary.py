@@ -35,16 +35,23 @@ def summarise_results(results: Results) -> str:
     ]
     lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
     for label, table in main_tables(results):
-        lines += ["", label, table.to_string()]
+        lines += ["", label, _narrow(table)]
     lines += [
         "",
         *filter(None, (results.forgotten, results.stalled, results.unsearched)),
-        results.stopping,
+        *results.stopping.split("; "),
         "D_f, D_r: forget and retain set. MIA rate: share of images that white-box membership",
         "inference calls members (in the paper: accuracy of MIA). Success is not 0:",
         "a forgotten image should look like one that a retrained model never saw.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _narrow(table: pd.DataFrame) -> str:
+    """A table as text, what its columns' names have behind a comma in a line of its own."""
+    heads = [label.partition(", ")[::2] for label in table]
+    table = table.set_axis(pd.MultiIndex.from_tuples(heads), axis=1)
+    return "\n".join(map(str.rstrip, table.to_string(sparsify=False).splitlines()))
 
 
 def main_tables(results: Results) -> list[tuple[str, pd.DataFrame]]:
