@@ -235,11 +235,13 @@ def draw_bars(
     rows = -(-len(datasets) // columns)
     width = PAGE if len(datasets) > 1 else COLUMN
     height = 2.45 if len(architectures) == 1 else 2.15 if columns > 1 else 1.75
+    shown = [bar for bar in bars if bar.key in set(table["bar"])]
+    direct = len(architectures) == 1
+    if direct:  # slanted names take height from the panel
+        height += 0.03 * max(0, max(len(bar.label) for bar in shown) - 20)
     size = (width, 0.2 + height * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True)
-    shown = [bar for bar in bars if bar.key in set(table["bar"])]
     width = BARS / len(shown)
-    direct = len(architectures) == 1
     cells = {key: group.set_index("bar") for key, group in table.groupby(GROUP)}
     seeds = dict(list(values.groupby([*GROUP, "bar"])["value"]))
     for axis, dataset in zip(axes.flat, datasets, strict=False):
