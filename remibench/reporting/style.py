@@ -8,7 +8,7 @@ tests/reporting/test_style.py holds three sets of colours to a least distance, a
 without cones for long, medium or short waves: methods with everything that is drawn beside them;
 controls with each other, the target and retraining; verdicts, which stand beside no method's
 colour. Controls are greys, and a grey can come near a method's colour as some readers see it. What
-tells a control from a method is its marker and, where it is a bar, its dots (``CONTROL_HATCH``).
+tells a control from a method is its marker and, where it is a bar, its hatch (``CONTROL_HATCH``).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ VERDICTS = {  # verdict of a method → colour and sign of its square
     LOSES: ("#e8a33d", "−"),
     NOT_DECIDED: ("#dcdcdc", "?"),
 }
-CONTROL_HATCH = "....."  # of a control's bar, in its grey
+CONTROL_HATCH = "\\\\\\\\"  # of a control's bar, in its grey: small in an SVG, where dots are not
 MARGIN = "0.9"  # a difference that counts as none
 ZERO = {"color": "0.2", "linewidth": 0.8, "zorder": 1}  # a level that is not retraining's
 CHANCE = {"color": "0.3", "linewidth": 0.8, "linestyle": (0, (4, 3))}

@@ -64,7 +64,7 @@ def test_colours_are_told_apart(colours, eyes):
     assert apart[nearest] >= LEAST, (nearest, apart[nearest])
 
 
-def test_a_control_is_told_from_a_method_by_marker_and_dots():
+def test_a_control_is_told_from_a_method_by_marker_and_hatch():
     """Colours alone do not: some greys are near a method's colour to readers without cones."""
     near = distances(METHODS | CONTROLS, "deuteranopia")
     assert near["neggrad_plus", "temperature"] < LEAST

@@ -4,7 +4,7 @@ MIA rate: the share of the forget set that the attacker's model calls members (t
 accuracy"). Before unlearning, after retraining, Fisher, ReMI and every other method that was run;
 the title of every panel says how much of the training set was forgotten. Figures 3 and 7–9 are
 white-box inference, Figures 10–13 black-box. Bars are means over seeds with 95 % t-intervals (cut
-at 0 and 1), dotted ones those of controls; dots are seeds (up to five), open diamonds are the
+at 0 and 1), hatched ones those of controls; dots are seeds (up to five), open diamonds are the
 paper's numbers (Table IV, white-box; full data sets at 64×64 pixels), and ticks are the same
 models' rates on unseen test images (where a class or another kind of image is forgotten, on those
 of that kind). The black line is the level of retraining, which every bar is compared with.
