@@ -43,7 +43,7 @@ def data(results: Results) -> pd.DataFrame:
     rows = results.evaluation.fillna({"subset": ""})
     tow = tug_of_war(rows, "accuracy", "tow").rename(columns={"value": "tow"})
     seconds = results.metric("seconds")[[*BY_METHOD, "seed", "value"]]
-    if tow.empty:
+    if tow.empty or seconds.empty:
         return pd.DataFrame(columns=[*BY_METHOD, "seconds", "distance", "seeds"])
     both = tow.merge(seconds, how="left")
     both = both.assign(distance=1 - both["tow"]).rename(columns={"value": "seconds"})
