@@ -29,8 +29,8 @@ from remibench.jobs.signals import end_job_on_signals
 
 told = []
 {install}
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     for _ in range(400):
         time.sleep(0.02)
         if "end" in told and not {patient}:

@@ -34,7 +34,7 @@ def test_a_rehearsal_keeps_what_every_stage_found_and_says_what_is_missing(tmp_p
     copy_repository(tmp_path / "project")
     (tmp_path / "project" / "config" / "tiny.yaml").write_text(TINY)
     command = [sys.executable, "-m", "benchmarks.gpu_check", "--out", str(tmp_path / "out")]
-    command += ["--minutes", "0.9", "--device", "cpu", "--seeds", "1", "--plan", "config/tiny.yaml"]
+    command += ["--minutes", "1.5", "--device", "cpu", "--seeds", "1", "--plan", "config/tiny.yaml"]
     done = subprocess.run(
         [*command, "--configs", "config/smoke.yaml", "config/tiny.yaml"],
         cwd=tmp_path / "project",

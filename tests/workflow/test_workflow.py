@@ -23,6 +23,7 @@ from support.smoke import (
     snakemake,
 )
 
+from remibench.artifacts.identity import Origin, made_by
 from remibench.components.registry import methods, products
 from remibench.evaluation.predictions import SUBSETS, Scores, load_scores, save_scores
 
@@ -341,21 +342,28 @@ def test_candidates_are_searched_and_what_is_found_can_be_used(finished):
     again = ["--config", "forget_ratios=[0.1]", "results=results-tuned"]
     done = snakemake(finished, "--dry-run", *again, config=used)
     assert "unlearn" in done.stdout
-    warned = snakemake(finished, "--dry-run", "-q", config=used)
-    assert "no values were searched for fisher, remi_whitebox (fmnist_e" in warned.stdout
+    warned = snakemake(finished, "--dry-run", config=used)
+    assert (
+        "no values were searched for fisher, remi_whitebox, remi_blackbox (fmnist_e"
+        in warned.stdout
+    )
     strict = ["--config", "per_cell_values=required"]
     failed = snakemake(finished, "--dry-run", *strict, config=used, check=False)
     assert "tune/fisher.csv has no row for fmnist_embedded, cnn, 0.25; add one" in failed.stdout
 
 
-ACROSS = {  # four seeds that forget the same images
+ACROSS = {
+    "controls": [],  # four seeds that forget the same images
     "results": "results-smoke",
     "seeds": [0, 1, 2, 3],
     "forget_ratios": [0.1],
     "methods": ["original", "retrain", "fisher"],
     "across_seeds": ["ulira", "klom"],
 }
-AFTERWARDS = {"gather_across_seeds", "table_across_seeds", "figure_across_seeds", "all"}
+AFTERWARDS = {
+    *("gather_across_seeds", "table_across_seeds", "figure_across_seeds", "all"),
+    *("table_audit", "figure_audit"),
+}
 
 
 @pytest.fixture
@@ -393,7 +401,9 @@ def test_what_is_compared_across_seeds_depends_on_all_seeds_and_on_its_metrics(a
         subset = np.repeat([0, 1, 2, 3], [20, 60, 40, 40]).astype(np.uint8)[None]
         margins = rng.normal(size=(1, 160)).astype(np.float32)
         predicted = np.zeros((1, 160), np.int16)
-        save_scores(path, Scores(np.arange(160), np.array([0.1]), subset, margins, {}, predicted))
+        scores = Scores(np.arange(160), np.array([0.1]), subset, margins, {}, predicted)
+        with made_by(Origin([], {})):
+            save_scores(path, scores)
     compare = ["evaluate_across_seeds", "gather_across_seeds"]
     snakemake(across, "results-smoke/across_seeds.csv", "--allowed-rules", *compare)
     table = pd.read_csv(results(across) / "across_seeds.csv")
@@ -432,6 +442,7 @@ PAIRS = {  # everything as small as it can be: does each pair go through all sta
     "results": "results-pairs",
     "seeds": [0],
     "forget_ratios": [0.1],
+    "controls": [],
     "keep_unlearned": False,
     "forgetting": {"selection": "memorised"},
     "data": {"search_path": ["standins"], "published_only": False, "limit": 240},
