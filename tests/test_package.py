@@ -27,6 +27,21 @@ assert len(data.roles["target_train"]) == 10
 """
 
 
+def environment_of_its_own(folder):
+    """The Python of a new environment, which borrows the libraries alone from this one."""
+    venv.create(folder, with_pip=False)
+    (packages,) = (folder / "lib").glob("*/site-packages")
+    libraries = Path(yaml.__file__).parents[1]
+    (packages / "borrowed.pth").write_text(f"{libraries}\n")
+    return folder / "bin" / "python"
+
+
+def install(python, *arguments):
+    """Install without the network."""
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*command, "--no-deps", "--no-index", *map(str, arguments)], check=True)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """A wheel, built of a copy of the repository without the network."""
@@ -53,14 +68,8 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
 
 
 def test_an_installed_wheel_gives_the_library_and_the_command(wheel, tmp_path):
-    """In an environment of its own, which borrows the libraries alone from this one."""
-    venv.create(tmp_path / "venv", with_pip=False)
-    python = tmp_path / "venv" / "bin" / "python"
-    (packages,) = (tmp_path / "venv" / "lib").glob("*/site-packages")
-    libraries = Path(yaml.__file__).parents[1]
-    (packages / "borrowed.pth").write_text(f"{libraries}\n")
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    subprocess.run([*install, "--no-deps", "--no-index", str(wheel)], check=True)
+    python = environment_of_its_own(tmp_path / "venv")
+    install(python, wheel)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     settings = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
     done = subprocess.run([python, "-c", SCRIPT], **settings)
@@ -71,6 +80,16 @@ def test_an_installed_wheel_gives_the_library_and_the_command(wheel, tmp_path):
     assert plan.returncode == 2
     assert "clone" in plan.stderr
     assert len(plan.stderr.splitlines()) == 1
+
+
+def test_snakemake_finds_the_log_of_make_run_in_an_editable_install(tmp_path):
+    """Which is what `make run` has; -I: neither the folder nor PYTHONPATH helps."""
+    python = environment_of_its_own(tmp_path / "venv")
+    copy = copy_repository(tmp_path / "repository")
+    install(python, "--no-build-isolation", "--editable", copy)
+    command = [python, "-I", "-m", "snakemake", "--logger", "remibench", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-300:]
 
 
 def test_one_version_is_cited_and_has_an_entry_in_the_changelog():
