@@ -305,12 +305,14 @@ class Results:
         sentences = (*sentences, self.not_run)
         return " ".join(sentence for sentence in sentences if sentence)
 
-    def steps_per_epoch(self) -> pd.DataFrame:
-        """Optimisation steps of an epoch of every run of ReMI, by its batch sizes.
+    def with_steps(self, histories: pd.DataFrame) -> pd.DataFrame:
+        """Add the optimisation steps of an epoch to runs of ReMI, by their batch sizes.
+
+        Args:
+            histories: Rows of :attr:`histories`; of none, columns have no types.
 
         Returns:
-            ``dataset``, ``architecture``, ``forget_ratio``, ``method``, ``seed``, ``steps``; no
-            rows of methods without ReMI's two batch sizes.
+            The rows with ``steps``, NaN for methods without ReMI's two batch sizes.
         """
         used = self.hyperparameters.pivot_table(
             index=BY_METHOD, columns="parameter", values="value", aggfunc="first"
@@ -324,7 +326,9 @@ class Results:
         whole = both["epoch_over"] == "retain"
         sizes = both["retain"].where(whole, both["forget"])
         batches = both["classification_batch_size"].where(whole, both["batch_size"]).astype(float)
-        return both[[*BY_METHOD, "seed"]].assign(steps=np.ceil(sizes / batches))
+        steps = both[[*BY_METHOD, "seed"]].assign(steps=np.ceil(sizes / batches))
+        runs = histories.astype({axis: steps[axis].dtype for axis in (*BY_METHOD, "seed")})
+        return runs.merge(steps, how="left")
 
     @property
     def endings(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ whose import takes longer than reading these.
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 from remibench.artifacts.shipped import shipped
@@ -15,6 +16,7 @@ from remibench.errors import RemibenchError
 NUMBERS = shipped("paper", "numbers.csv")
 
 
+@cache
 def published_rates(
     architecture: str, numbers: str | Path = NUMBERS
 ) -> dict[str, dict[float, float]]:

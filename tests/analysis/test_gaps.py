@@ -249,6 +249,7 @@ def test_what_is_not_measurable_says_so_and_so_does_what_was_not_run(tmp_path):
     ran = [METHODS[method] for method in ("original", "retrain", "fisher")]
     assert (line[ran] == NOT_MEASURABLE).all()
     assert METHODS["remi_whitebox"] not in cells
+    assert METHODS["remi_whitebox"] in note(paths["html"].read_text())
     assert "relearn steps" not in cells.index
     assert "Not in `metrics` of this run: " in note(paths["html"].read_text())
     assert "relearn steps" in note(paths["html"].read_text())

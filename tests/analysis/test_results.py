@@ -56,6 +56,12 @@ def test_unseen_images_of_the_forgotten_kind_have_columns_of_their_own(results):
     ]
     kinds = replace(results, evaluation=pd.concat([results.evaluation, *parts]))
     assert (results.alike, kinds.alike) == ("test", "test_forget")
+    text = summarise_results(kinds)
+    assert "accuracy test_forget" in text
+    assert "12.5 ± 0.0" in text
+    assert "62.5 ± 0.0" in text
+    assert "accuracy test " not in text
+    assert "accuracy test " in summarise_results(results)
     (_, table), (_, alike) = (*main_tables(kinds), *main_tables(results))
     assert (table["accuracy test_forget, %"] == "12.5 ± 0.0").all()
     assert (table["accuracy test_retain, %"] == "62.5 ± 0.0").all()

@@ -15,8 +15,8 @@ from remibench.errors import RemibenchError
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A working directory in a home of its own: ``tmp_path/home/work``."""
-    work = tmp_path / "home" / "work"
+    """A working directory in a home of its own: ``tmp_path/home/papers``."""
+    work = tmp_path / "home" / "papers"
     work.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(work.parent))
     monkeypatch.chdir(work)
@@ -46,7 +46,7 @@ FOREIGN = "holds files that no run made, like .*; choose a new or empty folder"
         (f"{ROOT}/.snakemake", r"is in the repository's own folder \.snakemake"),
         ("/etc", FOREIGN),
         ("project", FOREIGN),
-        ("~/work/project", FOREIGN),
+        ("~/papers/project", FOREIGN),
         ("note.txt", "is a file; move it or choose a folder"),
         ("to_note", "is a file; move it or choose a folder"),
     ],

@@ -182,7 +182,6 @@ def uses(wildcards):
     return constant(CONTROLS[wildcards.method], "USES", ())
 
 
-@cache
 def rates_of_paper(architecture):
     """The paper's rates that jobs compute with; they hold for the paper's forget sets."""
     paper = cfg.forgetting.selection == PAPER_SELECTION

@@ -21,8 +21,16 @@ with job(snakemake):
     progress = progress_checkpoint(snakemake)
     held_out = dataset.roles[f"{cell.role}_test"]
     unseen = dataset.select(held_out[:: -(-len(held_out) // HELD_OUT)], device)
-    about = {"label": cell.role, "seed": seed, "progress": progress, "held_out": unseen}
-    history = fit_classifier(model, images, labels, **about, **params.training)
+    history = fit_classifier(
+        model,
+        images,
+        labels,
+        label=cell.role,
+        seed=seed,
+        progress=progress,
+        held_out=unseen,
+        **params.training,
+    )
     check_classifier(model, spec, images[:4])
     save_model(snakemake.output.model, model, spec)
     save_table(snakemake.output.history, history)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
-from remibench.analysis.quantities import Quantity, quantity
+from remibench.analysis.quantities import Quantity, measured, quantity
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
 from remibench.analysis.verdicts import (
     ABOVE,
@@ -66,9 +66,9 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     methods = displayed(table["method"])
     known = {key[:-1]: row for key, row in cells.items()}
     lines = []
-    measured = _measured(table)
+    quantities = _quantities(table)
     for cell in pd.MultiIndex.from_product(axes):
-        for shown in measured:
+        for shown in quantities:
             key = (*cell, shown.metric, shown.subset)
             for method in methods:
                 if method == REFERENCE:
@@ -81,10 +81,9 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
 
 
-def _measured(table: pd.DataFrame) -> list[Quantity]:
+def _quantities(table: pd.DataFrame) -> list[Quantity]:
     """Those of ``SHOWN`` that any model has a number of; all, if none has."""
-    known = set(zip(table["metric"], table["subset"], strict=True))
-    return [shown for shown in SHOWN if (shown.metric, shown.subset) in known] or SHOWN
+    return measured(SHOWN, table) or SHOWN
 
 
 def _value(row: tuple | None, shown: Quantity) -> str:
@@ -103,8 +102,8 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
     """Explanation of the formatted table for its readers."""
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
-    measured = _measured(table)
-    absent = [shown.label for shown in SHOWN if shown not in measured]
+    quantities = _quantities(table)
+    absent = [shown.label for shown in SHOWN if shown not in quantities]
     others = f"Not in `metrics` of this run: {', '.join(absent)}. " if absent else ""
     return (
         f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "

@@ -28,9 +28,7 @@ INPUTS = ("hyperparameters",)
 def data(results: Results) -> pd.DataFrame:
     """MF rates after every epoch of every white-box-guided run; ``curve`` is the forget ratio."""
     rows = results.histories[results.histories["method"] == "remi_whitebox"]
-    if rows.empty:
-        return pd.DataFrame(columns=CURVE_COLUMNS)
-    rows = rows.merge(results.steps_per_epoch(), how="left")
+    rows = results.with_steps(rows)
     return rows.assign(curve=rows["forget_ratio"]).reindex(columns=CURVE_COLUMNS)
 
 

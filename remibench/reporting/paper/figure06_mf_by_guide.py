@@ -36,9 +36,7 @@ def data(results: Results, ratio: float = 0.25) -> pd.DataFrame:
     """Rates of each run's own guide after every epoch at one ratio; ``curve`` is the method."""
     rows = results.histories
     rows = rows[rows["method"].isin(results.guides) & (rows["forget_ratio"] == ratio)]
-    if rows.empty:
-        return pd.DataFrame(columns=CURVE_COLUMNS)
-    rows = rows.merge(results.steps_per_epoch(), how="left")
+    rows = results.with_steps(rows)
     rows = rows.assign(curve=rows["method"]).reindex(columns=CURVE_COLUMNS)
     return rows.dropna(subset=["mf_forget"])
 
