@@ -33,11 +33,15 @@ def folder(tmp_path):
     return tmp_path
 
 
+# Not what a make tells those that it starts, as when these tests are run by one.
+ALONE = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+
+
 def make(folder, *arguments, **environment):
     return subprocess.run(
         ["make", *arguments],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**ALONE, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -57,7 +61,7 @@ def test_a_report_that_was_not_finished_is_made_again(folder):
 
 def test_sigterm_to_make_reaches_snakemake_and_ends_both(folder):
     (folder / "slow").touch()
-    process = subprocess.Popen(["make", "run"], cwd=folder)
+    process = subprocess.Popen(["make", "run"], cwd=folder, env=ALONE)
     deadline = time.monotonic() + 30
     while not (folder / "begun").exists():
         assert time.monotonic() < deadline
