@@ -123,6 +123,29 @@ def smallest_wilcoxon_p(pairs: int) -> float:
     return min(1.0, 2.0 ** (1 - pairs))
 
 
+def signed_rank_p(differences: np.ndarray) -> float:
+    """The two-sided p of Wilcoxon's signed-rank test, as ``scipy.stats.wilcoxon`` chooses it.
+
+    With ties among up to 13 differences that is a permutation test over all 2ⁿ signs, for which
+    SciPy ranks the differences anew at every one of them. The ranks stay the same; given once, the
+    same test takes a hundredth of the time.
+
+    Args:
+        differences: Differences of pairs, none of them 0; infinite ones are allowed.
+    """
+    from scipy.stats import permutation_test, rankdata, wilcoxon  # slow to import
+
+    ranks = rankdata(np.abs(differences))
+    if len(differences) > 13 or len(np.unique(ranks)) == len(ranks):
+        return wilcoxon(differences).pvalue
+    return permutation_test(
+        (differences,),
+        lambda signed, axis: np.where(signed > 0, ranks, 0).sum(axis),
+        permutation_type="samples",
+        vectorized=True,
+    ).pvalue
+
+
 def paired_differences(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """``values − reference``; equal infinities differ by 0, and rounding errors are cut off."""
     with np.errstate(invalid="ignore"):
@@ -168,9 +191,7 @@ def compare_pairs(values: np.ndarray, reference: np.ndarray, margin: float = np.
     nonzero = differences[differences != 0]
     p = np.nan
     if smallest_wilcoxon_p(len(nonzero)) < LEVEL:
-        from scipy.stats import wilcoxon  # takes longer to import than most tables to make
-
-        p = wilcoxon(nonzero).pvalue
+        p = signed_rank_p(nonzero)
     elif len(differences) and not len(nonzero):
         remarks.append("no pair differs")
     else:

@@ -15,6 +15,7 @@ from remibench.analysis.statistics import (
     holm,
     ks_efficacy,
     paired_differences,
+    signed_rank_p,
     smallest_wilcoxon_p,
     summarise,
     t_interval,
@@ -155,6 +156,20 @@ def test_wilcoxon_on_the_textbook_example():
     assert row["gap"] == pytest.approx(np.mean(second) - np.mean(first))
     expected = stats.ttest_rel(second, first).confidence_interval(0.95)
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("pairs", [6, 7, 9, 13, 14, 20])
+@pytest.mark.parametrize("values", [3, 12, None], ids=["many ties", "some ties", "none"])
+def test_signed_rank_tests_are_scipys_to_the_last_bit(pairs, values):
+    rng = np.random.default_rng(pairs)
+    differences = rng.normal(0.3, size=pairs)
+    if values:
+        differences = rng.choice([-1, 1, 1], pairs) * rng.integers(1, values, pairs, endpoint=True)
+    differences = differences.astype(float)
+    assert signed_rank_p(differences) == stats.wilcoxon(differences).pvalue
+    differences[:3] = [np.inf, np.inf, -np.inf]
+    with np.errstate(invalid="ignore"):
+        assert signed_rank_p(differences) == stats.wilcoxon(differences).pvalue
 
 
 @pytest.mark.parametrize("pairs", range(1, 12))
