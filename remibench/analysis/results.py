@@ -171,7 +171,7 @@ class Results:
     @property
     def methods(self) -> list[str]:
         """The methods that were run, in the order of display."""
-        run = set(self.evaluation["method"])
+        run = set(self.evaluation["method"].unique())
         return [method for method in METHODS if method in run]
 
     @property
@@ -184,7 +184,9 @@ class Results:
     @property
     def names(self) -> list[str]:
         """The datasets of this tree, in the order of its config."""
-        return list(dict.fromkeys([*self.datasets["dataset"], *self.evaluation["dataset"]]))
+        return list(
+            dict.fromkeys([*self.datasets["dataset"], *self.evaluation["dataset"].unique()])
+        )
 
     @property
     def selection(self) -> str:
@@ -201,7 +203,7 @@ class Results:
     @property
     def alike(self) -> str:
         """The subset of unseen images that are of the same kinds as the forget set."""
-        return "test_forget" if "test_forget" in set(self.evaluation["subset"]) else "test"
+        return "test_forget" if "test_forget" in self.evaluation["subset"].unique() else "test"
 
     @property
     def forgotten(self) -> str:
@@ -231,7 +233,7 @@ class Results:
     @property
     def architectures(self) -> list[str]:
         """The architectures of this tree, in the order of its config."""
-        return list(dict.fromkeys(self.evaluation["architecture"]))
+        return list(self.evaluation["architecture"].unique())
 
     @property
     def ratios(self) -> list[float]:

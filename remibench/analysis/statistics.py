@@ -135,9 +135,10 @@ def signed_rank_p(differences: np.ndarray) -> float:
     """
     from scipy.stats import permutation_test, rankdata, wilcoxon  # slow to import
 
-    ranks = rankdata(np.abs(differences))
-    if len(differences) > 13 or len(np.unique(ranks)) == len(ranks):
+    magnitudes = np.abs(differences)
+    if len(differences) > 13 or len(np.unique(magnitudes)) == len(magnitudes):
         return wilcoxon(differences).pvalue
+    ranks = rankdata(magnitudes)
     return permutation_test(
         (differences,),
         lambda signed, axis: np.where(signed > 0, ranks, 0).sum(axis),

@@ -140,9 +140,11 @@ def _places(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 
     Holm's correction is over the methods of a quantity.
     """
-    differences = dict(list(pairs.groupby([*QUANTITY, "method"], sort=False)["difference"]))
+    known = pairs[pairs["difference"].notna()]
+    groups = known.groupby([*QUANTITY, "method"], sort=False)["difference"]
+    differences = {key: group.to_numpy() for key, group in groups}
     located = [
-        locate(differences[key].dropna(), width, 0.0)
+        locate(differences.get(key, ()), width, 0.0)
         for key, width in zip(_keys(table), table["margin"], strict=True)
     ]
     p = pd.Series([where["p"] for where in located], index=table.index)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -437,6 +438,14 @@ def default():
     )
 
 
+@pytest.fixture(scope="module")
+def made(full, default, tmp_path_factory):
+    """Tables of both grids by grid and name, each made once."""
+    grids = {"full": full, "default": default}
+    folder = tmp_path_factory.mktemp("made")
+    return cache(lambda grid, name: make_table(name, grids[grid], folder))
+
+
 def check_layout(figure):
     """No title leaves the picture or runs into its neighbour's, and the legend stays inside."""
     figure.draw_without_rendering()
@@ -481,15 +490,15 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in CONTROLS_ALONE])
-def test_every_table_of_the_full_and_the_default_grid(name, full, default, tmp_path):
-    table, html, tex = make_table(name, full, tmp_path)
+def test_every_table_of_the_full_and_the_default_grid(name, made):
+    table, html, tex = made("full", name)
     cells = shown(html)
     assert not cells.isin(["not run"]).any(axis=None)
     beyond = name in ("table_gaps", "table_verdicts")
     assert beyond or table["paper"].notna().any()
     assert "CIFAR-10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
-    _, html, _ = make_table(name, default, tmp_path)
+    _, html, _ = made("default", name)
     assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
 
 
@@ -517,7 +526,9 @@ def test_everything_is_made_of_a_run_that_measured_little(methods, tmp_path):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive)")
 @pytest.mark.parametrize("name", [*TABLES, "scorecard"])
-def test_every_table_of_the_full_and_the_default_grid_fits_a_page(name, full, default, tmp_path):
+def test_every_table_of_the_full_and_the_default_grid_fits_a_page(
+    name, full, default, made, tmp_path
+):
     for grid, results in {"full": full, "default": default}.items():
         path = tmp_path / f"{grid}.tex"
         if name == "scorecard":
@@ -525,7 +536,7 @@ def test_every_table_of_the_full_and_the_default_grid_fits_a_page(name, full, de
             paths = {each: tmp_path / each for each in names}
             scorecard.write(scorecard.build(results), results.remarks, tex=path, **paths)
         else:
-            path.write_text(make_table(name, results, tmp_path)[2])
+            path.write_text(made(grid, name)[2])
         assert compile_latex(path) < 2
 
 

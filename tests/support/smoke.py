@@ -4,11 +4,15 @@ In a copy, editing a module or a config is a real edit. The project is imported 
 Snakemake puts the Snakefile's folder on the path.
 """
 
+import atexit
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -34,12 +38,30 @@ def copy_repository(folder):
     return folder
 
 
+@cache
+def warm():
+    """The process that forks a Snakemake for each command of this one; it ends with this one."""
+    server = subprocess.Popen(
+        [sys.executable, "-P", str(Path(__file__).with_name("warm.py"))],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(server.communicate)
+    return server
+
+
 def snakemake(folder, *arguments, check=True, config=("config/smoke.yaml",)):
     """Run the smoke grid in a copy; return the completed process with joined output."""
-    process = start(folder, *arguments, config=config, stdout=subprocess.PIPE)
-    output, _ = process.communicate()
-    assert not check or process.returncode == 0, output
-    return subprocess.CompletedProcess(process.args, process.returncode, output)
+    arguments = [*map(str, arguments), "--configfile", *map(str, config)]
+    with tempfile.NamedTemporaryFile("r", errors="replace") as output:
+        command = {"arguments": arguments, "folder": str(folder), "output": output.name}
+        print(json.dumps(command | {"environment": environment(folder)}), file=warm().stdin)
+        warm().stdin.flush()
+        status, text = int(warm().stdout.readline()), output.read()
+    assert not check or status == 0, text
+    return subprocess.CompletedProcess(["snakemake", *arguments], status, text)
 
 
 def start(folder, *arguments, config=("config/smoke.yaml",), stdout):
@@ -47,12 +69,17 @@ def start(folder, *arguments, config=("config/smoke.yaml",), stdout):
     return subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments, "--configfile", *config],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=environment(folder),
         stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+
+
+def environment(folder):
+    """This process's environment, in which the project is imported from a copy."""
+    return os.environ | {"PYTHONPATH": str(folder)}
 
 
 def jobs(output):
@@ -108,19 +135,26 @@ def results(folder):
     return folder / "results-smoke"
 
 
+def comparable(tree):
+    """The files of a results tree that two runs must have in common, but for seconds."""
+    return [
+        path
+        for path in sorted(tree.rglob("*"))
+        if path.suffix in (".safetensors", ".npy", ".npz", ".csv") and path.stem != "table5_latency"
+    ]
+
+
 def compare_results(expected, found):
     """Assert that two results trees are equal but for seconds; return how many files were."""
-    compared = 0
-    for path in sorted(expected.rglob("*")):
+    paths = comparable(expected)
+    for path in paths:
         other = found / path.relative_to(expected)
-        if path.suffix in (".safetensors", ".npy", ".npz"):
-            assert path.read_bytes() == other.read_bytes(), path
-            compared += 1
-        elif path.suffix == ".csv" and path.stem != "table5_latency":
+        if path.suffix == ".csv":
             first, second = (_without_timings(pd.read_csv(p)) for p in (path, other))
             pd.testing.assert_frame_equal(first, second, check_exact=True, obj=str(path))
-            compared += 1
-    return compared
+        else:
+            assert path.read_bytes() == other.read_bytes(), path
+    return len(paths)
 
 
 def _without_timings(table):

@@ -24,13 +24,16 @@ CELL = "fmnist_embedded/cnn/0"
 
 
 @pytest.fixture
-def training(tmp_path):
-    """A training of some seconds under way: folder, arguments, process, the job's log."""
+def training(tmp_path, request):
+    """A training under way, in its epoch 5 or 6: folder, arguments, process, the job's log.
+
+    Its length is the test's: whole seconds more, or few if the test waits for the end.
+    """
     folder = copy_repository(tmp_path / "training")
     arguments = [
         f"results/models/{CELL}/target.safetensors",
         "--config",
-        "training={'epochs': 150}",
+        f"training={{'epochs': {getattr(request, 'param', 150)}}}",
         "results=results",
     ]
     process = start(folder, *arguments, stdout=subprocess.PIPE)
@@ -67,6 +70,10 @@ def test_a_signal_ends_the_run_in_seconds_and_leaves_nothing_locked(training, nu
     assert saved or len(numbers) == 2, "another Ctrl-C does not wait for the end of the epoch"
 
 
+waited_for = pytest.mark.parametrize("training", [30], indirect=True, ids=[""])
+
+
+@waited_for
 def test_sigterm_saves_the_epoch_and_the_same_command_goes_on_from_there(training, tmp_path):
     """What a batch system sends before it kills; to the whole process group, as it does."""
     folder, arguments, process, log = training
@@ -122,6 +129,7 @@ def test_a_stopped_training_whose_snakemake_is_killed_writes_nothing_more(traini
     assert "Nothing to be done" in snakemake(folder, *arguments).stdout
 
 
+@waited_for
 def test_a_training_that_outlives_its_snakemake_cannot_replace_the_file_of_a_later_run(training):
     """Where no kernel ends it, as on another machine: the run's name in the lock has changed."""
     folder, arguments, process, _ = training
@@ -138,12 +146,14 @@ def test_a_training_that_outlives_its_snakemake_cannot_replace_the_file_of_a_lat
     assert not (folder / arguments[0]).exists()
 
 
+@waited_for
 def test_a_second_clone_with_the_same_results_is_refused_and_changes_nothing(training, tmp_path):
     folder, _, process, _ = training
     clone = copy_repository(tmp_path / "clone")
     tree = folder / "results"
     others = [str(tree / f"models/{CELL}/shadow.safetensors"), "--config"]
     others += ["training={'epochs': 2}", f"results={tree}"]
+    os.killpg(process.pid, signal.SIGSTOP)  # lest it ends meanwhile
     assert "train_model" in snakemake(clone, "--dry-run", *others).stdout  # planning writes nothing
     before = {path: path.stat().st_mtime_ns for path in (tree / "data").rglob("*")}
     refused = snakemake(clone, *others, check=False)
@@ -155,8 +165,9 @@ def test_a_second_clone_with_the_same_results_is_refused_and_changes_nothing(tra
     assert "Traceback" not in refused.stdout
     assert {path: path.stat().st_mtime_ns for path in (tree / "data").rglob("*")} == before
     assert not (tree / f"models/{CELL}/shadow.safetensors").exists()
+    os.killpg(process.pid, signal.SIGCONT)
     process.wait(120)
-    assert epochs(folder) == 150
+    assert epochs(folder) == 30
     snakemake(clone, *others)  # now it is its turn
 
 
@@ -183,6 +194,7 @@ def test_a_snakemake_on_a_node_writes_for_the_run_that_sent_it_and_no_other(trai
         assert "Traceback" not in done.stdout
 
 
+@waited_for
 def test_results_that_are_removed_under_a_training_end_it_in_one_line(training):
     folder, arguments, process, _ = training
     shutil.rmtree(folder / "results", ignore_errors=True)
