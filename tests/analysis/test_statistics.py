@@ -158,7 +158,7 @@ def test_wilcoxon_on_the_textbook_example():
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize("pairs", [6, 7, 9, 13, 14, 20])
+@pytest.mark.parametrize("pairs", [6, 7, 9, 13, 14, 20, 60])
 @pytest.mark.parametrize("values", [3, 12, None], ids=["many ties", "some ties", "none"])
 def test_signed_rank_tests_are_scipys_to_the_last_bit(pairs, values):
     rng = np.random.default_rng(pairs)
