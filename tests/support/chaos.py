@@ -37,16 +37,15 @@ class Chaos(NamedTuple):
     seconds: float
 
 
-def run_with_kills(folder, rival, targets, config, kills, seed):
+def run_with_kills(folder, rival, targets, config, kills, total, seed):
     """Run Snakemake in a copy until its targets are complete, killed so many times on the way.
 
     The moments are spread over the run's length, whatever the machine's speed: up to half a second
     after the start of Snakemake or after a number of finished jobs that the seed chooses, and at
-    the next epoch that is saved (or a number of finished jobs, if there is none). The ``rival`` is
-    the other clone.
+    the next epoch that is saved (or a number of finished jobs, if there is none). ``total`` is the
+    number of jobs, the ``rival`` the other clone.
     """
     rng = np.random.default_rng(seed)
-    total = len(_dry_run(folder, targets, config)[0])
     moments = rng.permutation(np.resize(MOMENTS, kills)).tolist()
     thresholds = (np.arange(kills) + rng.random(kills)) * 0.8 * total / kills
     began, finished, listing, resumed = time.monotonic(), 0, [], []
@@ -106,10 +105,6 @@ def _start_rival(rival, folder, targets, config):
     done = snakemake(rival, *settings, config=config, check=False)
     assert done.returncode != 0, done.stdout
     assert f"{tree} is written by another run" in done.stdout, done.stdout
-
-
-def _dry_run(folder, targets, config):
-    return jobs(snakemake(folder, "--dry-run", *targets, config=config).stdout)
 
 
 def _is_here(moment, folder, log, started, threshold):

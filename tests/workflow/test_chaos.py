@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from support.chaos import run_with_kills
-from support.smoke import compare_results, copy_repository, results, snakemake
+from support.smoke import compare_results, copy_repository, jobs, results, snakemake
 
 CELL = "results-smoke/unlearned/fmnist_embedded/cnn/0"
 CONFIG = ["config/smoke.yaml", "config/chaos.yaml"]
@@ -28,8 +28,8 @@ def test_a_run_killed_at_random_times_equals_an_undisturbed_one(tmp_path, target
         folders.append(copy_repository(tmp_path / name))
         (folders[-1] / "config" / "chaos.yaml").write_text(yaml.safe_dump(EPOCHS))
     undisturbed, killed, rival = folders
-    snakemake(undisturbed, *targets, config=CONFIG)
-    chaos = run_with_kills(killed, rival, targets, CONFIG, kills, seed=kills)
+    total = len(jobs(snakemake(undisturbed, *targets, config=CONFIG).stdout)[0])
+    chaos = run_with_kills(killed, rival, targets, CONFIG, kills, total, seed=kills)
     print(f"{len(chaos.kills)} kills, {chaos.seconds:.0f} s, resumed after epochs {chaos.resumed}")
     assert len(chaos.kills) == kills
     assert chaos.resumed, "no kill hit a training after its first epoch"

@@ -7,28 +7,17 @@ import pandas as pd
 import yaml
 from safetensors.numpy import load_file, save_file
 from support import standins
+from support.products import GATHERED, make_products
 from support.smoke import configure, copy_repository, planned, results, snakemake
 from support.smoke import jobs as started
-
-from remibench.components.registry import products
-
-SUFFIXES = {"table": "html", "figure": "svg"}
-
-
-def shown(tree, ratios):
-    """The text of every table and figure of a tree, by name."""
-    made = [each for each in products(ratios).values() if "across_seeds" not in each.inputs]
-    return {
-        each.name: (tree / f"{each.kind}s" / f"{each.name}.{SUFFIXES[each.kind]}").read_text()
-        for each in made
-    }
 
 
 def test_a_class_is_forgotten_in_every_table_and_figure(copied):
     """From the trained models that are there; nothing is trained but the retrained one."""
     forgetting = {"selection": "class", "class": {"classes": ["sandal"]}}
     configure(copied, forgetting=forgetting, forget_ratios=[1])
-    done = snakemake(copied, "--cores", "2")
+    targets = [f"results-smoke/{name}" for name in (*GATHERED, "summary.txt")]
+    done = snakemake(copied, *targets, "--cores", "2")
     begun = set(started(done.stdout)[0].values())
     assert begun >= {"select_forget_set", "unlearn", "make_control", "evaluate", "gather"}
     assert not begun & {"prepare_dataset", "train_model", "fit_attack", "score_members"}
@@ -39,8 +28,7 @@ def test_a_class_is_forgotten_in_every_table_and_figure(copied):
     assert accuracy["retrain", "forget"] == accuracy["retrain", "test_forget"] == 0
     sizes = rows[rows["metric"] == "images"].set_index(["method", "subset"])["value"]
     assert sizes["retrain", "test_forget"] + sizes["retrain", "test_retain"] == 100
-    pages = shown(tree, [1.0])
-    for name, text in pages.items():
+    for name, text in make_products(tree, [1.0]):
         assert not name.startswith("table") or "class (classes: sandal)" in text, name
     assert "class (classes: sandal)" in (tree / "summary.txt").read_text()
     assert pd.read_csv(tree / "tables/table4_whitebox_mia.csv")["paper"].isna().all()
@@ -53,8 +41,7 @@ def test_a_trained_target_is_brought_in_and_its_content_decides_what_runs_again(
     save_file(tensors, mine)
     configure(copied, models={"target": "mine_{seed:02d}.safetensors"})
     place = str(target.relative_to(copied))
-    assert {rule for rule, _ in planned(copied, targets=[place])} == {"import_model"}
-    snakemake(copied, place)
+    assert set(started(snakemake(copied, place).stdout)[0].values()) == {"import_model"}
     brought = load_file(target)
     assert all(np.array_equal(brought[name], tensor) for name, tensor in tensors.items())
     history = pd.read_csv(target.with_name("target.history.csv"))
@@ -64,17 +51,21 @@ def test_a_trained_target_is_brought_in_and_its_content_decides_what_runs_again(
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, mine)
     os.utime(mine, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as old as before
     assert {"import_model", "fit_attack", "unlearn"} <= {rule for rule, _ in planned(copied)}
-    for broken, message in (
-        ({**tensors, "head.bias": np.zeros(3, np.float32)}, "'head.bias' has shape (3,)"),
-        ({**tensors, "more": np.zeros(3, np.float32)}, "'more' has shape (3,)"),
-        ({**tensors, "head.bias": np.full(10, np.nan, np.float32)}, "loss on its training images"),
-    ):
-        save_file(broken, mine)
-        failed = snakemake(copied, place, check=False)
-        assert failed.returncode
-        (line,) = [line for line in failed.stdout.splitlines() if "rule import_model: " in line]
+    broken = {  # a seed each
+        "'head.bias' has shape (3,)": {**tensors, "head.bias": np.zeros(3, np.float32)},
+        "'more' has shape (3,)": {**tensors, "more": np.zeros(3, np.float32)},
+        "loss on its training images": {**tensors, "head.bias": np.full(10, np.nan, np.float32)},
+    }
+    for seed, content in enumerate(broken.values()):
+        save_file(content, copied / f"mine_{seed:02d}.safetensors")
+    configure(copied, seeds=[0, 1, 2])
+    places = [place.replace("cnn/0", f"cnn/{seed}") for seed in range(3)]
+    failed = snakemake(copied, *places, check=False)
+    assert failed.returncode
+    lines = [line for line in failed.stdout.splitlines() if "rule import_model: " in line]
+    for seed, message in enumerate(broken):
+        (line,) = [line for line in lines if f"mine_{seed:02d}.safetensors" in line]
         assert message in line
-        assert mine.name in line
 
 
 FACES = {  # as small as it can be; ages are 1 … 100 in turn, gender alternates
@@ -84,6 +75,7 @@ FACES = {  # as small as it can be; ages are 1 … 100 in turn, gender alternate
     "forget_ratios": [0.5, 1.0],
     "methods": ["original", "retrain"],
     "controls": [],
+    "keep_unlearned": False,
     "data": {"search_path": ["standins"], "published_only": False, "limit": 400, "image_size": 32},
     "training": {"epochs": 1},
     "adversaries": {
@@ -100,7 +92,8 @@ def test_a_subgroup_of_faces_is_forgotten_from_their_file_names_to_the_tables(tm
     names = standins.write_utkface_folder(project / "standins", standins.balanced(400, 4))
     preset = project / "config" / "faces.yaml"
     preset.write_text(yaml.safe_dump(FACES))
-    snakemake(project, "--cores", "2", config=["config/faces.yaml"])
+    targets = [f"results-faces/{name}" for name in GATHERED]
+    snakemake(project, *targets, "--cores", "2", config=["config/faces.yaml"])
     tree = project / "results-faces"
     columns = np.load(tree / "data/utkface/attributes.npz")
     ages = [int(name.split("_")[0]) for name in names]
@@ -119,11 +112,13 @@ def test_a_subgroup_of_faces_is_forgotten_from_their_file_names_to_the_tables(tm
         ("test_retain", (~old[roles["test"]]).sum()),
     ):
         assert sizes["value"][1.0, "retrain", subset] == expected
-    for name, text in shown(tree, [0.5, 1.0]).items():
+    for name, text in make_products(tree, [0.5, 1.0]):
         assert not name.startswith("table") or "subgroup (column: age; low: 81.0)" in text, name
-    assert planned(project, config=["config/faces.yaml"]) == []
+    assert list(tree.glob("unlearned/**/*.safetensors")) == []  # temporary: evaluated and deleted
+    assert planned(project, targets, config=["config/faces.yaml"]) == []
     wrong = FACES["forgetting"] | {"subgroup": {"column": "gender", "values": ["female", "mael"]}}
     preset.write_text(yaml.safe_dump(FACES | {"forgetting": wrong}))
-    failed = snakemake(project, config=["config/faces.yaml"], check=False)
+    chosen = "results-faces/forget/utkface/cnn/0/1.0.npy"
+    failed = snakemake(project, chosen, config=["config/faces.yaml"], check=False)
     assert failed.returncode
     assert "no image of utkface has 'mael' in 'gender'; it holds female, male" in failed.stdout

@@ -14,6 +14,7 @@ import yaml
 from safetensors.numpy import load_file
 from support.smoke import (
     ROOT,
+    comparable,
     compare_results,
     configure,
     copy_repository,
@@ -246,8 +247,10 @@ def test_editing_a_module_re_runs_its_dependants_alone(project, module, unaffect
 
 
 def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, tmp_path):
+    """Everything once more, but for pages and pictures, which are not compared."""
     again = copy_repository(tmp_path)
-    snakemake(again, "--cores", "1")
+    targets = [path.relative_to(finished) for path in comparable(results(finished))]
+    snakemake(again, *targets, "--cores", "1")
     assert compare_results(results(finished), results(again)) > 40
 
 
@@ -377,7 +380,6 @@ def across(tmp_path, request):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     snakemake(folder, "--touch", "--forceall")
-    assert planned(folder) == []
     return folder
 
 
