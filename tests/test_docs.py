@@ -242,15 +242,21 @@ def test_no_command_has_a_pattern_that_a_shell_would_expand(path):
 
 def test_how_many_seeds_decide_is_what_the_verdicts_of_the_first_seeds_say():
     rows = pd.read_csv(DOCS / "results/all_methods/evaluation.csv")
-    run = yaml.safe_load((ROOT / "config.yaml").read_text())["methods"]
-    rows = rows[rows["method"].isin(run)]
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    rows = rows[rows["method"].isin(config["methods"])]
     _, table = (DOCS / "statistics.md").read_text().split("| first seeds |")
     seeds, _, decided = (re.findall(r"\b\d+\b", line) for line in table.splitlines()[:3])
     of, *decided = map(int, decided)
-    assert of == len(run) - 1
+    assert of == len(config["methods"]) - 1
     for count, said in zip(map(int, seeds), decided, strict=True):
         verdicts = judge_methods(rows[rows["seed"] < count])["verdict"]
         assert (verdicts != NOT_DECIDED).sum() == said, count
+    fewest = next(count for count, said in zip(map(int, seeds), decided, strict=True) if said == of)
+    assert len(config["seeds"]) == fewest
+    verdicts = judge_methods(pd.read_csv(DOCS / "results/default/evaluation.csv"))
+    verdicts = verdicts[verdicts["method"].isin(config["methods"])]["verdict"]
+    assert len(verdicts) == of
+    assert (verdicts != NOT_DECIDED).all()
 
 
 def test_what_is_left_to_forget_with_attacks_on_predictions_is_in_its_search():

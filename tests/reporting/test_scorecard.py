@@ -108,7 +108,7 @@ def compared(grid):
 
 @pytest.fixture(scope="module")
 def default():
-    """The committed results of the default grid: 4,000 images at 32×32, three seeds."""
+    """The committed results of the default grid: 4,000 images at 32×32, seven seeds."""
     folder = ROOT / "docs/results/default"
     return Results(
         **{
