@@ -29,12 +29,10 @@ from remibench.analysis.results import (
     Results,
     count_seeds,
     percent,
-    read_numbers,
 )
 from remibench.analysis.statistics import summarise, t_interval
 from remibench.artifacts.tables import TEXT, load_table, save_table
 from remibench.components.registry import controls, methods, module_name, products
-from remibench.config.model import load_config
 from remibench.reporting import scorecard
 from remibench.reporting.panels import carry_forward
 from remibench.reporting.paper import figure01_target_accuracy as figure01
@@ -420,28 +418,15 @@ def full():
 
 
 @pytest.fixture(scope="module")
-def default():
-    """The committed results of the default grid."""
-    import yaml
-
-    folder = ROOT / "docs/results/default"
-    frames = {
-        name: pd.read_csv(folder / f"{name}.csv")
-        for name in ("evaluation", "histories", "datasets", "attacks")
-    }
-    cfg = load_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
-    return Results(
-        **frames,
-        training=known_results().training,
-        published=read_numbers(),
-        hyperparameters=pd.DataFrame(cfg.hyperparameters()),
-    )
+def column():
+    """A committed run of one cell at all forget ratios, with controls."""
+    return Results.of_tree(ROOT / "docs/results/fmnist_cnn_measured")
 
 
 @pytest.fixture(scope="module")
-def made(full, default, tmp_path_factory):
+def made(full, column, tmp_path_factory):
     """Tables of both grids by grid and name, each made once."""
-    grids = {"full": full, "default": default}
+    grids = {"full": full, "column": column}
     folder = tmp_path_factory.mktemp("made")
     return cache(lambda grid, name: make_table(name, grids[grid], folder))
 
@@ -465,7 +450,7 @@ def check_layout(figure):
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name not in CONTROLS_ALONE])
-def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, tmp_path):
+def test_every_figure_draws_the_full_grid_and_a_column(name, full, column, tmp_path):
     use_theme()
     module, options = import_module(FIGURES[name].module), FIGURES[name].options
     figure = module.draw(full, **options)
@@ -475,10 +460,10 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
     assert figure.get_figwidth() == 7
     assert figure.get_figheight() < 10, "longer than a page"
     plt.close(figure)
-    figure = module.draw(default, **options)
+    figure = module.draw(column, **options)
     check_layout(figure)
     assert "ot run" not in words(figure)
-    # Of what Figure "gaps" shows, the default grid does not measure the four beyond the paper.
+    # Of what Figure "gaps" shows, the column does not measure the four beyond the paper.
     beyond = "TPR $D_f$ at 1% FPR, worst decile $D_f$, advantage $D_r$, two models, AUC $D_f$ vs"
     assert (f"Not measured: {beyond}" in words(figure).replace("\n", " ")) == (
         name == "figure_gaps"
@@ -490,7 +475,7 @@ def test_every_figure_draws_the_full_and_the_default_grid(name, full, default, t
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in CONTROLS_ALONE])
-def test_every_table_of_the_full_and_the_default_grid(name, made):
+def test_every_table_of_the_full_grid_and_a_column(name, made):
     table, html, tex = made("full", name)
     cells = shown(html)
     assert not cells.isin(["not run"]).any(axis=None)
@@ -498,7 +483,7 @@ def test_every_table_of_the_full_and_the_default_grid(name, made):
     assert beyond or table["paper"].notna().any()
     assert "CIFAR-10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
-    _, html, _ = made("default", name)
+    _, html, _ = made("column", name)
     assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
 
 
@@ -526,10 +511,8 @@ def test_everything_is_made_of_a_run_that_measured_little(methods, tmp_path):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive)")
 @pytest.mark.parametrize("name", [*TABLES, "scorecard"])
-def test_every_table_of_the_full_and_the_default_grid_fits_a_page(
-    name, full, default, made, tmp_path
-):
-    for grid, results in {"full": full, "default": default}.items():
+def test_every_table_of_the_full_grid_and_a_column_fits_a_page(name, full, column, made, tmp_path):
+    for grid, results in {"full": full, "column": column}.items():
         path = tmp_path / f"{grid}.tex"
         if name == "scorecard":
             names = ("csv", "html", "counts", "counts_html")
