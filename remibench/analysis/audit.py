@@ -119,6 +119,9 @@ def audit(results: Results) -> pd.DataFrame:
 
 def _of_seeds(evaluation: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of metrics that every seed has a value of."""
+    run = [control for control in controls() if (evaluation["method"] == control).any()]
+    if not run:
+        return []
     rows = quantities(evaluation)
     rows = rows[~rows["metric"].isin(UNAUDITED)]
     sizes = evaluation[evaluation["metric"] == "images"].groupby([*CELL, "subset"])["value"].min()
@@ -129,15 +132,17 @@ def _of_seeds(evaluation: pd.DataFrame) -> list[dict[str, Any]]:
             wide = each.pivot_table("value", "seed", "method", aggfunc="first")
             share = metric.endswith(("accuracy", "_rate"))
             resolution = 1 / sizes.get((*cell, subset), np.inf) if share else 0.0
-            for control, *values in _by_control(wide):
+            for control, *values in _by_control(wide, run):
                 measured[subset, metric, control] = Measured(*values, resolution)
         records += _judge_cell(dict(zip(CELL, cell, strict=True)), measured)
     return records
 
 
-def _by_control(wide: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def _by_control(
+    wide: pd.DataFrame, run: list[str]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Every control in the columns, with the values of target, retraining and itself."""
-    for control in controls():
+    for control in run:
         if {ORIGINAL, REFERENCE, control} <= set(wide):
             values = wide[[ORIGINAL, REFERENCE, control]].replace([np.inf, -np.inf], np.nan)
             if len(values := values.dropna()):
