@@ -74,9 +74,10 @@ dev: .venv/.dev
 	$(BIN)/python -m pip install --requirement requirements-dev.lock
 	@touch $@
 
-# Files go to the processes whole: what a file's tests share is made once.
+# Files go to the processes whole: what a file's tests share is made once. In the order of collection,
+# which begins with the longest (tests/conftest.py).
 test: .venv/.dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-slurm: .venv/.dev
 	$(BIN)/python -m pytest -m slurm tests/slurm

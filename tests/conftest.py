@@ -42,6 +42,11 @@ def pytest_configure(config):
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_collection_modifyitems(items):
+    """Runs of Snakemake come first: a file that takes minutes is not the last of one process."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture
 def spec():
     """A CNN on grey 24×24 images with 4 classes."""
