@@ -43,12 +43,10 @@ def job(snakemake) -> Iterator[None]:
     end_job_on_signals()
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=log,
-        filemode="w",
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    log.write_bytes(b"")
+    handler = logging.FileHandler(log, mode="a")  # opened again where a library has closed it
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log_to(handler)
     logging.captureWarnings(capture=True)
     started = time.perf_counter()
     try:
@@ -61,6 +59,7 @@ def job(snakemake) -> Iterator[None]:
         with made_by(Origin(snakemake.input, settings_of(snakemake.params))):
             yield
     except (Exception, TerminatedError) as error:
+        _log_to(handler)
         logger.exception("rule %s failed", snakemake.rule)
         what = " ".join(str(error).split())
         if not isinstance(error, RemibenchError | TerminatedError):
@@ -69,6 +68,7 @@ def job(snakemake) -> Iterator[None]:
                 what = f"{where}: {what}"
         print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
         sys.exit(1)
+    _log_to(handler)
     logger.info(
         "done in %.2f s, peak memory %.0f MiB", time.perf_counter() - started, peak_memory() / 2**20
     )
@@ -76,6 +76,15 @@ def job(snakemake) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # Python's own end takes torch's modules apart, for a fifth of all start-up
+
+
+def _log_to(handler: logging.Handler) -> None:
+    """Log to a handler, also after a library has configured logging for itself, as ART does."""
+    root = logging.getLogger()
+    if handler not in root.handlers:
+        root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logger.disabled = False
 
 
 def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:

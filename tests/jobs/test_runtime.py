@@ -16,6 +16,7 @@ from remibench.jobs import provenance
 from remibench.jobs.torch_setup import Stopwatch
 
 ROOT = Path(__file__).parents[2]
+ART = "import art.attacks.inference.membership_inference"
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,13 @@ ROOT = Path(__file__).parents[2]
         (ValueError("odd"), "rule train_model: ValueError: odd"),
     ],
 )
-def test_a_failed_job_prints_one_line_and_logs_the_traceback(tmp_path, error, line):
+@pytest.mark.parametrize(
+    "meanwhile", ["", "dictConfig(dict(version=1))", "dictConfig(dict(version=1, root={}))", ART]
+)
+def test_a_failed_job_prints_one_line_and_logs_the_traceback(tmp_path, error, line, meanwhile):
+    """Whatever a library does to the configuration of logging."""
     code = f"""
+from logging.config import dictConfig
 from types import SimpleNamespace
 from remibench.errors import RemibenchError
 from remibench.jobs.script import job
@@ -35,13 +41,14 @@ given = SimpleNamespace(
     threads=1, config=dict(plugins=[], run=None),
 )
 with job(given):
+    {meanwhile}
     raise {type(error).__name__}({str(error)!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
-    assert "Traceback" in (tmp_path / "a.log").read_text()
+    assert (tmp_path / "a.log").read_text().count("Traceback") == 1
 
 
 def test_a_finished_job_has_written_all_and_ends_without_further_ado(tmp_path):
