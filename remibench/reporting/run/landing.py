@@ -57,13 +57,13 @@ def what_it_does_not_show(results: Results) -> list[str]:
     table = table[~table["method"].isin(controls()) & (table["n"] > 0)]
     undecided = int((table["verdict"] == NOT_DECIDED).sum())
     sentences = []
-    if len(table):
+    if not len(table):
+        sentences.append("Retraining was not run, so that nothing says how near a method comes.")
+    elif undecided:
         sentences.append(
             f"{undecided} of {len(table)} verdicts are not decided with {count_seeds(table['n'])}: "
             "that is no proof that a method is like retraining."
         )
-    else:
-        sentences.append("Retraining was not run, so that nothing says how near a method comes.")
     sentences += [
         "An MIA rate of 0 is not success: a forgotten image should look as it does to the "
         "retrained model, whose rate stands beside it.",
