@@ -31,7 +31,7 @@ rule all:
     input:
         reported,
         at("summary"),
-        [product_path(product, FORMATS[product.kind][-1]) for product in REPORTED],
+        reported_products(),
         expand(at("overview"), page=PAGES),
         at("scorecard"),
         at("comparisons"),

@@ -1,8 +1,8 @@
 """Snakemake's log for this workflow: ``snakemake --logger remibench``.
 
 In a terminal one line that is rewritten: jobs done, percentage, an estimate of the time left, and
-what runs now. Elsewhere a line per finished job. Errors and everything else that Snakemake says is
-as usual. The name of this package is what Snakemake finds a plug-in by.
+what runs now; at the end, what was done. Elsewhere a line per finished job. Errors and everything
+else that Snakemake says is as usual. The name of this package is what Snakemake finds a plug-in by.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 ALL = "total"  # in the counts of a run
 TOLD_ELSEWHERE = {LogEvent.JOB_STARTED, LogEvent.PROGRESS, LogEvent.RESOURCES_INFO}
 SKIPPED = "Select jobs to execute..."
-AXES = ("method", "role", "adversary", "attack", "seed", "ratio")  # the telling ones first
+# The telling ones first.
+AXES = ("product", "method", "role", "adversary", "attack", "seed", "ratio")
 CELL = ("dataset", "architecture")
 
 
@@ -33,6 +34,7 @@ class Progress:
         self.began = now
         self.running: dict[int, tuple[str, dict[str, str], float]] = {}
         self.seconds: dict[str, list[float]] = {}
+        self.failed = 0
 
     @property
     def done(self) -> int:
@@ -50,6 +52,10 @@ class Progress:
         self.seconds.setdefault(rule, []).append(now - began)
         return describe(rule, wildcards), now - began
 
+    def fail(self, job: int) -> None:
+        """A job has failed, or was ended."""
+        self.failed += self.running.pop(job, None) is not None
+
     def seconds_left(self, now: float) -> float | None:
         """Estimate from the mean of each rule so far, and of all for rules that are still to come.
 
@@ -64,13 +70,18 @@ class Progress:
         work = sum(count * means.get(rule, mean) for rule, count in self.left.items())
         return work / max(1.0, sum(spent) / (now - self.began))
 
+    @property
+    def state(self) -> str:
+        """``37 of 131 jobs, 28 %``, and how many have failed."""
+        text = f"{self.done} of {self.total} jobs, {100 * self.done // max(self.total, 1)} %"
+        return f"{text}, {self.failed} failed" if self.failed else text
+
     def summary(self, now: float) -> str:
         """``37 of 131 jobs, 28 %, about 4 min left``."""
-        text = f"{self.done} of {self.total} jobs, {100 * self.done // max(self.total, 1)} %"
         left = self.seconds_left(now)
         if left is None or self.done == self.total:
-            return text
-        return f"{text}, about {_duration(left)} left"
+            return self.state
+        return f"{self.state}, about {_duration(left)} left"
 
 
 class LogHandler(LogHandlerBase):
@@ -110,9 +121,19 @@ class LogHandler(LogHandlerBase):
                 self._write(f"{progress.summary(now)}: {what} ({_duration(seconds)})")
         elif progress and (event in TOLD_ELSEWHERE or record.getMessage() == SKIPPED):
             pass
-        elif text := self._formatter.format(record):
-            self._write(text)
+        else:
+            if progress and event == LogEvent.JOB_ERROR:
+                progress.fail(record.jobid)
+            if text := self._formatter.format(record):
+                self._write(text)
         self._show_status(now)
+
+    def close(self) -> None:
+        """Where a run ends early, put what was done in place of what ran."""
+        if self._progress and not self._ended and self._stream.isatty():
+            self._write(self._progress.state)
+            self._ended = True
+        super().close()
 
     def _write(self, text: str) -> None:
         clear = "\r\x1b[K" if self._stream.isatty() else ""
@@ -120,15 +141,17 @@ class LogHandler(LogHandlerBase):
         self._stream.flush()
 
     def _show_status(self, now: float) -> None:
-        if self._progress is None or self._ended or not self._stream.isatty():
+        progress = self._progress
+        if progress is None or self._ended or not self._stream.isatty():
             return
-        running = [job[:2] for job in self._progress.running.values()]
+        running = [job[:2] for job in progress.running.values()]
+        if progress.failed and not running:
+            return  # nothing is to come
         width = shutil.get_terminal_size().columns - 1
-        text = fit(self._progress.summary(now), running, width)
-        end = "\n" if self._progress.done == self._progress.total else ""
-        self._stream.write(f"\r\x1b[K{text}{end}")
+        self._ended = progress.done == progress.total
+        end = "\n" if self._ended else ""
+        self._stream.write(f"\r\x1b[K{fit(progress.summary(now), running, width)}{end}")
         self._stream.flush()
-        self._ended = bool(end)
 
     writes_to_stream = property(lambda self: True)
     writes_to_file = property(lambda self: False)
@@ -138,7 +161,9 @@ class LogHandler(LogHandlerBase):
 
 
 def fit(summary: str, running: list[tuple[str, dict[str, str]]], width: int) -> str:
-    """Summary and running jobs in one line: without cells, or with a count of the rest, if need be.
+    """Summary and running jobs in one line, in as many words as there is room for.
+
+    Without cells if need be, then with a count of the rest, then with the rule alone.
 
     Args:
         summary: What is done.
@@ -148,18 +173,23 @@ def fit(summary: str, running: list[tuple[str, dict[str, str]]], width: int) -> 
     if not running:
         return summary[:width]
     lines = [f"{summary}: {', '.join(describe(*job) for job in running)}"]
-    short = [describe(*job, AXES) for job in running]
-    for shown in range(len(short), 0, -1):
-        rest = f" and {len(short) - shown} more" if shown < len(short) else ""
-        lines.append(f"{summary}: {', '.join(short[:shown])}{rest}")
-    return next((line for line in lines if len(line) <= width), lines[-1][:width])
+    for axes in (AXES, ("product",)):
+        words = [describe(*job, axes) for job in running]
+        for shown in range(len(words), 0, -1):
+            rest = f" and {len(words) - shown} more" if shown < len(words) else ""
+            lines.append(f"{summary}: {', '.join(words[:shown])}{rest}")
+    return next((line for line in lines if len(line) <= width), summary[:width])
 
 
 def describe(rule: str, wildcards: dict[str, str], axes: tuple[str, ...] = (*AXES, *CELL)) -> str:
-    """``unlearn remi_whitebox seed 0 ratio 0.1 fmnist cnn``: a job's rule and its axes."""
+    """``unlearn remi_whitebox seed 0 ratio 0.1 fmnist cnn``: a job's rule and its axes.
+
+    Most tables and figures are named as their rule: ``table_gaps``, and not ``table table_gaps``.
+    """
     named = {"seed": "seed ", "ratio": "ratio "}
     words = (f"{named.get(axis, '')}{wildcards[axis]}" for axis in axes if axis in wildcards)
-    return " ".join((rule, *words))
+    named_so = wildcards.get("product", "").startswith(rule)
+    return " ".join(words if named_so else (rule, *words))
 
 
 def _duration(seconds: float) -> str:

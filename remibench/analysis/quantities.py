@@ -8,12 +8,7 @@ membership inference calls members; the paper calls it the accuracy of MIA.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOG_EFFICACY = "log10_efficacy"  # scores span orders of magnitude: their logarithms are compared
 
@@ -97,12 +92,6 @@ _QUANTITIES = (
     Quantity("seconds", "", "seconds", decimals=1),
 )
 _BY_KEY = {(quantity.metric, quantity.subset): quantity for quantity in _QUANTITIES}
-
-
-def measured(chosen: Sequence[Quantity], table: pd.DataFrame) -> list[Quantity]:
-    """Those of some quantities that a table has rows of, by ``metric`` and ``subset``."""
-    known = set(zip(table["metric"], table["subset"], strict=True))
-    return [each for each in chosen if (each.metric, each.subset) in known]
 
 
 def quantity(metric: str, subset: str) -> Quantity:

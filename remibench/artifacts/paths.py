@@ -69,6 +69,7 @@ ARTIFACTS = {  # name → pattern of all
     "trace_rates": f"mechanism/{_CELL}/{{ratio}}_rates.svg",
     "trace_distributions": f"mechanism/{_CELL}/{{ratio}}_distributions.svg",
 }
+FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}  # the report shows the last
 JOBS = {  # rule → what its wildcards make of the names of its log and benchmark
     "prepare_dataset": "{dataset}",
     "split_dataset": "{dataset}",
@@ -83,6 +84,8 @@ JOBS = {  # rule → what its wildcards make of the names of its log and benchma
     "evaluate": f"{_CELL}/{{method}}",
     "evaluate_across_seeds": "{dataset}/{architecture}/{method}",
     "trace_unlearning": f"{_CELL}/{{ratio}}",
+    "table": "{product}",
+    "figure": "{product}",
 }
 GATHERED = ("evaluation", "histories", "datasets", "training", "attacks")  # tables of all cells
 PROGRESS = "progress"  # epochs of unfinished jobs
@@ -115,8 +118,18 @@ def match(pattern: str, path: str | PurePath) -> dict[str, str] | None:
 
 def wildcards_of(path: str | PurePath) -> dict[str, str] | None:
     """The wildcards of an artifact's path, or None if no pattern fits it."""
-    matches = (match(pattern, path) for pattern in ARTIFACTS.values() if "{" in pattern)
+    matches = (
+        match(form, path)
+        for name, pattern in ARTIFACTS.items()
+        if "{" in pattern
+        for form in _in_all_formats(name, pattern)
+    )
     return next((wildcards for wildcards in matches if wildcards is not None), None)
+
+
+def _in_all_formats(name: str, pattern: str) -> list[str]:
+    stem, _, suffix = pattern.rpartition(".")
+    return [f"{stem}.{each}" for each in FORMATS.get(name, (suffix,))]
 
 
 def identify(path: str | PurePath) -> tuple[str, dict[str, str]] | None:

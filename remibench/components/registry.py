@@ -56,7 +56,7 @@ class Product(NamedTuple):
     """A table or figure of the report, as its module describes itself.
 
     Attributes:
-        name: Name of its files and of the rule that makes it.
+        name: Name of its files.
         kind: "table" or "figure".
         module: The full name of its module.
         title: Title, one line.

@@ -66,7 +66,8 @@ def job(snakemake) -> Iterator[None]:
             what = f"{type(error).__name__}: {what}"
             if where := plugins.origin(error):
                 what = f"{where}: {what}"
-        print(f"rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # the run's progress stands there
+        print(f"{clear}rule {snakemake.rule}: {what} (traceback: {log})", file=sys.stderr)
         sys.exit(1)
     _log_to(handler)
     logger.info(

@@ -44,11 +44,11 @@ _FIXES = (  # https://slurm.schedmd.com/job_reason_codes.html; the first that fi
 )
 
 
-def watch_queue(run: str, say: Callable[[str], object]) -> None:
-    """Say of the jobs of a run, until this process ends, what keeps SLURM from starting them.
+def watch_queue(folder: str, say: Callable[[str], object]) -> None:
+    """Say of Snakemake's jobs, until this process ends, what keeps SLURM from starting them.
 
     Args:
-        run: The name of the run's jobs.
+        folder: The folder that Snakemake was started in, and submits its jobs in.
         say: Gets each line. Jobs with one reason in one partition are one line, once.
     """
 
@@ -56,24 +56,24 @@ def watch_queue(run: str, say: Callable[[str], object]) -> None:
         told: set[tuple[str, str]] = set()
         while True:
             time.sleep(INTERVAL)
-            for line in waiting(run, told):
+            for line in waiting(folder, told):
                 say(line)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def waiting(run: str, told: set[tuple[str, str]]) -> list[str]:
-    """A line for each reason and partition of the pending jobs of a run, but those already told.
+def waiting(folder: str, told: set[tuple[str, str]]) -> list[str]:
+    """A line for each reason and partition of this user's pending jobs, but those already told.
 
     Args:
-        run: The name of the jobs.
+        folder: The working folder of the jobs; others, and jobs that are no rule's, are left out.
         told: Reasons and partitions that were told before; gets those that are told now.
 
     Returns:
         The lines; none where jobs only wait for their turn.
     """
-    columns = "%i|%P|%l|%k|%r"
-    command = ["squeue", "--noheader", "--states=PENDING", "--name", run, "--format", columns]
+    columns = "%i|%P|%l|%k|%r|%Z"
+    command = ["squeue", "--noheader", "--states=PENDING", "--me", "--format", columns]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):  # an outage: the plug-in says that itself
@@ -81,7 +81,9 @@ def waiting(run: str, told: set[tuple[str, str]]) -> list[str]:
     jobs: dict[tuple[str, str], list[list[str]]] = defaultdict(list)
     for line in done.stdout.splitlines():
         number, partition, limit, what, reason = line.strip().split("|", 4)
-        reason = reason.strip().strip("()")
+        if not reason.endswith(f"|{folder}") or not what.startswith("rule_"):
+            continue
+        reason = reason.removesuffix(f"|{folder}").strip().strip("()")
         if reason not in _TURN and (key := (reason, partition)) not in told:
             jobs[key].append([number, limit, what])
     told.update(jobs)

@@ -13,7 +13,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 from snakemake_interface_common.exceptions import WorkflowError
 
-from remibench.artifacts.paths import JOBS, wildcards_of
+from remibench.artifacts.paths import FORMATS, JOBS, wildcards_of
 from remibench.config.folders import locate
 from remibench.config.model import Config, load_config
 from remibench.config.variants import method_of
@@ -100,5 +100,9 @@ def name_kind(rule: str, wildcards: Mapping[str, str]) -> str:
 
 
 def position(job: Job) -> int:
-    """Place of a job's rule in the pipeline; rules that gather come last, in Snakemake's order."""
-    return list(JOBS).index(job.rule) if job.rule in JOBS else len(JOBS)
+    """Place of a job's rule in the pipeline.
+
+    Rules that gather, tables and figures come last, in Snakemake's order.
+    """
+    computed = [rule for rule in JOBS if rule not in FORMATS]
+    return computed.index(job.rule) if job.rule in computed else len(computed)

@@ -224,8 +224,9 @@ def write_formatted(
     """
     wide, unrun = without_unrun(name_cells(wide))
     wide, common = without_constant(wide)
-    unsaid = [name for name in unrun if name not in explanation]
-    absent = f"Not run or not measured: {', '.join(unsaid)}." if unsaid else ""
+    methods = METHODS.values()  # which the remarks on the run name
+    unsaid = [name for name in unrun if name not in methods or name not in explanation]
+    absent = f"Not run or not measured: {'; '.join(unsaid)}." if unsaid else ""
     explanation = " ".join(filter(None, (common, explanation, absent)))
     with atomic_path(tex) as temporary:
         latex = _to_latex(wide, title, explanation, Path(tex).stem)
@@ -245,8 +246,8 @@ def without_constant(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Drop the axes that have one value in all lines, and say it in a sentence; or nothing."""
     if len(table) < 2:
         return table, ""
-    axes = [axis for axis in AXES if axis in table and len(set(table[axis])) == 1]
-    values = [f"{table[axis].iloc[0]}{AXES[axis]}" for axis in axes]
+    axes = [axis for axis in AXES if axis in table and len(table[axis].drop_duplicates()) == 1]
+    values = [f"{table[axis].iloc[0]}{AXES[axis]}" for axis in axes if table[axis].notna().all()]
     values = [value for value in values if value != ALL]
     return table.drop(columns=axes), f"All lines: {', '.join(values)}." if values else ""
 
@@ -354,9 +355,14 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def write_page(path: str | Path, table: pd.DataFrame, title: str, explanation: str) -> None:
-    """Write a table as a page that can be sorted and searched, see :func:`html_page.page`."""
+    """Write a table as a page that can be sorted and searched, see :func:`html_page.page`.
+
+    Axes that have one value in all lines are said in the explanation.
+    """
+    table, common = without_constant(name_cells(table))
+    explanation = " ".join(filter(None, (common, explanation)))
     with atomic_path(path) as temporary:
-        text = page(name_cells(table), title, explanation, Path(path).stem)
+        text = page(table, title, explanation, Path(path).stem)
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -33,6 +33,14 @@ def test_no_two_artifacts_of_a_cell_share_a_path():
     assert len(set(made)) == len(made)
 
 
+def test_every_format_of_a_table_or_figure_names_it():
+    for path in ("tables/table_gaps.csv", "tables/table_gaps.tex", "tables/table_gaps.html"):
+        assert paths.wildcards_of(path) == {"product": "table_gaps"}
+    for path in ("figures/figure_roc.svg", "results/figures/figure_roc.png"):
+        assert paths.wildcards_of(path) == {"product": "figure_roc"}
+    assert paths.wildcards_of("figures/figure_roc.csv") is None
+
+
 @pytest.mark.parametrize("rule", sorted(paths.JOBS))
 def test_logs_name_the_job(rule):
     path = paths.log_path(rule).format(**WILDCARDS)

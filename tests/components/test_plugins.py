@@ -476,8 +476,8 @@ def test_the_captions_of_figures_and_tables_may_hold_braces_and_edits_reach_prov
     folder = write(reporting__figure_distance=text, reporting__table_distance=text)
     code, output = dry_run(folder, "all")
     assert code == 0, output
-    assert "rule figure_distance" in output
-    assert "rule table_distance" in output
+    assert "wildcards: product=figure_distance" in output
+    assert "wildcards: product=table_distance" in output
     other = write("other", reporting__figure07_mia_before_after=text)
     code, output = dry_run(other, "all")
     assert code != 0

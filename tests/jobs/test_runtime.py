@@ -1,5 +1,7 @@
 """What jobs share: logs and errors, the optimizer patch, start-up, code digests."""
 
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -49,6 +51,17 @@ with job(given):
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "a.log").read_text().count("Traceback") == 1
+    assert in_a_terminal(code).startswith(f"\r\x1b[K{line}"), "the run's progress stands there"
+
+
+def in_a_terminal(code):
+    """What a failing script writes to a terminal."""
+    terminal, end = pty.openpty()
+    done = subprocess.run([sys.executable, "-c", code], stderr=end)
+    os.close(end)
+    assert done.returncode == 1
+    with os.fdopen(terminal, "rb") as stream:
+        return stream.read1(4096).decode()
 
 
 def test_a_finished_job_has_written_all_and_ends_without_further_ado(tmp_path):

@@ -50,14 +50,14 @@ def queue(tmp_path, monkeypatch):
     """What a squeue that stands in for SLURM's lists, and a check of how it is asked."""
     command = tmp_path / "squeue"
     command.write_text(
-        '#!/bin/sh\n[ "$*" = "--noheader --states=PENDING --name run --format %i|%P|%l|%k|%r" ] '
+        '#!/bin/sh\n[ "$*" = "--noheader --states=PENDING --me --format %i|%P|%l|%k|%r|%Z" ] '
         f"|| exit 1\nexec cat {tmp_path}/jobs\n"
     )
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    def hold(*lines):
-        (tmp_path / "jobs").write_text("".join(f"{line}\n" for line in lines))
+    def hold(*lines, folder="/home/a|b"):
+        (tmp_path / "jobs").write_text("".join(f"{line}|{folder}\n" for line in lines))
 
     return hold
 
@@ -65,7 +65,7 @@ def queue(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("reason", "fix"), REASONS.items(), ids=REASONS)
 def test_a_job_that_does_not_start_is_named_with_reason_and_fix(queue, reason, fix):
     queue(f"7|gpu|40:00|rule_unlearn_wildcards_fmnist_cnn_0|{reason}")
-    [line] = waiting("run", set())
+    [line] = waiting("/home/a|b", set())
     assert line.startswith(
         f"SLURM does not start job 7 (unlearn fmnist_cnn_0): {reason} (partition gpu, "
         "time limit 40:00); "
@@ -77,25 +77,36 @@ def test_a_job_that_does_not_start_is_named_with_reason_and_fix(queue, reason, f
 @pytest.mark.parametrize("reason", ["None", "(Resources)", "Priority", "BeginTime", "Dependency"])
 def test_a_job_that_waits_for_its_turn_is_not(queue, reason):
     queue(f"7|gpu|40:00|rule_unlearn|{reason}")
-    assert waiting("run", set()) == []
+    assert waiting("/home/a|b", set()) == []
 
 
 def test_jobs_with_one_reason_are_one_line_and_told_once(queue):
     told = set()
     jobs = [f"{n}|gpu|40:00|rule_unlearn|PartitionTimeLimit" for n in range(3)]
     queue(*jobs, "9|cpu|10:00|rule_evaluate|PartitionTimeLimit")
-    first, second = waiting("run", told)
+    first, second = waiting("/home/a|b", told)
     assert "job 0 (unlearn), nor 2 more: PartitionTimeLimit (partition gpu" in first
     assert "job 9 (evaluate): PartitionTimeLimit (partition cpu" in second
-    assert waiting("run", told) == []
+    assert waiting("/home/a|b", told) == []
     queue(*jobs, "0|gpu|40:00|rule_unlearn|JobHeldUser")
-    [line] = waiting("run", told)
+    [line] = waiting("/home/a|b", told)
     assert "JobHeldUser" in line
 
 
-def test_a_queue_that_cannot_be_asked_ends_nothing(queue, monkeypatch):
+def test_jobs_of_another_folder_and_jobs_that_no_rule_submitted_are_none_of_the_runs(queue):
+    job = "7|gpu|40:00|rule_unlearn|JobHeldUser"
+    queue(job, folder="/home/a|b/c")
+    assert waiting("/home/a|b", set()) == []
+    queue(job.replace("rule_unlearn", "my analysis"))
+    assert waiting("/home/a|b", set()) == []
+    queue(job)
+    assert len(waiting("/home/a|b", set())) == 1
+
+
+def test_a_queue_that_cannot_be_asked_ends_nothing(queue, tmp_path, monkeypatch):
     queue()
-    assert waiting("run", set()) == []
-    assert waiting("another", set()) == []  # squeue fails
+    assert waiting("/home/a|b", set()) == []
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 7 '|' gpu >&2; exit 1\n")
+    assert waiting("/home/a|b", set()) == []
     monkeypatch.setenv("PATH", "")
-    assert waiting("run", set()) == []
+    assert waiting("/home/a|b", set()) == []

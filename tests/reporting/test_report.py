@@ -252,6 +252,9 @@ def test_the_workflow_and_its_statistics_open_too(browser, report):
     for link in ("Workflow", "Statistics"):
         browser.find_element(By.LINK_TEXT, link).click()
         browser.until(lambda: browser.all("canvas"))
+    nodes = browser.execute_script("return rulegraph_spec.data[0].values.map(node => node.rule)")
+    assert [sum(name in node for node in nodes) for name in ("table", "figure")] == [1, 1]
+    assert {"prepare_dataset", "unlearn", "evaluate", "gather"} < set(nodes)
     assert browser.complaints() == []
     assert browser.requests() == []
 

@@ -267,6 +267,24 @@ def test_table_5_has_the_ratio_of_means_and_the_median_of_ratios():
     assert wide["Speed-up (white-box)"] == "1.00×, median 4.00× [3.48×, 4.89×]"
 
 
+def test_table_5_has_no_constant_column_and_a_line_of_all_cells_if_there_are_several(tmp_path):
+    def write(datasets, architectures, ratios):
+        results = synthetic_results(datasets, architectures, seeds=2, ratios=ratios)
+        _, html, _ = make_table("table5_latency", results, tmp_path)
+        return shown(html).iloc[:, :3], note(html)
+
+    cells, text = write(("fmnist",), ("cnn",), (0.1, 0.5))
+    assert next(iter(cells)) == "forget ratio"
+    assert cells["forget ratio"].tolist() == ["10%", "50%", "mean of all cells"]
+    assert text.startswith("All lines: Fashion-MNIST, CNN.")
+    cells, text = write(("fmnist", "stl10"), ("cnn",), (0.1, 0.5))
+    assert list(cells)[:2] == ["dataset", "forget ratio"]
+    assert cells.iloc[-1, :2].tolist() == ["mean of all cells", "–"]
+    assert text.startswith("All lines: CNN.")
+    cells, text = write(("fmnist",), ("cnn",), (0.1,))
+    assert cells.iloc[:, :3].to_numpy().tolist() == [["Fashion-MNIST", "CNN", "10%"]]
+
+
 def test_table_5_has_the_papers_seconds_in_its_utkface_cells():
     results = synthetic_results(("utkface",), ("vgg19",), seeds=2, ratios=(0.5,))
     table = table5_latency.build(results).set_index(["dataset", "method"])

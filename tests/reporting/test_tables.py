@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
 from support.pages import note, shown
@@ -16,7 +17,7 @@ from remibench.components.display import ARCHITECTURES, DATASETS, cell_label
 from remibench.components.registry import controls, products
 from remibench.reporting.beyond import table_verdicts
 from remibench.reporting.html_page import page
-from remibench.reporting.render import make_product, use_theme, write_formatted
+from remibench.reporting.render import make_product, use_theme, write_formatted, write_page
 from remibench.reporting.run.landing import landing
 from remibench.reporting.run.summary import summarise_results
 
@@ -58,6 +59,15 @@ def test_an_axis_with_one_value_is_a_sentence_and_no_column(written):
     assert "forget ratio" in list(shown(html)), "a single line says what it is of"
 
 
+def test_pages_about_the_run_drop_what_is_constant_as_well(tmp_path):
+    table = WIDE.head(2).assign(model="target")
+    table.loc[:, "forget ratio"] = np.nan  # of no model in it
+    write_page(tmp_path / "a.html", table, "Trainings", "From training.csv.")
+    text = (tmp_path / "a.html").read_text()
+    assert list(shown(text)) == ["method", "gap of D_f", "model"]
+    assert note(text) == "All lines: Fashion-MNIST, CNN. From training.csv."
+
+
 def test_what_was_run_nowhere_is_named_and_has_neither_column_nor_line(written):
     wide = pd.DataFrame(
         [
@@ -73,7 +83,7 @@ def test_what_was_run_nowhere_is_named_and_has_neither_column_nor_line(written):
         ["10%", "accuracy", "1.0"],
         ["25%", "accuracy", "not run"],  # a cell says so
     ]
-    assert note(html).endswith("Not run or not measured: Fisher, steps.")
+    assert note(html).endswith("Not run or not measured: Fisher; steps.")
     assert "steps" not in "".join(lines(tex))
     nothing = wide.assign(Retraining="not run")
     assert "Fisher" in shown(written(nothing)[1]), "not an empty table"

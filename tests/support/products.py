@@ -1,6 +1,6 @@
 """The tables and figures of a results tree, made in this process.
 
-In a run each of their modules is a job, which takes longer to start than to draw. That the rules
+In a run each of them is a job, which takes longer to start than to draw. That the rules
 make them all is seen in the smoke grid.
 """
 
@@ -8,7 +8,7 @@ from remibench.analysis.results import Results
 from remibench.components.registry import products
 from remibench.reporting.render import make_product
 
-GATHERED = ["evaluation.csv", "provenance.json", "curves.csv"]  # targets: what they are made of
+GATHERED = ["evaluation.csv", "hyperparameters.csv", "curves.csv"]  # targets: what they are made of
 SUFFIXES = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 
 

@@ -82,14 +82,22 @@ def test_a_terminal_has_one_line_that_says_what_runs(monkeypatch, clock):
         (80, "1/9: unlearn ssd seed 0 ratio 0.1, evaluate ssd, make_product"),
         (60, "1/9: unlearn ssd seed 0 ratio 0.1, evaluate ssd and 1 more"),
         (50, "1/9: unlearn ssd seed 0 ratio 0.1 and 2 more"),
-        (20, "1/9: unlearn ssd see"),
+        (33, "1/9: unlearn, evaluate and 1 more"),
+        (32, "1/9: unlearn and 2 more"),
+        (20, "1/9"),
+        (2, "1/"),
     ],
 )
 def test_a_narrow_terminal_leaves_out_cells_then_counts_jobs(width, line):
     cell = {"dataset": "fmnist", "architecture": "cnn", "method": "ssd"}
     jobs = [("unlearn", {**cell, "seed": "0", "ratio": "0.1"}), ("evaluate", cell)]
     assert plugin.fit("1/9", [*jobs, ("make_product", {})], width) == line
-    assert plugin.fit("1/9", [], width) == "1/9"
+    assert plugin.fit("1/9", [], width) == "1/9"[:width]
+
+
+def test_a_table_or_figure_is_named_once():
+    assert plugin.describe("table", {"product": "table_gaps"}) == "table_gaps"
+    assert plugin.describe("figure", {"product": "rates_of_mine"}) == "figure rates_of_mine"
 
 
 def test_errors_and_messages_are_snakemakes_own(monkeypatch, clock):
@@ -98,11 +106,55 @@ def test_errors_and_messages_are_snakemakes_own(monkeypatch, clock):
     run(log, clock)
     say(log, "rule unlearn: cannot read x.npy", levelno=logging.ERROR)
     assert stream.getvalue().endswith("rule unlearn: cannot read x.npy\n")
-    say(log, event=LogEvent.JOB_ERROR, rule_name="unlearn", jobid=7, rule_msg=None, input=["a"],
-        output=["b"], log=["c.log"], conda_env=None, container_img=None, aux={}, indent=False,
-        shellcmd=None, checkpoint=False)  # fmt: skip
+    fail(log, 7)
     assert "Error in rule unlearn" in stream.getvalue()
     assert "c.log" in stream.getvalue()
+
+
+def fail(log, job):
+    say(log, event=LogEvent.JOB_ERROR, rule_name="unlearn", jobid=job, rule_msg=None, input=["a"],
+        output=["b"], log=["c.log"], conda_env=None, container_img=None, aux={}, indent=False,
+        shellcmd=None, checkpoint=False)  # fmt: skip
+
+
+def begin(log, *jobs):
+    """A run of four jobs, some of which have begun."""
+    say(log, "job counts", event=LogEvent.RUN_INFO, stats={"unlearn": 4, "total": 4})
+    for job in jobs:
+        say(log, event=LogEvent.JOB_INFO, jobid=job, rule_name="unlearn", wildcards={})
+
+
+def test_a_failed_run_ends_with_what_was_done(monkeypatch, clock):
+    stream = Terminal()
+    log = handler(monkeypatch, stream)
+    begin(log, 0, 1, 2)
+    clock.now += 10
+    say(log, "Finished", event=LogEvent.JOB_FINISHED, job_id=0)
+    fail(log, 1)
+    assert stream.getvalue().endswith("1 of 4 jobs, 25 %, 1 failed, about 30 s left: unlearn")
+    fail(log, 2)
+    say(log, "Complete log(s): x")
+    assert stream.getvalue().endswith("\r\x1b[KComplete log(s): x\n"), "what ran has ended"
+    log.close()
+    log.close()
+    assert stream.getvalue().endswith("x\n\r\x1b[K1 of 4 jobs, 25 %, 2 failed\n")
+
+
+def test_an_interrupted_run_ends_with_what_was_done(monkeypatch, clock):
+    stream = Terminal()
+    log = handler(monkeypatch, stream)
+    begin(log, 0)
+    log.close()
+    assert stream.getvalue().endswith(": unlearn\r\x1b[K0 of 4 jobs, 0 %\n")
+
+
+def test_a_run_that_has_ended_has_one_last_line(monkeypatch, clock):
+    stream = Terminal()
+    log = handler(monkeypatch, stream)
+    run(log, clock)
+    log.close()
+    assert stream.getvalue().endswith("4 of 4 jobs, 100 %\n")
+    assert stream.getvalue().count("100 %") == 1
 
 
 def test_a_dry_run_lists_its_jobs_as_usual(monkeypatch, clock):

@@ -24,31 +24,21 @@ from support.smoke import (
 )
 
 from remibench.artifacts.identity import Origin, made_by
-from remibench.components.registry import methods, products
+from remibench.components.registry import methods
 from remibench.evaluation.predictions import SUBSETS, Scores, load_scores, save_scores
 
-
-def reports(*ratios):
-    """The rules that follow every evaluation at these forget ratios."""
-    made = products(ratios)
-    return {
-        *("all", "gather", "gather_scores", "record_provenance"),
-        *(
-            product.module.rpartition(".")[2]
-            for product in made.values()
-            if "across_seeds" not in product.inputs
-        ),
-        *(
-            name
-            for path in ("report", "scorecard")
-            for name in re.findall(
-                r"^rule (\w+):", (ROOT / f"workflow/rules/{path}.smk").read_text(), re.MULTILINE
-            )
-        ),
-    }
-
-
-REPORTS = reports(0.1, 0.25)  # of the smoke grid
+REPORTS = {  # the rules that follow every evaluation
+    *("all", "gather", "gather_scores", "record_provenance"),
+    *(
+        name
+        for path in ("report", "scorecard")
+        for name in re.findall(
+            r"^(?:use rule table as|rule) (\w+)(?:| with):$",
+            (ROOT / f"workflow/rules/{path}.smk").read_text(),
+            re.MULTILINE,
+        )
+    ),
+}
 
 
 def rules(jobs):
@@ -209,7 +199,7 @@ def test_adding_a_ratio_runs_the_new_cells_alone(project):
     jobs = planned(project)
     # These two take all ratios of a method in one process: they gather, too.
     computed = {"select_forget_set", "unlearn", "make_control", "evaluate"}
-    assert set(rules(jobs)) == computed | reports(0.1, 0.25, 0.5)
+    assert set(rules(jobs)) == computed | REPORTS
     ratios = {w["ratio"] for rule, w in jobs if rule in ("select_forget_set", "unlearn")}
     assert ratios == {"0.5"}
     assert rules(jobs)["unlearn"] == 4
@@ -230,7 +220,7 @@ def test_adding_a_method_runs_the_new_cells_alone(copied):
     [
         (
             "remibench/reporting/paper/table4_whitebox_mia.py",
-            {"gather", "evaluate", "figure04_efficacy"},
+            {"gather", "evaluate", "figure"},
         ),
         ("remibench/evaluation/metrics/efficacy.py", {"train_model", "fit_attack", "unlearn"}),
         ("remibench/attacks/whitebox.py", {"train_model", "prepare_dataset"}),
@@ -241,9 +231,11 @@ def test_adding_a_method_runs_the_new_cells_alone(copied):
 def test_editing_a_module_re_runs_its_dependants_alone(project, module, unaffected):
     path = project / module
     path.write_text(path.read_text() + "\nEDITED = True\n")
-    jobs = rules(planned(project))
+    jobs = planned(project)
     assert jobs
-    assert not unaffected & set(jobs)
+    assert not unaffected & set(rules(jobs))
+    if "/reporting/paper/" in module:
+        assert {w["product"] for rule, w in jobs if rule == "table"} == {path.stem}
 
 
 def test_the_results_do_not_depend_on_the_run_or_the_number_of_cores(finished, tmp_path):
@@ -362,10 +354,8 @@ ACROSS = {
     "methods": ["original", "retrain", "fisher"],
     "across_seeds": ["ulira", "klom"],
 }
-AFTERWARDS = {
-    *("gather_across_seeds", "table_across_seeds", "figure_across_seeds", "all"),
-    *("table_audit", "figure_audit"),
-}
+AFTERWARDS = {"gather_across_seeds", "table", "figure", "all"}
+SHOWN_ACROSS = {"table_across_seeds", "figure_across_seeds", "table_audit", "figure_audit"}
 
 
 @pytest.fixture
@@ -390,6 +380,7 @@ def test_what_is_compared_across_seeds_depends_on_all_seeds_and_on_its_metrics(a
     path.write_text(source + "\nEDITED = True\n")
     jobs = planned(across)
     assert set(rules(jobs)) == {"evaluate_across_seeds"} | AFTERWARDS
+    assert {w["product"] for rule, w in jobs if rule in ("table", "figure")} == SHOWN_ACROSS
     assert rules(jobs)["evaluate_across_seeds"] == 3
     path.write_text(source)
     configure(across, seeds=[0, 1, 2, 3, 4])

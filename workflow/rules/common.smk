@@ -59,7 +59,7 @@ def attend():
     """End with signals from here on, and say why SLURM lets jobs wait."""
     end_jobs_on_signals()
     if workflow.executor_plugin.name == "slurm":
-        watch_queue(workflow.scheduler._executor.run_uuid, logger.warning)
+        watch_queue(workflow.workdir_init, logger.warning)
 
 
 # The run, which locks the results tree; none where a storage plugin keeps the results.
@@ -149,7 +149,7 @@ GATHERED = {  # what tables and figures are made of
     **{name: at(name) for name in paths.GATHERED},
     "published": PUBLISHED,
 }
-FORMATS = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
+PRODUCTS = products(cfg.forget_ratios)  # tables and figures
 # One thread a job: jobs in parallel use the cores better than threads within a job do, and results
 # then do not depend on --cores.
 THREADS = 1
@@ -202,26 +202,39 @@ def escaped(text):
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def product_path(product, suffix):
-    """Path of a table or figure."""
-    return at(product.kind, suffix=f".{suffix}", product=product.name)
+def names_of_products(kind):
+    """What the wildcard of tables or of figures can be."""
+    return "|".join(name for name, each in PRODUCTS.items() if each.kind == kind)
 
 
-def product_files(made):
-    """The files of a module's tables or figures by format; the last is shown in the report."""
-    kind = made[0].kind
-    formats = FORMATS[kind]
-    files = {
-        suffix: [product_path(each, suffix) for each in made] for suffix in formats
-    }
-    for number, each in enumerate(made):
-        files[formats[-1]][number] = report(
-            files[formats[-1]][number],
+def product_files(kind):
+    """The files of a table or figure by format; the last is shown in the report."""
+    *others, shown = paths.FORMATS[kind]
+    return {suffix: at(kind, suffix=f".{suffix}") for suffix in others} | {
+        shown: report(
+            at(kind, suffix=f".{shown}"),
             caption="../report/caption.rst",
             category=f"{kind.capitalize()}s",
-            labels={kind: escaped(each.label)},
+            labels=lambda w: {kind: escaped(PRODUCTS[w.product].label)},
         )
-    return files
+    }
+
+
+def further_inputs(wildcards):
+    """What a table or figure is made from, beside the gathered tables."""
+    product = PRODUCTS[wildcards.product]
+    file = components("reporting")[product.module.rpartition(".")[2]]
+    also = constant(file, "ALSO", ()) if cfg.across_seeds else ()
+    return {name: at(name) for name in (*product.inputs, *also)}
+
+
+def reported_products():
+    """Tables and figures of a run, as the report shows them."""
+    return [
+        at(each.kind, suffix=f".{paths.FORMATS[each.kind][-1]}", product=each.name)
+        for each in PRODUCTS.values()
+        if cfg.across_seeds or "across_seeds" not in each.inputs
+    ]
 
 
 def cells(pattern, **axes):

@@ -56,7 +56,7 @@ rule evaluate:
 
 
 rule gather:
-    """Join the CSV files of all cells."""
+    """Join the CSV files of all cells, and list every cell's parameters."""
     input:
         evaluation=cells(at("metrics"), method=[*cfg.methods, *cfg.controls]),
         attacks=cells(
@@ -85,6 +85,7 @@ rule gather:
         histories=at("histories"),
         training=at("training"),
         datasets=at("datasets"),
+        hyperparameters=at("hyperparameters"),
     log:
         log_of("gather"),
     localrule: True
@@ -97,6 +98,7 @@ rule gather:
         selection=cfg.forgetting.described,
         restricts=selection_restricts(cfg.forgetting.selection),
         unsearched=cfg.unsearched(),
+        hyperparameters=list(cfg.hyperparameters()),
         code=source_digest("gather.py"),
     script:
         "../scripts/gather.py"
@@ -134,12 +136,11 @@ rule gather_scores:
 
 
 rule record_provenance:
-    """Save the resolved config, every cell's parameters, versions and machine."""
+    """Save the resolved config, versions and machine."""
     input:
         at("evaluation"),
     output:
         config=at("config"),
-        hyperparameters=at("hyperparameters"),
         provenance=at("provenance"),
     log:
         log_of("record_provenance"),
@@ -150,7 +151,6 @@ rule record_provenance:
         **resources_for("record_provenance"),
     params:
         config=cfg.model_dump(),
-        hyperparameters=list(cfg.hyperparameters()),
         threads_per_job=THREADS,
         plugins=plugin_digests(),
         code=source_digest("record_provenance.py"),

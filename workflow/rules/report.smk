@@ -1,49 +1,41 @@
-"""Tables and figures, a rule a module, as these describe themselves; pages about the run.
+"""Tables and figures, each a job; pages about the run.
 
 What a run consists of (datasets, models, attacks, …) are pages of one rule, `overview`.
 """
 
-from itertools import groupby
-from operator import attrgetter
-
 PAGES = constant(ROOT / "reporting" / "run" / "overview.py", "PAGES")
-PRODUCTS = products(cfg.forget_ratios).values()
-# For modules whose ``ALSO`` says so: read where it is measured.
-COMPARED = {"across_seeds": at("across_seeds")} if cfg.across_seeds else {}
-REPORTED = [  # what a run makes of all that can be made
-    product
-    for product in PRODUCTS
-    if cfg.across_seeds or "across_seeds" not in product.inputs
-]
 
 
-for module, made in groupby(PRODUCTS, attrgetter("module")):
-    made = list(made)
-    name = module.rpartition(".")[2]
+rule table:
+    """Make a table."""
+    input:
+        unpack(further_inputs),
+        **GATHERED,
+    output:
+        **product_files("table"),
+    log:
+        log_of("table"),
+    wildcard_constraints:
+        product=names_of_products("table"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        **resources_for("table"),
+    params:
+        product=lambda w: PRODUCTS[w.product],
+        code=lambda w: source_digest("make_product.py", PRODUCTS[w.product].module),
+    script:
+        "../scripts/make_product.py"
 
-    rule:
-        name:
-            name
-        input:
-            **GATHERED,
-            **{each: at(each) for each in made[0].inputs},
-            **(COMPARED if constant(components("reporting")[name], "ALSO", ()) else {}),
-        output:
-            **product_files(made),
-        log:
-            log_of(name),
-        localrule: True
-        conda:
-            ENVIRONMENT
-        resources:
-            **resources_for(name),
-        params:
-            products=made,
-            code=source_digest("make_product.py", module),
-        script:
-            "../scripts/make_product.py"
 
-    workflow.get_rule(name).docstring = f"{made[0].title}{', …' * (len(made) > 1)}."
+use rule table as figure with:
+    output:
+        **product_files("figure"),
+    log:
+        log_of("figure"),
+    wildcard_constraints:
+        product=names_of_products("figure"),
 
 
 rule overview:

@@ -1,4 +1,6 @@
-"""Join the CSV files of all cells."""
+"""Join the CSV files of all cells, and list every cell's parameters."""
+
+import pandas as pd
 
 from remibench.analysis.gather import (
     join,
@@ -19,3 +21,5 @@ with job(snakemake):
     write_csv(output.training, join_training(given.training, histories))
     datasets = join_datasets(given.datasets, given.splits, params.selection, params.restricts)
     write_csv(output.datasets, datasets)
+    columns = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
+    write_csv(output.hyperparameters, pd.DataFrame(params.hyperparameters, columns=columns))

@@ -1,10 +1,8 @@
-"""Save the resolved config, every cell's parameters, versions, commit and machine."""
+"""Save the resolved config, versions, commit and machine."""
 
-import pandas as pd
 import yaml
 
 from remibench.artifacts.io import atomic_path, save_json
-from remibench.artifacts.tables import write_csv
 from remibench.jobs.provenance import environment
 from remibench.jobs.script import job
 
@@ -12,8 +10,5 @@ with job(snakemake):
     with atomic_path(snakemake.output.config) as temporary:
         text = yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True)
         temporary.write_text(text, encoding="utf-8")
-    columns = ["dataset", "architecture", "forget_ratio", "method", "parameter", "value"]
-    parameters = pd.DataFrame(snakemake.params.hyperparameters, columns=columns)
-    write_csv(snakemake.output.hyperparameters, parameters)
     record = {**environment(), "threads_per_job": snakemake.params.threads_per_job}
     save_json(snakemake.output.provenance, record)

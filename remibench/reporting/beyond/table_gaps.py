@@ -17,7 +17,7 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
-from remibench.analysis.quantities import Quantity, measured, quantity
+from remibench.analysis.quantities import Quantity, quantity
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
 from remibench.analysis.verdicts import (
     ABOVE,
@@ -60,15 +60,14 @@ def build(results: Results) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell and measured quantity: retraining's mean, every method's gap to it."""
+    """One line per cell and quantity of ``SHOWN``: retraining's mean, every method's gap to it."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
     cells = rows_by(table, [*CELL, "metric", "subset", "method"])
     methods = displayed(table["method"])
     known = {key[:-1]: row for key, row in cells.items()}
     lines = []
-    quantities = _quantities(table)
     for cell in pd.MultiIndex.from_product(axes):
-        for shown in quantities:
+        for shown in SHOWN:
             key = (*cell, shown.metric, shown.subset)
             for method in methods:
                 if method == REFERENCE:
@@ -79,11 +78,6 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     text = pd.DataFrame(lines, columns=[*CELL, "quantity", "method", "text"])
     order = [REFERENCE, *(method for method in methods if method != REFERENCE)]
     return spread(text, [*CELL, "quantity"], "method", order).rename(columns=METHODS)
-
-
-def _quantities(table: pd.DataFrame) -> list[Quantity]:
-    """Those of ``SHOWN`` that any model has a number of; all, if none has."""
-    return measured(SHOWN, table) or SHOWN
 
 
 def _value(row: tuple | None, shown: Quantity) -> str:
@@ -102,15 +96,12 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
     """Explanation of the formatted table for its readers."""
     seeds = count_seeds(table.loc[table["gap"].notna(), "n"])
     interval = "no interval" if seeds == "1 seed" else "± half-width of the 95 % t-interval, paired"
-    quantities = _quantities(table)
-    absent = [shown.label for shown in SHOWN if shown not in quantities]
-    others = f"Not in `metrics` of this run: {', '.join(absent)}. " if absent else ""
     return (
         f"Retraining: its mean. Others: method − retraining, mean over {seeds} ({interval}). "
         "Attacks are white-box where nothing else is said. "
         "“*”: the gap lies beyond the margin, “=”: within it, at the 5 % level after Holm's "
         "correction; no mark: not decided, or a metric without a margin. Margins: accuracy 2 "
         "points; rates, AUC, advantage, worst decile and ToW .05; TPR .01; efficacy a factor of "
-        f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: no such model. {others}"
+        f"2. “{NOT_MEASURABLE}”: fewer images than 1/FPR. “not run”: no such model. "
         f"Accuracies in %, shares in [0, 1]. All metrics: table_gaps.csv. {remarks}"
     )

@@ -4,9 +4,9 @@ Seconds are measured from a loaded model and forget set to the unlearned model; 
 part that its membership loss takes, and the speed-up over retraining. In brackets the paper's
 numbers (UTKFace, on another machine): compare ratios, not seconds.
 
-The last line has two speed-ups: the ratio of the means of all cells, which is how the paper
-computes its 3.48×, and the median of the cells' own ratios. The former is dominated by the slowest
-cells. Speed says nothing about what was forgotten.
+With several cells, the last line has two speed-ups: the ratio of the means of all cells, which is
+how the paper computes its 3.48×, and the median of the cells' own ratios. The former is dominated
+by the slowest cells. Speed says nothing about what was forgotten.
 """
 
 import pandas as pd
@@ -71,19 +71,24 @@ def _with_speedup(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell, seconds of every method; for ReMI also L_G's part and speed-up."""
+    """One line per cell, seconds of every method; for ReMI also L_G's part and speed-up.
+
+    The last line is of all cells, if there are several: its axes that are the same in all of them
+    have that value, so that they can be left out like those of any table.
+    """
     axes = [list(dict.fromkeys(table.loc[table["dataset"] != ALL, name])) for name in CELL]
-    cells = [*pd.MultiIndex.from_product(axes), (ALL, "", float("nan"))]
+    axes[-1] = [percent(ratio) for ratio in axes[-1]]
+    words = {cell: cell for cell in pd.MultiIndex.from_product(axes)}
+    if len(words) > 1:
+        of_all = [values[0] if len(values) == 1 else ABSENT for values in axes]
+        of_all[of_all.index(ABSENT)] = "mean of all cells"
+        words[ALL, "", percent(float("nan"))] = of_all
     numbers = {(*_key(row), row.method): row for row in table.itertuples()}
     lines = []
-    for cell in cells:
-        dataset, architecture, ratio = cell
-        words = (
-            ("mean of all cells", ABSENT, ABSENT) if dataset == ALL else (*cell[:2], percent(ratio))
-        )
-        line = dict(zip(("dataset", "architecture", "forget ratio"), words, strict=True))
+    for cell, named in words.items():
+        line = dict(zip(("dataset", "architecture", "forget ratio"), named, strict=True))
         for method in displayed(table["method"])[1:]:
-            row = numbers.get((dataset, architecture, percent(ratio), method))
+            row = numbers.get((*cell, method))
             line[f"{METHODS[method]} (s)"] = _seconds(row)
             if access := ACCESS.get(method):
                 line[f"of it L_G ({access})"] = _part(row)
@@ -124,8 +129,8 @@ def _speedup(row: tuple | None) -> str:
 def explain(table: pd.DataFrame, remarks: str) -> str:
     """Explanation of the formatted table for its readers."""
     return (
-        f"{means(table)}. L_G: ReMI's membership loss. Speed-up: mean seconds of "
-        "retraining over the method's; in the last line the ratio of the means of all cells (one "
-        "slow cell can decide it), then the median of the cells' ratios. In brackets the paper's "
+        f"{means(table)}. L_G: ReMI's membership loss. Speed-up: mean seconds of retraining over "
+        "the method's; where there is a line of all cells, it has the ratio of the means (one slow "
+        "cell can decide it), then the median of the cells' ratios. In brackets the paper's "
         f"UTKFace numbers on its own machine; seconds of two machines do not compare. {remarks}"
     )
