@@ -141,7 +141,7 @@ CONFIG = [
             | PAPER
             | {"architectures": ["mlp"], "plugins": ["docs/extend/templates"], "unlearning": {}}
         ),
-        "^config: `controls`: temperature_paper is made from .* for fmnist_embedded, mlp, 0.01",
+        "^config: `controls`: temperature_paper is made from .* for fmnist_embedded, mlp, 0.1;",
     ),
     config("training.precision", "fp16", "`training.precision`: input should be 'bf16' or 'fp32'"),
     config("training", None, "`training`: input should be a valid dictionary"),

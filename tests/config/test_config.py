@@ -81,13 +81,16 @@ def test_a_list_of_candidates_is_checked(search, problem):
         load_config(config)
 
 
-def test_the_default_is_the_grid_that_the_readme_promises():
+def test_the_default_is_the_grid_that_the_quick_start_promises():
+    said = " ".join((ROOT / "docs/index.md").read_text().split())
+    assert "one architecture, seven seeds, 10 % forgotten, five methods, three controls)" in said
     cfg = load_config(default())
     assert cfg.datasets == ["fmnist_embedded"]
     assert cfg.architectures == ["cnn"]
-    assert len(cfg.seeds) == 3
-    assert cfg.forget_ratios == [0.01, 0.1, 0.25, 0.5]
+    assert len(cfg.seeds) == 7
+    assert cfg.forget_ratios == [0.1]
     assert set(cfg.methods) == set(PAPER_METHODS)
+    assert len(cfg.controls) == 3
 
 
 def test_the_paper_preset_holds_the_papers_values_whatever_the_default_says():
