@@ -38,6 +38,9 @@ use rule table as figure with:
         product=names_of_products("figure"),
 
 
+workflow.get_rule("figure").docstring = "Draw a figure."
+
+
 rule overview:
     """Show what the run was made of and what came out of every part of it."""
     input:
