@@ -8,7 +8,8 @@ from remibench.analysis.results import Results
 from remibench.components.registry import products
 from remibench.reporting.render import make_product
 
-GATHERED = ["evaluation.csv", "hyperparameters.csv", "curves.csv"]  # targets: what they are made of
+# Targets: what they are made of.
+GATHERED = ["evaluation.csv", "hyperparameters.csv", "curves.csv", "config.yaml"]
 SUFFIXES = {"table": ("csv", "tex", "html"), "figure": ("png", "svg")}
 
 
