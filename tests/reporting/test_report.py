@@ -18,6 +18,7 @@ from support.synthetic import synthetic_metadata, synthetic_results
 
 from remibench.analysis.audit import SHOWN as AUDITED
 from remibench.components.registry import products
+from remibench.reporting.beyond import table_gaps
 from remibench.reporting.beyond.table_gaps import SHOWN
 from remibench.reporting.html_page import page
 from remibench.reporting.render import write_page
@@ -363,6 +364,27 @@ def test_the_papers_grid_opens_and_sorts(name, browser, tmp_path):
     assert [float(cell) for cell in browser.column(label)] == pytest.approx(smallest, rel=1e-3)
     assert browser.complaints() == []
     assert browser.requests() == []
+
+
+def test_a_narrow_screen_has_room_for_numbers_beside_what_names_the_line(browser, tmp_path):
+    results = synthetic_results(("fmnist",), ("cnn",), seeds=2, ratios=(0.1, 0.5))
+    table = table_gaps.build(results)
+    write_page(tmp_path / "a.html", table_gaps.layout(table), "Gaps", "A long note. " * 20)
+    screen = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        browser.open(tmp_path / "a.html")
+        browser.rows()
+        browser.execute_script("window.scrollTo(400, 0)")
+        assert browser.execute_script("return window.scrollX") == 400
+        cells = "[...document.querySelectorAll('#table tbody .key')]"
+        boxes = f"{cells}.map(cell => cell.getBoundingClientRect())"
+        places = browser.execute_script(f"return {boxes}.map(box => [box.left, box.right])")
+        assert len({left for left, _ in places}) == 2, "forget ratio, quantity"
+        assert all(0 <= left < right < 0.6 * 390 for left, right in places)
+        assert all(browser.all(name)[0].size["width"] < 390 for name in ("p", ".dt-search"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_checks_see_errors_and_requests_within_a_frame(browser, tmp_path):
