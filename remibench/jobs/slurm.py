@@ -79,12 +79,14 @@ def waiting(folder: str, told: set[tuple[str, str]]) -> list[str]:
     except (OSError, subprocess.SubprocessError):  # an outage: the plug-in says that itself
         return []
     jobs: dict[tuple[str, str], list[list[str]]] = defaultdict(list)
-    for line in done.stdout.splitlines():
-        number, partition, limit, what, reason = line.strip().split("|", 4)
-        if not reason.endswith(f"|{folder}") or not what.startswith("rule_"):
+    submitted = f"|{folder}"  # a folder's name may have bars in it
+    for line in map(str.strip, done.stdout.splitlines()):
+        if not line.endswith(submitted):
             continue
-        reason = reason.removesuffix(f"|{folder}").strip().strip("()")
-        if reason not in _TURN and (key := (reason, partition)) not in told:
+        number, partition, limit, what, reason = line.removesuffix(submitted).split("|", 4)
+        reason = reason.strip().strip("()")
+        ours = what.startswith("rule_") and reason not in _TURN
+        if ours and (key := (reason, partition)) not in told:
             jobs[key].append([number, limit, what])
     told.update(jobs)
     return [_line(*key, *found[0], len(found) - 1) for key, found in jobs.items()]

@@ -104,5 +104,4 @@ def position(job: Job) -> int:
 
     Rules that gather, tables and figures come last, in Snakemake's order.
     """
-    computed = [rule for rule in JOBS if rule not in FORMATS]
-    return computed.index(job.rule) if job.rule in computed else len(computed)
+    return list(JOBS).index(job.rule) if job.rule in JOBS.keys() - FORMATS.keys() else len(JOBS)

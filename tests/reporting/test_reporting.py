@@ -442,9 +442,15 @@ def column():
 
 
 @pytest.fixture(scope="module")
-def made(full, column, tmp_path_factory):
-    """Tables of both grids by grid and name, each made once."""
-    grids = {"full": full, "column": column}
+def default():
+    """The committed results of the default grid."""
+    return Results.of_tree(ROOT / "docs/results/default")
+
+
+@pytest.fixture(scope="module")
+def made(full, column, default, tmp_path_factory):
+    """Tables of all grids by grid and name, each made once."""
+    grids = {"full": full, "column": column, "default": default}
     folder = tmp_path_factory.mktemp("made")
     return cache(lambda grid, name: make_table(name, grids[grid], folder))
 
@@ -468,7 +474,7 @@ def check_layout(figure):
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name not in CONTROLS_ALONE])
-def test_every_figure_draws_the_full_grid_and_a_column(name, full, column, tmp_path):
+def test_every_figure_draws_the_full_and_the_default_grid(name, full, column, default, tmp_path):
     use_theme()
     module, options = import_module(FIGURES[name].module), FIGURES[name].options
     figure = module.draw(full, **options)
@@ -490,10 +496,15 @@ def test_every_figure_draws_the_full_grid_and_a_column(name, full, column, tmp_p
     expected = {"figure_gaps": (7, 8), **by_ratio}.get(name, (3.5, 1))
     assert (figure.get_figwidth(), len(figure.axes)) == expected
     write_figure(figure, tmp_path / "a.svg", tmp_path / "a.png")
+    if name in products(default.ratios):
+        plt.close(figure)
+        figure = module.draw(default, **options)
+        check_layout(figure)
+        assert "ot run" not in words(figure)
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in CONTROLS_ALONE])
-def test_every_table_of_the_full_grid_and_a_column(name, made):
+def test_every_table_of_the_full_and_the_default_grid(name, made):
     table, html, tex = made("full", name)
     cells = shown(html)
     assert not cells.isin(["not run"]).any(axis=None)
@@ -501,8 +512,9 @@ def test_every_table_of_the_full_grid_and_a_column(name, made):
     assert beyond or table["paper"].notna().any()
     assert "CIFAR-10" in cells["dataset"].to_numpy()
     assert ("longtable" in tex) == (len(cells) > 40)
-    _, html, _ = made("column", name)
-    assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
+    for grid in ("column", "default"):
+        _, html, _ = made(grid, name)
+        assert "Of the paper's grid not run here: dataset UTKFace, STL-10, CIFAR-10" in note(html)
 
 
 @pytest.mark.parametrize("methods", [("original",), ("original", "retrain")])
@@ -529,8 +541,10 @@ def test_everything_is_made_of_a_run_that_measured_little(methods, tmp_path):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive)")
 @pytest.mark.parametrize("name", [*TABLES, "scorecard"])
-def test_every_table_of_the_full_grid_and_a_column_fits_a_page(name, full, column, made, tmp_path):
-    for grid, results in {"full": full, "column": column}.items():
+def test_every_table_of_the_full_and_the_default_grid_fits_a_page(
+    name, full, column, default, made, tmp_path
+):
+    for grid, results in {"full": full, "column": column, "default": default}.items():
         path = tmp_path / f"{grid}.tex"
         if name == "scorecard":
             names = ("csv", "html", "counts", "counts_html")
