@@ -43,6 +43,7 @@ CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a contro
 SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
 ATTACK = r"(?:mf|mia|calibrated)_\w+?"  # an attack's name in those of metrics, as an expression
 DERIVED = ("log10_efficacy", "tow", "tow_mia_whitebox", "tow_mia_blackbox")  # the analysis' metrics
+ACCESS = {"whitebox": "white-box", "blackbox": "black-box"}  # of the paper's attacks, as written
 MARKERS = "osD^v<>pPXhH8d*"  # of Matplotlib's, those with a face, which open points leave white
 FURTHER_INPUTS = (
     "across_seeds",
@@ -324,9 +325,14 @@ def _at_ratios(
 
 
 def titled(title: str, options: Mapping[str, Any]) -> str:
-    """A title with its options filled in, and ``{percent}``, an option ``ratio`` in percent."""
+    """A title with its options filled in, and ``{percent}``, an option ``ratio`` in percent.
+
+    An option ``access`` is written as in ``ACCESS``.
+    """
     named = {"percent": percent(options["ratio"])} if "ratio" in options else {}
-    return title.format(**options, **named)
+    if "access" in options:
+        named["access"] = ACCESS.get(options["access"], options["access"])
+    return title.format(**options | named)
 
 
 def check_plugins() -> None:

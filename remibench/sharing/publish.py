@@ -18,10 +18,11 @@ from typing import Any
 import pandas as pd
 
 from remibench.analysis.paper import compare_with_paper
-from remibench.analysis.results import METHODS, Results, percent
+from remibench.analysis.results import ARCHITECTURES, DATASETS, METHODS, Results, percent
 from remibench.analysis.verdicts import NOT_RUN, judge_methods
 from remibench.artifacts.io import atomic_path, load_json, load_settings
 from remibench.artifacts.tables import load_table, write_csv
+from remibench.components.registry import products
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard
 from remibench.reporting.beyond import table_verdicts
@@ -131,7 +132,7 @@ def page(folder: Path, by_hand: str = UNWRITTEN, plugins: Sequence[str | Path] =
         "## Verdicts",
         _verdicts(results),
         "## Figures",
-        _figures(folder),
+        _figures(folder, results),
         "## Files",
         _files(folder),
     ]
@@ -218,7 +219,7 @@ def _block(folder: Path) -> str:
 def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:
     roles = ["target_train", "out_of_sample", "test", "shadow_train", "shadow_test"]
     sizes = [
-        f"{row['dataset']}: " + ", ".join(f"{row[role]:,} {role}" for role in roles)
+        f"{DATASETS[row['dataset']]}: " + ", ".join(f"{row[role]:,} {role}" for role in roles)
         for row in results.datasets.to_dict("records")
     ]
     controls = config.get("controls", [])  # configs of earlier versions know none
@@ -226,7 +227,7 @@ def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:
     lines = {
         "Data": results.sources,
         "Images by role": "; ".join(sizes),
-        "Architectures": ", ".join(results.architectures),
+        "Architectures": ", ".join(ARCHITECTURES[a] for a in results.architectures),
         "Seeds": f"{len(config['seeds'])}: {', '.join(map(str, config['seeds']))}",
         "Forgotten": ", ".join(map(percent, results.ratios)),
         "Methods": ", ".join(METHODS[m] for m in results.methods if m not in controls),
@@ -309,12 +310,13 @@ def _verdicts(results: Results) -> str:
     )
 
 
-def _figures(folder: Path) -> str:
+def _figures(folder: Path, results: Results) -> str:
+    titles = {name: product.label for name, product in products(results.ratios).items()}
     pictures = [*sorted((folder / "figures").glob("*.svg")), folder / "scorecard" / "heatmap.svg"]
     lines = []
     for picture in pictures:
         name = picture.relative_to(folder).as_posix()
-        label = re.sub(r"^figure(\d*)_", r"\1 ", picture.stem).replace("_", " ").strip()
+        label = titles.get(picture.stem, scorecard.TITLE)
         lines.append(f"[![{label}]({name}) {label}]({name})")
     gallery = "\n\n".join(lines)
     return (

@@ -658,4 +658,4 @@ def test_the_papers_figures_are_drawn_at_any_ratio():
     assert set(other) - set(at_the_papers) == {
         *("figure_whitebox_mia_20pct", "figure_blackbox_mia_20pct", "figure_mf_by_guide_20pct")
     }
-    assert other["figure_whitebox_mia_20pct"].title == "MIA before and after, whitebox, 20%"
+    assert other["figure_whitebox_mia_20pct"].title == "MIA before and after, white-box, 20%"

@@ -287,7 +287,9 @@ def test_the_default_grid_claims_nothing(default):
     other = table[table["verdict"] == "other data"]
     assert other[["paper", "ours", "difference"]].notna().all(axis=None)  # shown all the same
     assert set(other["source"]) == {"fmnist_embedded"}
-    cell = other[other["quantity"] == "white-box MIA on forget, after"].set_index("forget_ratio")
+    cell = other[other["quantity"] == "white-box MIA rate on forget, after"].set_index(
+        "forget_ratio"
+    )
     rates = default.metric("mia_whitebox_rate").set_index(["method", "forget_ratio", "subset"])
     assert cell.loc[0.1, "paper"] == 0.365
     ours = rates.loc[("remi_whitebox", 0.1, "forget"), "value"].mean()

@@ -73,7 +73,8 @@ def draw(results: Results) -> Figure:
         axis.set_title(title, loc="left")
     axes[-1, 0].set_xlabel("0: retrained model, 1: target (each metric on its own scale)")
     handles = [plt.Line2D([], [], **point(control, size=5)) for control in controls]
-    legend(figure, handles, [METHODS[control] for control in controls])
+    handles.append(plt.Rectangle((0, 0), 1, 1, color=MARGIN))
+    legend(figure, handles, [*(METHODS[control] for control in controls), "margin of retraining"])
     return figure
 
 

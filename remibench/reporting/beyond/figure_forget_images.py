@@ -57,7 +57,11 @@ def draw(results: Results) -> Figure:
     ratio = percent(table["forget_ratio"].iloc[0])
     named = "; ".join(cell_label(*cell) for cell in first.itertuples(index=False, name=None))
     of = f"{named}, seed {table['seed'].iloc[0]}, {ratio} forgotten"
-    label_axes(figure, f"Below an image: predicted by the target, by the retrained model\n({of})")
+    label_axes(
+        figure,
+        "Above an image: its label. Below: what the target and the retrained model predict,\n"
+        f"with the probability of the label; × wrong ({of})",
+    )
     return figure
 
 

@@ -34,6 +34,7 @@ TITLE = "ROC curves of the white-box attack"
 INPUTS = ("curves",)
 
 SCORE = "mia_whitebox"
+SEEDS = {"color": "0.8", "linewidth": 0, "zorder": 0}  # the area of retraining's seeds
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -64,8 +65,7 @@ def draw(results: Results) -> Figure:
         for method in methods:
             curve = rows[(rows["method"] == method) & (rows["mean"] > 0)]
             if method == REFERENCE:
-                area = {"color": "0.8", "linewidth": 0, "zorder": 0}
-                axis.fill_between(curve["x"], curve["low"].clip(1e-3), curve["high"], **area)
+                axis.fill_between(curve["x"], curve["low"].clip(1e-3), curve["high"], **SEEDS)
                 axis.plot(curve["x"], curve["mean"], **retraining(linewidth=2.2))
             else:
                 line = {"color": COLORS[method], "linewidth": 1.0, "marker": MARKERS[method]}
@@ -82,6 +82,7 @@ def draw(results: Results) -> Figure:
         else plt.Line2D([], [], **point(method) | {"linestyle": "-", "color": COLORS[method]})
         for method in methods
     ]
-    handles.append(plt.Line2D([], [], **CHANCE))
-    legend(figure, handles, [*(METHODS[method] for method in methods), "guessing"])
+    handles += [plt.Rectangle((0, 0), 1, 1, **SEEDS), plt.Line2D([], [], **CHANCE)]
+    words = [*(METHODS[method] for method in methods), "seeds of retraining", "guessing"]
+    legend(figure, handles, words)
     return figure

@@ -1,7 +1,7 @@
 """Beyond the paper: distributions of attack scores and log-odds, before, after, and retrained.
 
-Left, P(member) by the white-box attack; right, the log-odds of an image's own class, log p − log (1
-− p), beyond ±16 in the outermost bins. A line of panels per method: shares of the forget set, of
+Left, P(member) by the white-box attack; right, the log-odds of an image's true class, log p − log
+(1 − p), beyond ±16 in the outermost bins. A line of panels per method: shares of the forget set, of
 the retained images and of unseen test images in every bin, means over the seeds. Black is the
 forget set of *retraining*, the same in every line: what the coloured outline of the forget set
 should look like. Of the first dataset and architecture, at the forget ratio nearest to 10 %.
@@ -25,7 +25,7 @@ from remibench.reporting.style import METHODS, SUBSETS, cell_label, in_order, re
 TITLE = "Distributions of scores"
 INPUTS = ("curves",)
 
-SCORES = {"mia_whitebox": "P(member), white-box attack", "log_odds": "Log-odds of the own class"}
+SCORES = {"mia_whitebox": "P(member), white-box attack", "log_odds": "Log-odds of the true class"}
 SHOWN = ("forget", "retain", "test")
 
 

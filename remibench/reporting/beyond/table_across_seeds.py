@@ -70,14 +70,14 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and quantity of ``SHOWN``, one column per method."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
     cells = rows_by(table, [*CELL, "metric", "subset", "method"])
-    run = set(table["method"])
+    run, measured = set(table["method"]), set(table["metric"])
     order = [REFERENCE, *(method for method in METHODS if method in run - {REFERENCE})]
     lines = []
     for cell in pd.MultiIndex.from_product(axes):
         for shown in SHOWN:
             for method in order:
                 metric = shown.metric
-                if method == REFERENCE:
+                if method == REFERENCE and metric in measured:
                     metric = FLOORS.get(metric, metric)
                 row = cells.get((*cell, metric, shown.subset, method))
                 lines.append((*cell, shown.label, method, _text(row)))

@@ -37,7 +37,7 @@ from remibench.analysis.results import (
     percent,
 )
 from remibench.analysis.statistics import summarise
-from remibench.components.registry import controls
+from remibench.components.registry import ACCESS, controls
 from remibench.reporting.panels import Bar, draw_bars
 from remibench.reporting.style import COLORS, CONTROL_HATCH, METHODS
 
@@ -56,8 +56,6 @@ BY_RATIO = {  # the same at other ratios than the paper's
     "figure_whitebox_mia": {"access": "whitebox"},
     "figure_blackbox_mia": {"access": "blackbox"},
 }
-
-ACCESS = {"whitebox": "White-box", "blackbox": "Black-box"}
 
 
 def values(results: Results, ratio: float, access: str) -> pd.DataFrame:
@@ -99,9 +97,9 @@ def draw(results: Results, ratio: float = 0.25, access: str = "whitebox") -> Fig
         ],
         results.names,
         results.architectures,
-        ylabel=f"{ACCESS[access]} MIA rate on $D_f$\n(share called members)",
+        ylabel=f"{ACCESS[access].capitalize()} MIA rate on $D_f$\n(share called members)",
         title=lambda dataset: _title(results, rows, dataset, ratio, access),
-        empty=f"Not run: {ACCESS[access].lower()} inference at {percent(ratio)} forgotten.",
+        empty=f"Not run: {ACCESS[access]} inference at {percent(ratio)} forgotten.",
     )
 
 

@@ -13,11 +13,11 @@ import pandas as pd
 
 from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import CELL, METHODS, Results, displayed
+from remibench.components.registry import ACCESS
 from remibench.reporting.render import format_cell, means, spread
 
 TITLE = "Cross-method MF rate on the forget set (%)"
 DIRECTIONS = {"whitebox": "blackbox", "blackbox": "whitebox"}  # guide → judge
-LABELS = {"whitebox": "white-box", "blackbox": "black-box"}
 REMI = [f"remi_{guide}" for guide in DIRECTIONS]  # share the paper's column "after"
 NUMBERS = ["mean", "low", "high", "seeds"]
 
@@ -29,7 +29,7 @@ def build(results: Results) -> pd.DataFrame:
     in both; cells that were not run have no mean and 0 seeds. The paper names neither dataset nor
     architecture of its numbers: its number of a ratio stands in every cell of it.
     """
-    rates = {access: results.summary(f"mf_{access}_rate", scale=100) for access in LABELS}
+    rates = {access: results.summary(f"mf_{access}_rate", scale=100) for access in ACCESS}
     axes = (results.names, results.architectures, results.ratios, DIRECTIONS)
     axes = (*axes, displayed(results.methods))
     names = [*CELL, "guide", "method"]
@@ -64,7 +64,7 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     wide.insert(4, "judge", wide["guide"].map(DIRECTIONS))
     labels = {method: METHODS[method] for method in ("original", *others)}
     labels |= {"remi": "After", "paper: original": "Paper: before", "paper: remi": "Paper: after"}
-    return wide.replace({"guide": LABELS, "judge": LABELS}).rename(columns=labels)
+    return wide.replace({"guide": ACCESS, "judge": ACCESS}).rename(columns=labels)
 
 
 def explain(table: pd.DataFrame, remarks: str) -> str:
