@@ -1,6 +1,6 @@
 """The paper's numbers (``paper/numbers.csv``) beside ours, and the rule of the scorecard.
 
-The rule, and why it is this one, is in docs/statistics.md; in short, first that applies:
+The rule, and why it is this one, is in docs/scorecard.md; in short, first that applies:
 
 - *not judged*: a setting, not a result (Table II); seconds of another machine (Table V); a number
   whose dataset and architecture the paper does not name (Table VI).

@@ -62,8 +62,8 @@ def publish(
 ) -> Published:
     """Copy a finished results tree's tables, figures and records, and write their page.
 
-    What an earlier publication left under the same names is replaced; the block of the page that
-    was written by hand stays.
+    What an earlier publication left under the same names is replaced; the page's title and the
+    block of it that was written by hand stay.
 
     Args:
         results: The tree.
@@ -98,20 +98,26 @@ def publish(
 
 
 def write_page(folder: str | Path, plugins: Sequence[str | Path] = ()) -> None:
-    """Write a published folder's page anew, from its CSV files and its block written by hand."""
+    """Write a published folder's page anew; its title and the block written by hand stay."""
     folder = Path(folder)
-    text = page(folder, _block(folder), plugins)
+    text = page(folder, _block(folder), plugins, _title(folder))
     with atomic_path(folder / PAGE, "choose a folder that can be written") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page(folder: Path, by_hand: str = UNWRITTEN, plugins: Sequence[str | Path] = ()) -> str:
+def page(
+    folder: Path,
+    by_hand: str = UNWRITTEN,
+    plugins: Sequence[str | Path] = (),
+    title: str = "",
+) -> str:
     """The page of a published folder, in Markdown; the same files give the same text.
 
     Args:
         folder: Folder, as for :func:`publish`.
         by_hand: Content of the page's marked block.
         plugins: The plug-in folders whose code may run.
+        title: The page's title; by default the folder's name.
 
     Raises:
         RemibenchError: A file is missing or cannot be read, or the tree names other plug-ins.
@@ -119,7 +125,7 @@ def page(folder: Path, by_hand: str = UNWRITTEN, plugins: Sequence[str | Path] =
     results = Results.of_tree(folder, plugins)
     config = load_settings(folder / "config.yaml")
     parts = [
-        f"# Results: {folder.name}",
+        f"# {title or f'Results: {folder.name}'}",
         f"{BEGIN}\n\n{by_hand}\n\n{END}",
         "Everything below is made from the files beside this page, by "
         f"`remibench page docs/results/{folder.name}`.",
@@ -202,6 +208,13 @@ def _names(text: str, place: str) -> bool:
     return len(place) > 1 and re.search(rf"{re.escape(place)}(?![\w-])", text) is not None
 
 
+def _title(folder: Path) -> str:
+    """Title of the page that is there; empty if there is none."""
+    path = folder / PAGE
+    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
+    return first.removeprefix("# ") if first.startswith("# ") else ""
+
+
 def _block(folder: Path) -> str:
     """Text written by hand in the page that is there; a stand-in if there is no page."""
     path = folder / PAGE
@@ -276,7 +289,7 @@ def _numbers(results: Results) -> str:
     parts = [
         f"Every number that the paper has for what was run here: {len(shown)} of its {len(table)}. "
         "Ours is the mean over seeds, with its 95 % t-interval; the difference is ours − the "
-        "paper's. [The rule of the verdicts](../../statistics.md#the-scorecard). Where the paper "
+        "paper's. [The rule of the verdicts](../../scorecard.md). Where the paper "
         "names no dataset or no architecture, ours is the mean over all that were run."
     ]
     for name, rows in shown.groupby("table", sort=False):

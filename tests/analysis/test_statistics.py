@@ -297,7 +297,7 @@ def _p(value):
 
 
 def test_the_docs_state_the_computed_numbers_of_table_vi(table6):
-    page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/published_numbers.md").read_text(encoding="utf-8")
     for row in low_power(table6).itertuples():
         counts = " | ".join(
             f"{getattr(row, phase) / 0.4:g} ({getattr(row, phase + '_low'):.0f}–"

@@ -587,7 +587,8 @@ def test_the_final_score_is_forgetting_quality_times_both_ratios_of_accuracy():
     without = table_across_seeds.build(replace(results, evaluation=others))
     assert not without["metric"].str.startswith("final_score").any()
     lines, absent = without_unrun(table_across_seeds.layout(built))
-    assert lines["quantity"].str.contains("utility").any() and not absent
+    assert lines["quantity"].str.contains("utility").any()
+    assert not absent
     lines, absent = without_unrun(table_across_seeds.layout(without))
     assert not lines["quantity"].str.contains("utility").any()
     assert absent == ["forgetting quality × utility, halves", "forgetting quality × utility"]

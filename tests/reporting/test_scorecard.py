@@ -296,7 +296,7 @@ def test_the_default_grid_claims_nothing(default):
     assert cell.loc[0.1, "ours"] == pytest.approx(ours)
     counts = scorecard.count(table).set_index("table").loc["all"]
     text = f"{counts['other data']} numbers are of *other data*, {counts['not run']} were"
-    page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/scorecard.md").read_text(encoding="utf-8")
     assert f"{text} *not run*, {counts['not judged']} are *not judged*" in " ".join(page.split())
 
 

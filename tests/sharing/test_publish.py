@@ -183,11 +183,13 @@ def test_what_is_written_by_hand_survives(tree, tmp_path):
     assert UNWRITTEN in (target / PAGE).read_text()
     mine = "Why **ours** is lower:\n\n- noise | all of it"
     text = (target / PAGE).read_text().replace(UNWRITTEN, mine)
+    text = text.replace("# Results: x\n", "# What noise does to *ours*\n", 1)
     (target / PAGE).write_text(text)
     (target / "tables" / "no_longer_made.csv").write_text("a\n")
     (target / "of_somebody_else.txt").write_text("b\n")
     publish(tree, target)
     assert (target / PAGE).read_text() == text
+    assert text.startswith("# What noise does")
     assert not (target / "tables" / "no_longer_made.csv").exists()
     assert (target / "of_somebody_else.txt").exists()
 

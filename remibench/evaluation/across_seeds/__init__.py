@@ -122,8 +122,8 @@ def attack_rates(
         ``<name>_auc``, ``<name>_tpr_at_1pct``, ``<name>_tpr_at_0.1pct``, each with ``_low`` and
         ``_high``: the 95 % t-interval over held-out seeds. It is symmetric, since its ends are not
         cut off at 0 and 1; and it covers less than 95 %, since held-out seeds share what the attack
-        is fitted on (docs/metrics.md). NaN where a rate is not measurable with so few negatives
-        (:func:`remibench.evaluation.roc.true_positives`).
+        is fitted on (docs/across_seeds.md). NaN where a rate is not measurable with so few
+        negatives (:func:`remibench.evaluation.roc.true_positives`).
     """
     pairs = list(zip(positives, negatives, strict=True))
     values = {"auc": [area_under_roc(*pair) for pair in pairs]}
