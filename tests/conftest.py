@@ -10,7 +10,8 @@ from filelock import FileLock
 from support.smoke import ROOT, copy_repository, snakemake
 from support.tasks import make_task
 
-from remibench.components import plugins, registry
+from remibench.components import plugins
+from remibench.components.contracts import check_plugins
 from remibench.errors import RemibenchError
 from remibench.models import ModelSpec, build_model
 
@@ -37,7 +38,7 @@ def pytest_configure(config):
     """Make the plug-ins parts of the package before any test module asks for the registry."""
     try:
         plugins.activate(config.getoption("plugin_folders"))
-        registry.check_plugins()
+        check_plugins()
     except RemibenchError as error:
         raise pytest.UsageError(str(error)) from error
 

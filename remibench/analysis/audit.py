@@ -44,7 +44,8 @@ from remibench.analysis.verdicts import (
     locate,
     margin,
 )
-from remibench.components.registry import ORIGINAL, constant, controls
+from remibench.components.declarations import constant
+from remibench.components.registry import ORIGINAL, controls
 
 UNAUDITED = ("seconds", "seconds_attack_loss", "epochs")  # what unlearning took, no quality
 SHOWN = [  # by table and figure

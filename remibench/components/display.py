@@ -21,7 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from remibench.components import registry
+from remibench.components import contracts, registry
+from remibench.components.declarations import constant
 
 
 class Display(NamedTuple):
@@ -52,14 +53,14 @@ def _displays(_: tuple[tuple[Path, int], ...]) -> dict[str, Display]:
         *((name, registry.MethodSpec(name, None)) for name in registry.controls()),
     ]
     files = registry.components("unlearning") | registry.controls()
-    entries.sort(key=lambda item: registry.constant(files[item[1].module], "ORDER", math.inf))
+    entries.sort(key=lambda item: constant(files[item[1].module], "ORDER", math.inf))
     shown = {name: _display(name, entry, files[entry.module]) for name, entry in entries}
     return {registry.ORIGINAL: TARGET} | shown
 
 
 def _display(name: str, entry: registry.MethodSpec, file: Path) -> Display:
     label, colour, marker = (
-        registry.constant(file, constant) for constant in ("LABEL", "COLOUR", "MARKER")
+        constant(file, declaration) for declaration in ("LABEL", "COLOUR", "MARKER")
     )
     if label is None:
         label = name.replace("_", " ").capitalize()
@@ -82,7 +83,7 @@ def made_colour(name: str) -> str:
 
 def made_marker(name: str) -> str:
     """A marker made of a name, the same everywhere; not retraining's star."""
-    markers = registry.MARKERS.replace("*", "")
+    markers = contracts.MARKERS.replace("*", "")
     return markers[hashlib.sha256(name.encode()).digest()[2] % len(markers)]
 
 
@@ -115,7 +116,7 @@ class _Names(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         file = registry.components(self._kind).get(name)
-        return name if file is None else registry.constant(file, "LABEL", name)
+        return name if file is None else constant(file, "LABEL", name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(registry.components(self._kind))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from remibench.components import bounds
-from remibench.components.registry import constants, parse
+from remibench.components.declarations import constants, parse
 from remibench.errors import RemibenchError
 
 CALLED_WITH = {  # function → its positional arguments, and the keywords that are no parameters

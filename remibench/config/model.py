@@ -26,13 +26,13 @@ from pydantic import (
 )
 
 from remibench.components.bounds import BatchSize, Positive, PositiveFloat, Ratio, Share
+from remibench.components.contracts import check_plugins
+from remibench.components.declarations import constant
 from remibench.components.plugins import activate, own_files, plugin_files
 from remibench.components.registry import (
     ORIGINAL,
     PAPER_SELECTION,
-    check_plugins,
     components,
-    constant,
     controls,
     methods,
     selection_restricts,

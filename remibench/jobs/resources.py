@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from remibench.components.registry import components, constant
+from remibench.components.declarations import constant
+from remibench.components.registry import components
 
 
 class Need(NamedTuple):

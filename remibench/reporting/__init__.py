@@ -2,5 +2,5 @@
 
 Those of the paper are in :mod:`~remibench.reporting.paper`, those that it has not in
 :mod:`~remibench.reporting.beyond`, pages about a run in :mod:`~remibench.reporting.run`. A module
-describes itself to the workflow (:func:`remibench.components.registry.products`).
+describes itself to the workflow (:func:`remibench.components.products.products`).
 """

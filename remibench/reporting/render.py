@@ -19,7 +19,7 @@ from remibench.artifacts.tables import write_csv
 from remibench.components.display import NAMES
 from remibench.components.guards import is_plugin
 from remibench.components.plugins import broken, call
-from remibench.components.registry import Product
+from remibench.components.products import Product
 from remibench.reporting.html_page import ABSENT, KEYS, MINUS, page
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from remibench.analysis.results import ARCHITECTURES, DATASETS, METHODS, Results
 from remibench.analysis.verdicts import NOT_RUN, judge_methods
 from remibench.artifacts.io import atomic_path, load_json, load_settings
 from remibench.artifacts.tables import load_table, write_csv
-from remibench.components.registry import products
+from remibench.components.products import products
 from remibench.errors import RemibenchError
 from remibench.reporting import scorecard
 from remibench.reporting.beyond import table_verdicts

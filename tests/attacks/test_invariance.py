@@ -12,8 +12,9 @@ import torch
 
 from remibench.attacks import features, membership
 from remibench.attacks.features import model_features
+from remibench.components.declarations import constant
 from remibench.components.plugins import plugin_files
-from remibench.components.registry import components, constant, plugin_components
+from remibench.components.registry import components, plugin_components
 from remibench.config.model import config_model
 from remibench.controls.rescale_hidden import rescale
 from remibench.controls.shift import shift

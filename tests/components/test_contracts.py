@@ -20,14 +20,9 @@ from support.tasks import default_parameters, make_task, weights
 from remibench.attacks import load_attack, membership
 from remibench.attacks.features import membership_features, model_features
 from remibench.components import plugins
-from remibench.components.registry import (
-    components,
-    constant,
-    methods,
-    module_name,
-    plugin_components,
-    products,
-)
+from remibench.components.declarations import constant
+from remibench.components.products import products
+from remibench.components.registry import components, methods, module_name, plugin_components
 from remibench.config.model import config_model
 from remibench.data import LoadOptions, dataset_info, load_dataset
 from remibench.evaluation.metrics import Evaluation, measure

@@ -16,6 +16,8 @@ from remibench.analysis import gaps
 from remibench.attacks import check_saved, fit_attack
 from remibench.attacks.features import membership_features, model_features
 from remibench.components import plugins, registry
+from remibench.components.declarations import constant
+from remibench.components.products import products
 from remibench.controls import ControlTask, run_control
 from remibench.data import LoadOptions, load_dataset
 from remibench.errors import RemibenchError
@@ -116,7 +118,7 @@ def test_rows_keep_the_order_of_the_config(plugin, evaluation):
 
 def test_every_name_of_the_package_is_declared_by_its_module_and_by_no_other(evaluation):
     for name in registry.components("metrics"):
-        declared = registry.constant(registry.components("metrics")[name], "NAMES")
+        declared = constant(registry.components("metrics")[name], "NAMES")
         assert declared, name
         for _, metric, _ in measure(name, replace(evaluation, published=0.25)):
             assert registry.metric_owner(metric), metric
@@ -502,7 +504,7 @@ def figure(body):
 )
 def test_a_figure_of_what_does_not_exist_is_refused(plugin, tmp_path, body, message):
     path = plugin("reporting", figure(body), "figure_mine")
-    product = registry.products()["figure_mine"]
+    product = products()["figure_mine"]
     results = synthetic_results(("fmnist",), ("cnn",), seeds=2)
     paths = {suffix: tmp_path / f"a.{suffix}" for suffix in ("svg", "png")}
     with refused(path, message):
@@ -512,7 +514,7 @@ def test_a_figure_of_what_does_not_exist_is_refused(plugin, tmp_path, body, mess
 
 def test_a_figure_that_says_what_was_not_run_is_drawn(plugin, tmp_path):
     plugin("reporting", figure("f, a = plt.subplots()\na.text(0, 0, 'x')\nreturn f"), "figure_mine")
-    product = registry.products()["figure_mine"]
+    product = products()["figure_mine"]
     make_product(product, synthetic_results(("fmnist",), ("cnn",), seeds=1),
                 svg=tmp_path / "a.svg", png=tmp_path / "a.png")  # fmt: skip
     assert Path(tmp_path / "a.svg").exists()
@@ -528,7 +530,7 @@ def test_a_table_without_rows_is_refused(plugin, tmp_path):
         """,
         "table_mine",
     )
-    product = registry.products()["table_mine"]
+    product = products()["table_mine"]
     results = synthetic_results(("fmnist",), ("cnn",), seeds=1)
     with refused(path, "`build` returned no rows"):
         make_product(product, results, csv=tmp_path / "a", tex=tmp_path / "b", html=tmp_path / "c")

@@ -63,18 +63,18 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from remibench.analysis.results import COLORS, METHODS
-from remibench.components import registry
+from remibench.components.products import products
 from remibench.config.model import load_config
 config = yaml.safe_load(Path("config.yaml").read_text())
 config["methods"], config["metrics"] = ["original", "retrain", "echo"], ["accuracy", "loudness"]
 cfg = load_config(config)
-products = registry.products()
+made = products()
 found = {
     "methods": list(METHODS)[:3],
     "colour": COLORS["echo"],
     "times": cfg.unlearning.echo.times,
-    "labels": {name: products[name].label for name in products if "loudness" in name},
-    "caption": products["table_loudness"].caption,
+    "labels": {name: made[name].label for name in made if "loudness" in name},
+    "caption": made["table_loudness"].caption,
     "imported": "torch" in sys.modules or "matplotlib" in sys.modules,
 }
 from remibench.evaluation.metrics import measure, Evaluation
@@ -87,7 +87,7 @@ results = synthetic_results(("fmnist",), ("cnn",), seeds=2, methods=("original",
 rows = results.metric("accuracy").query("subset == 'test'").assign(metric="loudness", value=0.5)
 results = replace(results, evaluation=pd.concat([results.evaluation, rows]))
 for name in found["labels"]:
-    product = products[name]
+    product = made[name]
     suffixes = {"figure": ("svg", "png"), "table": ("csv", "tex", "html")}[product.kind]
     make_product(product, results, **{suffix: Path(f"{name}.{suffix}") for suffix in suffixes})
 print(json.dumps(found))

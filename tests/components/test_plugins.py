@@ -22,7 +22,9 @@ from support.synthetic import known_results
 from remibench.analysis.results import COLORS, METHODS, PAPER_METHODS
 from remibench.attacks import membership
 from remibench.attacks.features import membership_features
-from remibench.components import plugins, registry
+from remibench.components import contracts, plugins, registry
+from remibench.components.declarations import constant
+from remibench.components.products import products
 from remibench.config.model import config_model, load_config
 from remibench.data import LoadOptions, load_dataset
 from remibench.errors import RemibenchError
@@ -579,7 +581,7 @@ def test_the_built_in_sections_are_made_of_the_same_signatures():
 def test_every_component_of_the_package_keeps_what_is_asked_of_plugins():
     for kind in registry.CONTRACTS:
         for name, file in registry.components(kind).items():
-            registry._check(kind, name, file)
+            contracts._check(kind, name, file)
 
 
 def test_the_order_of_display_is_declared_and_what_has_none_follows(write):
@@ -587,7 +589,7 @@ def test_the_order_of_display_is_declared_and_what_has_none_follows(write):
     shown = list(METHODS)
     assert shown[:4] == ["original", "retrain", "first", "fisher"]
     assert shown.index("last") > shown.index("ssd")
-    declared = [registry.constant(f, "ORDER") for f in registry.components("unlearning").values()]
+    declared = [constant(f, "ORDER") for f in registry.components("unlearning").values()]
     places = [place for place in declared if place is not None]
     assert len(places) == len(set(places)) == len(declared) - 1
 
@@ -614,7 +616,7 @@ def test_a_figure_describes_itself_and_its_variants(write):
     '''
     plain = '"""Plain.\n"""\ndraw = None'
     plugins.activate([write(reporting__figure_rates=text, reporting__figure9_plain=plain)])
-    made = registry.products()
+    made = products()
     one, two, other = (made[f"figure{name}"] for name in ("_rates", "_rates_half", "9_plain"))
     assert (one.label, two.label, other.label) == ("Rates, 10%", "Rates, 50%", "9: Plain")
     assert one.module == two.module == "remibench.reporting.figure_rates"
@@ -639,16 +641,16 @@ def test_a_figure_is_made_at_the_ratios_that_were_configured(write, ratios, name
         draw = None
     """
     plugins.activate([write(reporting__figure_rates=text)])
-    made = {name: each for name, each in registry.products(ratios).items() if "rates" in name}
+    made = {name: each for name, each in products(ratios).items() if "rates" in name}
     assert set(made) == names
     assert {each.options["ratio"] for each in made.values()} == set(ratios)
     assert {each.label for each in made.values()} == {f"Rates, {100 * r:g}%" for r in ratios}
 
 
 def test_the_papers_figures_are_drawn_at_any_ratio():
-    at_the_papers = registry.products([0.01, 0.1, 0.25, 0.5])
-    assert list(at_the_papers) == list(registry.products())
-    other = registry.products([0.2])
+    at_the_papers = products([0.01, 0.1, 0.25, 0.5])
+    assert list(at_the_papers) == list(products())
+    other = products([0.2])
     gone = set(at_the_papers) - set(other)
     assert gone == {
         *(f"figure{n:02}_mia_before_after" for n in (3, 7, 8, 9)),

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from remibench.attacks.features import model_features
 from remibench.components import plugins
-from remibench.components.registry import components, constant, controls, plugin_components
+from remibench.components.declarations import constant
+from remibench.components.registry import components, controls, plugin_components
 from remibench.config.model import load_config
 from remibench.controls import ControlTask, run_control
 from remibench.controls.rescale_hidden import rescale

@@ -20,7 +20,8 @@ import remibench
 from remibench import graphs
 from remibench.attacks import whitebox
 from remibench.attacks.features import membership_features, model_features
-from remibench.components.registry import components, constant
+from remibench.components.declarations import constant
+from remibench.components.registry import components
 from remibench.evaluation import metrics
 from remibench.evaluation.metrics import Evaluation
 from remibench.jobs import devices

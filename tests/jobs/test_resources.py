@@ -7,8 +7,10 @@ import pytest
 import yaml
 from support.smoke import ROOT, copy_repository, snakemake
 
-from remibench.components import plugins, registry
-from remibench.components.registry import components, constant
+from remibench.components import plugins
+from remibench.components.contracts import check_plugins
+from remibench.components.declarations import constant
+from remibench.components.registry import components
 from remibench.errors import RemibenchError
 from remibench.jobs.resources import RULES, job_resources
 
@@ -54,7 +56,7 @@ def test_a_plugin_asks_for_what_it_declares_and_else_for_the_most(tmp_path):
         assert asked("evaluate", "tiny") == asked("evaluate", "vgg19")
         file.write_text(f"{BUILD}\nRESOURCES = {{'unlearn': 1234}}")
         with pytest.raises(RemibenchError, match=r"tiny.py: `RESOURCES` is \{rule: .MB of memory"):
-            registry.check_plugins()
+            check_plugins()
     finally:
         plugins.activate([])
 

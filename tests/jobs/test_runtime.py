@@ -261,6 +261,17 @@ def test_importing_the_config_in_no_script_keeps_new_options_from_re_running_eve
         assert "remibench.config.model" not in closure, script
 
 
+@pytest.mark.parametrize(
+    "rule", ["train_model", "fit_attack", "select_forget_set", "unlearn", "evaluate"]
+)
+def test_words_of_tables_and_figures_re_run_no_model_and_no_evaluation(rule):
+    script = ROOT / "workflow" / "scripts" / f"{rule}.py"
+    closure = provenance._closure(frozenset(provenance._imports(script)))
+    components = {f"remibench.components.{name}" for name in ("contracts", "display", "products")}
+    assert not closure & components
+    assert not [module for module in closure if module.startswith("remibench.reporting")]
+
+
 def test_the_conda_environment_mirrors_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     environment = yaml.safe_load((ROOT / "envs" / "remibench.yaml").read_text())

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights, VGG19_Weights
 
-from remibench.components.registry import components, constant
+from remibench.components.declarations import constant
+from remibench.components.registry import components
 from remibench.errors import RemibenchError
 from remibench.models import (
     ModelSpec,

@@ -17,7 +17,7 @@ from support.smoke import snakemake
 from support.synthetic import synthetic_metadata, synthetic_results
 
 from remibench.analysis.audit import SHOWN as AUDITED
-from remibench.components.registry import products
+from remibench.components.products import products
 from remibench.reporting.beyond import table_gaps
 from remibench.reporting.beyond.table_gaps import SHOWN
 from remibench.reporting.html_page import page

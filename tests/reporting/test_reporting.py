@@ -32,7 +32,8 @@ from remibench.analysis.results import (
 )
 from remibench.analysis.statistics import summarise, t_interval
 from remibench.artifacts.tables import TEXT, load_table, save_table
-from remibench.components.registry import controls, methods, module_name, products
+from remibench.components.products import products
+from remibench.components.registry import controls, methods, module_name
 from remibench.reporting import scorecard
 from remibench.reporting.panels import carry_forward
 from remibench.reporting.paper import figure01_target_accuracy as figure01

@@ -10,8 +10,8 @@ from matplotlib.markers import MarkerStyle
 from support.synthetic import ARCHITECTURES, DATASETS, synthetic_results
 
 from remibench.analysis.gaps import REFERENCE
+from remibench.components.contracts import MARKERS as DRAWABLE
 from remibench.components.display import made_marker
-from remibench.components.registry import MARKERS as DRAWABLE
 from remibench.components.registry import controls, methods
 from remibench.reporting import style
 from remibench.reporting.paper import figure03_mia_before_after as figure03

@@ -14,7 +14,8 @@ from support.synthetic import known_results, synthetic_results
 from remibench.analysis.quantities import mathematical, quantity
 from remibench.analysis.results import PAPER_METHODS
 from remibench.components.display import ARCHITECTURES, DATASETS, cell_label
-from remibench.components.registry import controls, products
+from remibench.components.products import products
+from remibench.components.registry import controls
 from remibench.reporting.beyond import table_verdicts
 from remibench.reporting.html_page import page
 from remibench.reporting.render import make_product, use_theme, write_formatted, write_page

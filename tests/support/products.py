@@ -5,7 +5,7 @@ make them all is seen in the smoke grid.
 """
 
 from remibench.analysis.results import Results
-from remibench.components.registry import products
+from remibench.components.products import products
 from remibench.reporting.render import make_product
 
 # Targets: what they are made of.

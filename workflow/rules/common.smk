@@ -15,14 +15,14 @@ from remibench.errors import RemibenchError
 from remibench.evaluation.published import published_rates
 from remibench.artifacts import lock, paths
 from remibench.artifacts.identity import sha256
+from remibench.components.declarations import constant
 from remibench.components.plugins import ROOT
+from remibench.components.products import products
 from remibench.components.registry import (
     PAPER_SELECTION,
-    constant,
     controls,
     methods,
     components,
-    products,
     selection_restricts,
 )
 from remibench.jobs.provenance import code_digest, plugin_digests

@@ -37,7 +37,8 @@ from remibench.analysis.results import (
     percent,
 )
 from remibench.analysis.statistics import summarise
-from remibench.components.registry import ACCESS, controls
+from remibench.components.products import ACCESS
+from remibench.components.registry import controls
 from remibench.reporting.panels import Bar, draw_bars
 from remibench.reporting.style import COLORS, CONTROL_HATCH, METHODS
 

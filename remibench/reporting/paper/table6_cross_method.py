@@ -13,7 +13,7 @@ import pandas as pd
 
 from remibench.analysis.paper import beside_paper
 from remibench.analysis.results import CELL, METHODS, Results, displayed
-from remibench.components.registry import ACCESS
+from remibench.components.products import ACCESS
 from remibench.reporting.render import format_cell, means, spread
 
 TITLE = "Cross-method MF rate on the forget set (%)"
