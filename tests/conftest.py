@@ -94,12 +94,12 @@ def finished(tmp_path_factory, request):
     """
     folder = tmp_path_factory.mktemp("finished")
     if not hasattr(request.config, "workerinput"):
-        snakemake(copy_repository(folder), "--cores", "2")
+        snakemake(copy_repository(folder), "--cores", "2", warm_jobs=False)
         return folder
     shared = tmp_path_factory.getbasetemp().parent / "finished"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
-            snakemake(copy_repository(folder), "--cores", "2")
+            snakemake(copy_repository(folder), "--cores", "2", warm_jobs=False)
             shutil.copytree(folder, f"{shared}.part", symlinks=True)
             Path(f"{shared}.part").rename(shared)
             return folder

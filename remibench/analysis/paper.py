@@ -54,7 +54,7 @@ EFFECTIVENESS = "proportional_effectiveness"
 QUANTITIES = {  # metric → how the scorecard calls it
     "images": "images, {part}",
     "learning_rate": "learning rate of ReMI",
-    "lambda2": "lambda2 of ReMI",
+    "lambda2": "λ2 of ReMI",
     "accuracy": "accuracy on {subset}, {phase}",
     "mia_whitebox_rate": "white-box MIA rate on {subset}, {phase}",
     "mf_whitebox_rate": "white-box MF rate, {phase} ReMI by black-box",

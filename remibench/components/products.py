@@ -37,6 +37,10 @@ class Product(NamedTuple):
     options: dict[str, Any]
     inputs: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """The label, which the report shows among the properties of a job."""
+        return self.label
+
     @property
     def label(self) -> str:
         """The title behind the number that its name has: ``07: MIA before and after, 50%``."""

@@ -427,7 +427,9 @@ def draw_curves(
         plt.Line2D([], [], color=c.color, linestyle=c.style, marker=c.marker, **line) for c in shown
     ]
     handles.append(plt.Line2D([], [], color="0.4", linewidth=0.9, linestyle=":"))
-    legend(figure, handles, [*(curve.label for curve in shown), "out-of-sample images"])
+    handles.append(plt.Line2D([], [], color="0.4", marker="o", ms=4, linestyle=""))
+    words = ["out-of-sample images", "end of a run, or their median"]
+    legend(figure, handles, [*(curve.label for curve in shown), *words])
     say_below(figure, name_missing([c.label for c in curves], [c.label for c in shown]))
     return figure
 

@@ -25,6 +25,7 @@ from remibench.analysis.results import Results, percent
 from remibench.analysis.verdicts import NOT_RUN
 from remibench.artifacts.tables import write_csv
 from remibench.reporting.html_page import ABSENT
+from remibench.reporting.panels import label_axes, say_below, sentence_figure
 from remibench.reporting.render import MINUS, write_formatted, write_page
 from remibench.reporting.style import ARCHITECTURES, DATASETS
 
@@ -39,6 +40,7 @@ VERDICTS = {  # in the order of display → colour in the heat map, Okabe and It
     NOT_JUDGED: "#f3f3f3",
 }
 PAGE = 7.0  # inches
+FEW = 3  # columns of a heat map that have room for names side by side
 DECIMALS = {"%": 1, "share": 3, "images": 0, "×": 2, "s": 0, "": 4}  # of text, by unit
 
 
@@ -93,21 +95,25 @@ def note(table: pd.DataFrame) -> str:
 def draw(table: pd.DataFrame) -> plt.Figure:
     """Heat map of the judged numbers that have a dataset and an architecture.
 
-    One square per number, coloured by its verdict; in it the difference (ours − paper), for ratios
-    of times ours / paper. Where the paper has no number, there is no square.
+    One square per number, coloured by its verdict; in it the difference (ours − paper; of
+    percentages in points), for ratios of times ours / paper. Where the paper has no number, there
+    is no square. Lines, datasets and architectures of which nothing was run are left out.
     """
     cells = table[(table["architecture"] != "") & (table["verdict"] != NOT_JUDGED)]
+    cells, unrun = _without_unrun(cells)
+    if cells.empty:
+        return sentence_figure("Not run: what the paper has numbers of.")
     ratios = cells["forget_ratio"].map(lambda r: f", {percent(r)}", na_action="ignore").fillna("")
     cells = cells.assign(
         line=cells["table"].str.replace("Table ", "") + " – " + cells["quantity"] + ratios,
         text=[_deviation(row) for row in cells.itertuples()],
     )
-    datasets, architectures = (
-        list(dict.fromkeys(table.loc[table[axis] != "", axis])) for axis in KEY[1:3]
-    )
+    datasets, architectures = (list(dict.fromkeys(cells[axis])) for axis in KEY[1:3])
     lines = list(dict.fromkeys(cells["line"]))
     columns = pd.MultiIndex.from_product([datasets, architectures])
-    figure, axis = plt.subplots(figsize=(PAGE, 1.1 + 0.19 * len(lines)))
+    wide = len(columns) > FEW
+    size = (PAGE if wide else 0.65 * PAGE, 1.3 + 0.19 * len(lines))
+    figure, axis = plt.subplots(figsize=size)
     for row in cells.itertuples():
         x, y = columns.get_loc((row.dataset, row.architecture)), lines.index(row.line)
         color = VERDICTS[row.verdict]
@@ -117,7 +123,7 @@ def draw(table: pd.DataFrame) -> plt.Figure:
         axis.text(x + 0.5, y + 0.53, row.text, ha="center", va="center", fontsize=6, **style)
     axis.set(xlim=(0, len(columns)), ylim=(len(lines), 0))
     names = columns.get_level_values(1).map(ARCHITECTURES)
-    axis.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=90)
+    axis.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=90 if wide else 0)
     axis.set_yticks(np.arange(len(lines)) + 0.5, lines, fontsize=6.5)
     for place, dataset in enumerate(datasets):
         left = place * len(architectures)
@@ -131,7 +137,18 @@ def draw(table: pd.DataFrame) -> plt.Figure:
     handles = [plt.Rectangle((0, 0), 1, 1, color=VERDICTS[verdict]) for verdict in shown]
     labels = [f"{verdict} ({totals[verdict]})" for verdict in shown]
     figure.legend(handles, labels, loc="outside upper center", ncols=len(shown), handlelength=1.2)
+    label_axes(figure, "Ours − paper, of percentages in points; × ours / paper")
+    say_below(figure, f"Not run, not drawn: {unrun} of the paper's numbers." if unrun else "")
     return figure
+
+
+def _without_unrun(cells: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The cells without quantities, datasets and architectures of which nothing was run."""
+    kept = cells
+    for axes in (["table", "quantity", "forget_ratio"], ["dataset"], ["architecture"]):
+        run = (kept["verdict"] != NOT_RUN).groupby([kept[axis] for axis in axes], dropna=False)
+        kept = kept[run.transform("any")]
+    return kept, len(cells) - len(kept)
 
 
 def _deviation(row) -> str:
@@ -139,22 +156,31 @@ def _deviation(row) -> str:
         return ""
     if row.unit == "×":
         return f"×{row.ours / row.paper:.2f}"
-    decimals = 1 if row.unit == "%" else 2
-    rounded = round(row.difference, decimals)
+    return _signed(row.difference, 1 if row.unit == "%" else 2)
+
+
+def _signed(difference: float, decimals: int) -> str:
+    rounded = round(difference, decimals)
     return f"{rounded:+.{decimals}f}".replace("-", MINUS) if rounded else f"{0:.{decimals}f}"
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:
     """The scorecard as text; what is not there is a dash."""
     numbers = {"paper": "paper", "ours": "ours", "low": "95 % from", "high": "to"}
+    units = [DECIMALS[unit] for unit in table["unit"]]
     text = table[["table", "dataset", "architecture"]].replace("", ABSENT)
     ratios = table["forget_ratio"].map(percent, na_action="ignore")
     text["forget ratio"] = ratios.astype(object).fillna(ABSENT)  # of none at all, they are numbers
-    text[["quantity", "unit"]] = table[["quantity", "unit"]].replace("", ABSENT)
-    for column, label in (numbers | {"difference": "difference"}).items():
-        sign = "+" if column == "difference" else ""
+    text["quantity"] = table["quantity"].replace("", ABSENT)
+    text["verdict"] = table["verdict"]
+    text["unit"] = table["unit"].replace("", ABSENT)
+    for column, label in numbers.items():
         text[label] = [
-            f"{value:{sign}.{DECIMALS[unit]}f}".replace("-", MINUS) if pd.notna(value) else ABSENT
-            for value, unit in zip(table[column], table["unit"], strict=True)
+            f"{value:.{decimals}f}".replace("-", MINUS) if pd.notna(value) else ABSENT
+            for value, decimals in zip(table[column], units, strict=True)
         ]
-    return text.assign(seeds=table["seeds"].astype(str), verdict=table["verdict"])
+    text["difference"] = [
+        _signed(value, decimals) if pd.notna(value) else ABSENT
+        for value, decimals in zip(table["difference"], units, strict=True)
+    ]
+    return text.assign(seeds=table["seeds"].astype(str))

@@ -19,7 +19,7 @@ import pandas as pd
 
 from remibench.analysis.paper import compare_with_paper
 from remibench.analysis.results import ARCHITECTURES, DATASETS, METHODS, Results, percent
-from remibench.analysis.verdicts import NOT_RUN, judge_methods
+from remibench.analysis.verdicts import judge_methods
 from remibench.artifacts.io import atomic_path, load_json, load_settings
 from remibench.artifacts.tables import load_table, write_csv
 from remibench.components.products import products
@@ -232,7 +232,8 @@ def _block(folder: Path) -> str:
 def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:
     roles = ["target_train", "out_of_sample", "test", "shadow_train", "shadow_test"]
     sizes = [
-        f"{DATASETS[row['dataset']]}: " + ", ".join(f"{row[role]:,} {role}" for role in roles)
+        f"{DATASETS[row['dataset']]}: "
+        + ", ".join(f"{row[role]:,} {role.replace('_', ' ')}" for role in roles)
         for row in results.datasets.to_dict("records")
     ]
     controls = config.get("controls", [])  # configs of earlier versions know none
@@ -286,13 +287,15 @@ def _numbers(results: Results) -> str:
         table["dataset"].isin(["", *results.paper_names])
         & table["architecture"].isin(["", *results.architectures])
     ]
+    run = shown[shown["ours"].notna()]
     parts = [
-        f"Every number that the paper has for what was run here: {len(shown)} of its {len(table)}. "
+        f"The paper has {len(shown)} of its {len(table)} numbers on these datasets and "
+        f"architectures; {len(shown) - len(run)} of them were not run, and are in the CSV alone. "
         "Ours is the mean over seeds, with its 95 % t-interval; the difference is ours − the "
         "paper's. [The rule of the verdicts](../../scorecard.md). Where the paper "
         "names no dataset or no architecture, ours is the mean over all that were run."
     ]
-    for name, rows in shown.groupby("table", sort=False):
+    for name, rows in run.groupby("table", sort=False):
         text = scorecard.layout(rows).drop(columns="table")
         for axis in ("dataset", "architecture"):
             if len(set(text[axis])) == 1:
@@ -304,7 +307,6 @@ def _numbers(results: Results) -> str:
         place = text.columns.get_loc("95 % from")
         text = text.drop(columns=["95 % from", "to"])
         text.insert(place, "95 % interval", interval)
-        text["ours"] = text["ours"].replace(ABSENT, NOT_RUN)
         parts.append(f"### {name}\n\n{to_markdown(text)}")
     return "\n\n".join(parts)
 

@@ -52,12 +52,17 @@ def warm():
     return server
 
 
-def snakemake(folder, *arguments, check=True, config=("config/smoke.yaml",)):
-    """Run the smoke grid in a copy; return the completed process with joined output."""
+def snakemake(folder, *arguments, check=True, config=("config/smoke.yaml",), warm_jobs=True):
+    """Run the smoke grid in a copy; return the completed process with joined output.
+
+    Jobs are forked from a process that has imported torch, unless ``warm_jobs`` is False.
+    """
     arguments = [*map(str, arguments), "--configfile", *map(str, config)]
     with tempfile.NamedTemporaryFile("r", errors="replace") as output:
         command = {"arguments": arguments, "folder": str(folder), "output": output.name}
-        print(json.dumps(command | {"environment": environment(folder)}), file=warm().stdin)
+        warm_jobs = warm_jobs and sys.platform == "linux"
+        command |= {"environment": environment(folder), "warm_jobs": warm_jobs}
+        print(json.dumps(command), file=warm().stdin)
         warm().stdin.flush()
         status, text = int(warm().stdout.readline()), output.read()
     assert not check or status == 0, text

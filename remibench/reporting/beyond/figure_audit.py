@@ -4,8 +4,9 @@ A line per metric, on a scale of its own: 1 is the target, 0 the model retrained
 set. Means over seeds. Controls are the target with a change that is no forgetting. *Shift* and
 *rescaling* keep every prediction: off the line at 1, a metric reads something else than
 predictions. *Temperature* keeps every decision: at 0, in the grey margin, the metric takes it for
-retraining, and cannot show by itself that a method has forgotten. An arrow: further out. A metric
-for which target and retraining lie within one margin has no scale and is left out.
+retraining, and cannot show by itself that a method has forgotten. Open: these seeds do not decide
+where the control lies. An arrow: further out. A metric for which target and retraining lie within
+one margin has no scale and is left out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from remibench.analysis.audit import SHOWN, audit
 from remibench.analysis.quantities import mathematical
 from remibench.analysis.results import CELL, Results, percent
+from remibench.analysis.verdicts import NOT_DECIDED
 from remibench.reporting.panels import PAGE, legend, sentence_figure
 from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
 
@@ -73,8 +75,10 @@ def draw(results: Results) -> Figure:
         axis.set_title(title, loc="left")
     axes[-1, 0].set_xlabel("0: retrained model, 1: target (each metric on its own scale)")
     handles = [plt.Line2D([], [], **point(control, size=5)) for control in controls]
+    handles.append(plt.Line2D([], [], marker="o", ms=4, linestyle="", mec="0.4", mfc="white"))
     handles.append(plt.Rectangle((0, 0), 1, 1, color=MARGIN))
-    legend(figure, handles, [*(METHODS[control] for control in controls), "margin of retraining"])
+    words = [METHODS[control] for control in controls]
+    legend(figure, handles, [*words, NOT_DECIDED, "margin of retraining"])
     return figure
 
 
@@ -95,7 +99,8 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, controls: list[str]) -> None:
             number = controls.index(row.control)
             at = place + (number - (len(controls) - 1) / 2) * 0.6 / len(controls)
             inside = float(np.clip(row.at, LEAST + 0.04, GREATEST - 0.04))
-            look = point(row.control, size=4.5)
+            decided = row.verdict != NOT_DECIDED
+            look = point(row.control, filled=decided, size=4.5)
             if inside != row.at:
                 look |= {"marker": "<" if row.at < inside else ">", "ms": 4.5}
             axis.plot(inside, at, **look, zorder=3)

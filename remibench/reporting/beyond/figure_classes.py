@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, percent
+from remibench.components.registry import ORIGINAL
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
 from remibench.reporting.style import METHODS, cell_label, in_order, point, retraining
 
@@ -60,7 +61,8 @@ def draw(results: Results) -> Figure:
             at = of_method["x"].map(places)
             if method == REFERENCE:
                 axis.plot(of_method["accuracy"], at, **retraining(zorder=1))
-            axis.plot(of_method["accuracy"], at, **point(method), zorder=3)
+            layer = 4 if method == ORIGINAL else 3  # controls decide as it does
+            axis.plot(of_method["accuracy"], at, **point(method), zorder=layer)
     first = table.iloc[0]
     cell = cell_label(first["dataset"], first["architecture"])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"

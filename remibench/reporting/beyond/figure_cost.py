@@ -87,8 +87,8 @@ def draw(results: Results) -> Figure:
             axis.plot(row.seconds, row.distance, **point(row.method), zorder=layer)
     label_axes(
         figure,
-        f"Seconds of unlearning (log scale; {common})",
-        "Distance to retraining\n(1 − ToW)",
+        f"Seconds of unlearning (log scale; ← faster; {common})",
+        "Distance to retraining\n(1 − ToW; ↓ nearer)",
     )
     handles = [plt.Line2D([], [], **point(method)) for method in methods]
     handles += [plt.Line2D([], [], color="0.75", linewidth=1.0), plt.Line2D([], [], **level)]

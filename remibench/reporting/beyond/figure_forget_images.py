@@ -23,7 +23,7 @@ from PIL import Image
 from remibench.analysis.results import Results, percent
 from remibench.analysis.verdicts import NOT_RUN
 from remibench.reporting.panels import PAGE, label_axes, sentence_figure
-from remibench.reporting.style import cell_label
+from remibench.reporting.style import DATASETS, cell_label
 
 TITLE = "Forget images"
 INPUTS = ("forget_images",)
@@ -54,6 +54,8 @@ def draw(results: Results) -> Figure:
         for axis, row in zip(line, images.itertuples(), strict=False):
             axis.set_axis_on()
             _show(axis, row)
+        if len(first) > 1:
+            line[0].set_ylabel(DATASETS[images["dataset"].iloc[0]], fontsize=7)
     ratio = percent(table["forget_ratio"].iloc[0])
     named = "; ".join(cell_label(*cell) for cell in first.itertuples(index=False, name=None))
     of = f"{named}, seed {table['seed'].iloc[0]}, {ratio} forgotten"

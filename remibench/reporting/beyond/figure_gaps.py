@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.quantities import Quantity, mathematical, quantity
@@ -58,7 +59,8 @@ ROWS = [
     )
 ]
 COLUMNS = 4
-WORSE = {"both": "← worse   worse →", "below": "← worse", "above": "worse →"}
+MEDIAN = {"color": "0.5", "mew": 1.6}  # of a method's cells, behind their points
+WORSE = {"both": "← worse\N{EM SPACE}\N{EM SPACE}worse →", "below": "← worse", "above": "worse →"}
 
 
 def data(results: Results, ratio: float) -> pd.DataFrame:
@@ -105,6 +107,9 @@ def draw(results: Results, ratio: float | None = None) -> Figure:
         plt.Line2D([], [], marker="o", ms=4, linestyle="", mec="0.4", mfc="white"),
     ]
     words = ["retraining", "margin of equivalence", "beyond or within the margin", NOT_DECIDED]
+    if len(cells) > 1:
+        handles.append(plt.Line2D([], [], marker="|", ms=9, linestyle="", **MEDIAN))
+        words.append("median of all cells")
     legend(figure, handles, words)
     missing = [each for each in ROWS if each not in quantities]
     sentences = [
@@ -133,6 +138,7 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, shown: Quantity, run: list[str]) 
     low, high = min(rows["gap"].min(), -width), max(rows["gap"].max(), width)
     room = 0.15 * (high - low)
     axis.set_xlim(low - room, high + room)
+    axis.xaxis.set_major_locator(MaxNLocator(3))
     axis.axvspan(-width, width, color=MARGIN, zorder=0, linewidth=0)
     axis.axvline(0, **retraining(zorder=1))
     several = len(rows.groupby(CELL[:2])) > 1
@@ -146,4 +152,4 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, shown: Quantity, run: list[str]) 
             axis.plot(row.gap, place, **point(method, filled=decided, size=3 if several else 4.5))
         if several and len(of_method):
             middle = np.median(of_method["gap"])
-            axis.vlines(middle, place - 0.4, place + 0.4, color="black", linewidth=1.2, zorder=4)
+            axis.plot(middle, place, marker="|", ms=9, zorder=1.5, **MEDIAN)

@@ -24,6 +24,7 @@ from remibench.components.registry import controls
 from remibench.reporting.panels import (
     label_axes,
     legend,
+    panel_title,
     ratio_or_cell_page,
     say_not_run,
     sentence_figure,
@@ -58,7 +59,8 @@ def draw(results: Results) -> Figure:
         axis.grid(visible=False)
         axis.plot([1e-3, 1], [1e-3, 1], **CHANCE)
         rows = groups.get(cell)
-        axis.set_title(f"{title} (n = {rows['seeds'].max():.0f})" if rows is not None else title)
+        count = f" (n = {rows['seeds'].max():.0f})" if rows is not None else ""
+        panel_title(axis, title + count)
         if rows is None:
             say_not_run(axis)
             continue
@@ -74,7 +76,7 @@ def draw(results: Results) -> Figure:
     label_axes(
         figure,
         f"False-positive rate on test images ({common})",
-        "True-positive rate on $D_f$",
+        "True-positive rate on $D_f$,\nwhite-box MIA",
     )
     handles = [
         plt.Line2D([], [], **retraining(linewidth=2.2))

@@ -25,7 +25,10 @@ from remibench.reporting.style import METHODS, SUBSETS, cell_label, in_order, re
 TITLE = "Distributions of scores"
 INPUTS = ("curves",)
 
-SCORES = {"mia_whitebox": "P(member), white-box attack", "log_odds": "Log-odds of the true class"}
+SCORES = {
+    "mia_whitebox": "P(member), white-box attack",
+    "log_odds": "Log-odds of its class (ends: beyond)",
+}
 SHOWN = ("forget", "retain", "test")
 
 
@@ -65,7 +68,7 @@ def draw(results: Results) -> Figure:
     first = table.iloc[0]
     cell = cell_label(first["dataset"], first["architecture"])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"
-    label_axes(figure, f"Shares of images; {common}, n = {table['seeds'].max():.0f}")
+    label_axes(figure, f"{common}, n = {table['seeds'].max():.0f}", "Share of the images in a bin")
     handles = [
         plt.Line2D([], [], color=SUBSETS[subset].color, linestyle=SUBSETS[subset].line)
         for subset in SHOWN

@@ -74,7 +74,8 @@ def draw(results: Results) -> Figure:
     if not several:
         axes[0, 0].set_title(f"{cell_label(*cells[0])},\nby share forgotten")
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color, _ in VERDICTS.values()]
-    legend(figure, handles, [f"{text} {verdict}" for verdict, (_, text) in VERDICTS.items()])
+    words = {AS_RETRAINING: "MIA rate as retraining"}
+    legend(figure, handles, [f"{text} {words.get(v, v)}" for v, (_, text) in VERDICTS.items()])
     return figure
 
 

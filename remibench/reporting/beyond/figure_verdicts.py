@@ -35,6 +35,7 @@ from remibench.reporting.style import COLORS, MARGIN, METHODS, point
 TITLE = "Leak against utility"
 
 X, Y = "test", "mia"  # names of JUDGED
+WIDE = 4 * "\N{EM SPACE}"  # what SVG does not take together
 LEAST = {X: 0.1, Y: 0.15}  # of either half of a panel's width and height
 
 
@@ -66,8 +67,8 @@ def draw(results: Results) -> Figure:
         _panel(axis, verdicts)
     label_axes(
         figure,
-        f"Accuracy on test images, method − retraining (points)\n← loses utility      ({common})",
-        "MIA rate on $D_f$, method − retraining\n← over-forgets          leaks →",
+        f"Accuracy on test images, method − retraining (points)\n← loses utility{WIDE}({common})",
+        f"MIA rate on $D_f$, method − retraining\n← over-forgets{WIDE}leaks →",
     )
     handles = [plt.Line2D([], [], **point(method)) for method in [REFERENCE, *run]]
     handles.append(plt.Line2D([], [], color="0.4", mfc="white", marker="o", ms=4, linestyle=""))

@@ -71,7 +71,7 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
             curve = profiles[(profiles[CELL] == list(key)).all(axis=1)]
             title = [style.cell_label(*cell)] if len(rows) > 1 else []
             title.append(f"{percent(ratio)} forgotten")
-            title += [others.replace("_", " ") for others in curve["others"].unique() if others]
+            title += [_written(others) for others in curve["others"].unique() if others]
             axis.set_title("\n".join(title))
             if curve.empty:
                 say_not_run(axis, "not searched" if parameter else "no numbers to draw over")
@@ -92,6 +92,11 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
         figure, handles, [*(label for label, *_ in LINES.values()), "retraining", "target itself"]
     )
     return figure
+
+
+def _written(values: str) -> str:
+    """``lambda2=0.9`` → ``λ2 = 0.9``."""
+    return values.replace("_", " ").replace("=", " = ").replace("lambda", "λ")
 
 
 def _panel(axis: plt.Axes, rows: pd.DataFrame, target: pd.Series | None) -> None:

@@ -173,6 +173,7 @@ def draw(table: pd.DataFrame) -> Figure:
             rows = table[selected.all(axis=1)].set_index("forget_ratio")
             axis.axhspan(-width, width, color=MARGIN, zorder=0, linewidth=0)
             axis.set_xticks(range(len(ratios)), [percent(ratio) for ratio in ratios])
+            axis.set_xlim(-0.5, len(ratios) - 0.5)
             _panel(axis, rows, ratios, scale)
             if quantity == "mia":
                 title = f"{METHODS[method]} (n = {count_seeds(rows['n'])})"
