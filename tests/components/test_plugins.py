@@ -29,7 +29,8 @@ from remibench.config.model import config_model, load_config
 from remibench.data import LoadOptions, load_dataset
 from remibench.errors import RemibenchError
 from remibench.evaluation.metrics import Evaluation, measure
-from remibench.jobs.provenance import code_digest, plugin_digests
+from remibench.jobs.code_digest import code_digest
+from remibench.jobs.provenance import plugin_digests
 from remibench.models import ModelSpec, build_model
 from remibench.planning.disk import disk_space
 from remibench.planning.jobs import Job
@@ -565,7 +566,7 @@ def test_the_config_needs_no_torch_with_plugins_either(write):
     code = f"""
 import sys
 from remibench.config.model import load_config
-from remibench.jobs.provenance import code_digest
+from remibench.jobs.code_digest import code_digest
 load_config({settings!r})
 assert "torch" not in sys.modules
 """

@@ -14,7 +14,7 @@ import yaml
 
 from remibench.components import plugins
 from remibench.errors import RemibenchError
-from remibench.jobs import provenance
+from remibench.jobs import code_digest
 from remibench.jobs.torch_setup import Stopwatch
 
 ROOT = Path(__file__).parents[2]
@@ -157,7 +157,7 @@ print("torch._dynamo" in sys.modules, file=sys.stderr)
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("remibench.config.model, remibench.jobs.provenance", {"torch", "numpy", "pandas"}),
+        ("remibench.config.model, remibench.jobs.code_digest", {"torch", "numpy", "pandas"}),
         (
             "remibench.data.forget_sets, remibench.data.splits, remibench.jobs.script",
             {"torch", "pandas"},
@@ -178,7 +178,7 @@ def test_jobs_import_only_what_they_use(modules, absent):
 
 def test_a_digest_follows_the_imports_of_the_script():
     scripts = ROOT / "workflow" / "scripts"
-    closure = provenance._closure(frozenset(provenance._imports(scripts / "train_model.py")))
+    closure = code_digest._closure(frozenset(code_digest._imports(scripts / "train_model.py")))
     assert {"remibench.training", "remibench.models", "remibench.seeding"} <= closure
     assert not any(name.startswith("remibench.unlearning") for name in closure)
     assert not any(name.startswith("remibench.reporting") for name in closure)
@@ -188,19 +188,19 @@ def test_a_digest_follows_the_imports_of_the_script():
 @pytest.mark.parametrize(("module", "covered"), [("identity", True), ("paths", False)])
 def test_a_digest_does_not_cover_where_files_lie(monkeypatch, module, covered):
     """A job whose files move runs anyway; no other needs to for a place that is added."""
-    script, computation = ROOT / "workflow/scripts/train_model.py", provenance._computation
+    script, computation = ROOT / "workflow/scripts/train_model.py", code_digest._computation
 
     def edited(path, name):
         text = computation(path, name)
         return text + "EDITED = True" if name == f"remibench.artifacts.{module}" else text
 
-    before = provenance.code_digest(script)
-    monkeypatch.setattr(provenance, "_computation", edited)
-    assert (provenance.code_digest(script) != before) == covered
+    before = code_digest.code_digest(script)
+    monkeypatch.setattr(code_digest, "_computation", edited)
+    assert (code_digest.code_digest(script) != before) == covered
 
 
 def test_a_digest_covers_modules_found_by_name_and_their_packages():
-    closure = provenance._closure(frozenset({"remibench.unlearning.fisher"}))
+    closure = code_digest._closure(frozenset({"remibench.unlearning.fisher"}))
     assert {"remibench.per_sample", "remibench.unlearning", "remibench"} <= closure
 
 
@@ -215,10 +215,10 @@ def two_plugins(tmp_path):
     def digests(text):
         files["plain"].write_text(text)
         plugins.activate([tmp_path])
-        provenance._computation.cache_clear()
+        code_digest._computation.cache_clear()
         return (
-            provenance.code_digest(scripts / "unlearn.py", "unlearning.plain"),
-            provenance.code_digest(scripts / "make_product.py"),
+            code_digest.code_digest(scripts / "unlearn.py", "unlearning.plain"),
+            code_digest.code_digest(scripts / "make_product.py"),
         )
 
     yield digests
@@ -257,7 +257,7 @@ def test_blank_lines_within_a_text_are_part_of_it(two_plugins):
 
 def test_importing_the_config_in_no_script_keeps_new_options_from_re_running_everything():
     for script in (ROOT / "workflow" / "scripts").glob("*.py"):
-        closure = provenance._closure(frozenset(provenance._imports(script)))
+        closure = code_digest._closure(frozenset(code_digest._imports(script)))
         assert "remibench.config.model" not in closure, script
 
 
@@ -266,7 +266,7 @@ def test_importing_the_config_in_no_script_keeps_new_options_from_re_running_eve
 )
 def test_words_of_tables_and_figures_re_run_no_model_and_no_evaluation(rule):
     script = ROOT / "workflow" / "scripts" / f"{rule}.py"
-    closure = provenance._closure(frozenset(provenance._imports(script)))
+    closure = code_digest._closure(frozenset(code_digest._imports(script)))
     components = {f"remibench.components.{name}" for name in ("contracts", "display", "products")}
     assert not closure & components
     assert not [module for module in closure if module.startswith("remibench.reporting")]

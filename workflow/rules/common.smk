@@ -25,7 +25,8 @@ from remibench.components.registry import (
     components,
     selection_restricts,
 )
-from remibench.jobs.provenance import code_digest, plugin_digests
+from remibench.jobs.code_digest import code_digest
+from remibench.jobs.provenance import plugin_digests
 from remibench.jobs.resources import job_resources
 from remibench.jobs.signals import end_jobs_on_signals
 from remibench.jobs.slurm import watch_queue
@@ -190,7 +191,7 @@ def rates_of_paper(architecture):
 
 @cache
 def source_digest(script, *dynamic):
-    """Digest of the source of the modules that a rule depends on (see remibench.jobs.provenance).
+    """Digest of the source of the modules that a rule depends on (see remibench.jobs.code_digest).
 
     A dry-run of the paper's grid asks ten thousand times for some dozens of different ones.
     """
