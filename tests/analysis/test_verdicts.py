@@ -290,7 +290,7 @@ def test_the_search_is_drawn_with_the_other_parameters_of_the_winner():
     assert search.profile(trials, candidates, "study")[0] == ""
     use_theme()
     axis = search.draw(trials, candidates, "fisher").axes[0]
-    assert axis.get_title() == "10% forgotten\nmax std=0.5"
+    assert axis.get_title() == "10% forgotten\nmax std = 0.5"
     assert axis.get_xscale() == "log"
     ring = next(line for line in axis.lines if line.get_ms() == 7)
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (1e-6, 0.1)

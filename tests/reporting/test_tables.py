@@ -165,10 +165,26 @@ def test_a_quantity_has_one_name_with_its_unit():
     assert mathematical("MIA rate D_f, L_G of a_b") == "MIA rate $D_f$, $L_G$ of a_b"
 
 
+def config_of(seeds, outputs="logits"):
+    return {"seeds": seeds, "adversaries": {"mia": {"whitebox": {"outputs": outputs}}}}
+
+
+@pytest.mark.parametrize(("cells", "share"), [(1, ""), (2, " (2 of 2)")])
+def test_the_landing_page_says_what_came_out_and_that_controls_forget_nothing(cells, share):
+    methods, figure = ("original", "retrain", "fisher", "shift"), "<svg></svg>"
+    results = synthetic_results(("fmnist",), ("cnn", "vgg19")[:cells], 20, (0.1,), methods)
+    text = landing(results, config_of([0], "log_posteriors"), figure)
+    assert f"leaks, keeps utility: Before{share}, Fisher{share}." in text
+    assert "<th>The attacks read</th><td>log-posteriors: what changes no prediction" in text
+    assert "<li>Controls have forgotten nothing. " in text
+    alone = synthetic_results(("fmnist",), ("cnn",), 2, (0.1,), methods[:3])
+    assert "<li>Controls have forgotten nothing. " not in landing(alone, config_of([0]), figure)
+
+
 def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show():
     results = known_results()
     figure = '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg id="main"><text>a</text></svg>'
-    text = landing(results, {"seeds": [0, 1, 2]}, figure)
+    text = landing(results, config_of([0, 1, 2]), figure)
     assert '<svg id="main"><text>a</text></svg>' in text
     assert "<?xml" not in text
     assert "<th>Seeds</th><td>3, each with models of its own; one split" in text
@@ -177,10 +193,10 @@ def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show()
     fisher = re.search("<tr><th>Fisher</th>(.*)</tr>", text)[1]
     assert "<td>0.810 ±\u00a00.025</td>" in fisher
     assert "not decided with" not in text
-    few = landing(known_results(seeds=2), {"seeds": [0, 1]}, figure)
+    few = landing(known_results(seeds=2), config_of([0, 1]), figure)
     assert "<li>2 of 16 verdicts are not decided with 2 seeds: " in few
     assert "Of the paper" in text
-    alone = landing(known_results(methods=("original", "fisher")), {"seeds": [0]}, figure)
+    alone = landing(known_results(methods=("original", "fisher")), config_of([0]), figure)
     assert "Retraining was not run" in alone
 
 
@@ -216,7 +232,7 @@ def test_summaries_pages_and_axes_have_the_same_minus_sign():
     results = known_results()
     figure = '<svg id="main"></svg>'
     assert not HYPHEN.search(summarise_results(results))
-    assert not HYPHEN.search(re.sub("<[^>]*>", "", landing(results, {"seeds": [0]}, figure)))
+    assert not HYPHEN.search(re.sub("<[^>]*>", "", landing(results, config_of([0]), figure)))
     assert HYPHEN.search("gap -0.1")
     assert HYPHEN.search("3e-08")
     assert not HYPHEN.search("1-2, x-1, −0.1")
