@@ -1,5 +1,6 @@
 """What tests share: small models and data, and a run of the smoke grid."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,6 +42,11 @@ def pytest_configure(config):
         check_plugins()
     except RemibenchError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_xdist_auto_num_workers():
+    """One process more than there are cores: some tests wait, for jobs, signals and browsers."""
+    return os.cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items):
