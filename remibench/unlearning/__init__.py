@@ -22,11 +22,7 @@ from torch.nn import functional
 
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks import load_attack, membership
-from remibench.attacks.features import (
-    MembershipFeatures,
-    membership_features,
-    model_features,
-)
+from remibench.attacks.features import MembershipFeatures, membership_features, model_features
 from remibench.components.guards import (
     check_history,
     check_model,

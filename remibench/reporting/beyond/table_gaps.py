@@ -19,13 +19,7 @@ import pandas as pd
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
 from remibench.analysis.quantities import Quantity, quantity
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
-from remibench.analysis.verdicts import (
-    ABOVE,
-    BELOW,
-    NOT_MEASURABLE,
-    WITHIN,
-    judge_gaps,
-)
+from remibench.analysis.verdicts import ABOVE, BELOW, NOT_MEASURABLE, WITHIN, judge_gaps
 from remibench.reporting.render import MINUS, format_gap, name_absence, spread
 
 TITLE = "Gaps to retraining"
