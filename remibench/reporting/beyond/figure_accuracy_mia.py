@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import BY_METHOD, CELL, Results
+from remibench.analysis.results import BY_METHOD, CELL, Results, in_order
 from remibench.reporting.panels import (
     interval,
     label_axes,
@@ -26,7 +26,7 @@ from remibench.reporting.panels import (
     say_not_run,
     sentence_figure,
 )
-from remibench.reporting.style import COLORS, METHODS, in_order, point, retraining
+from remibench.reporting.style import COLORS, METHODS, point, retraining
 
 TITLE = "Accuracy against MIA rate"
 

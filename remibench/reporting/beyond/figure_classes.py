@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import Results, percent
+from remibench.analysis.results import Results, in_order, percent
 from remibench.components.registry import ORIGINAL
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, cell_label, in_order, point, retraining
+from remibench.reporting.style import METHODS, cell_label, point, retraining
 
 TITLE = "Accuracy by class"
 INPUTS = ("curves",)

@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, Results
+from remibench.analysis.results import CELL, Results, in_order
 from remibench.components.registry import controls
 from remibench.reporting.panels import (
     label_axes,
@@ -29,7 +29,7 @@ from remibench.reporting.panels import (
     say_not_run,
     sentence_figure,
 )
-from remibench.reporting.style import CHANCE, COLORS, MARKERS, METHODS, in_order, point, retraining
+from remibench.reporting.style import CHANCE, COLORS, MARKERS, METHODS, point, retraining
 
 TITLE = "ROC curves of the white-box attack"
 INPUTS = ("curves",)

@@ -18,9 +18,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import Results, percent
+from remibench.analysis.results import Results, in_order, percent
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, SUBSETS, cell_label, in_order, retraining
+from remibench.reporting.style import METHODS, SUBSETS, cell_label, retraining
 
 TITLE = "Distributions of scores"
 INPUTS = ("curves",)

@@ -32,7 +32,7 @@ import pandas as pd
 from remibench.analysis.across_seeds import FLOORS, compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.quantities import quantity
-from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, in_order, rows_by
 from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.render import format_cell, name_absence, spread
 
@@ -70,8 +70,8 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and quantity of ``SHOWN``, one column per method."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
     cells = rows_by(table, [*CELL, "metric", "subset", "method"])
-    run, measured = set(table["method"]), set(table["metric"])
-    order = [REFERENCE, *(method for method in METHODS if method in run - {REFERENCE})]
+    measured = set(table["metric"])
+    order = [REFERENCE, *in_order(set(table["method"]) - {REFERENCE})]
     lines = []
     for cell in pd.MultiIndex.from_product(axes):
         for shown in SHOWN:
