@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from remibench.analysis.gaps import REFERENCE, pair
-from remibench.analysis.quantities import quantity
+from remibench.analysis.quantities import choose
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
 from remibench.analysis.targets import target_accuracies
@@ -20,20 +20,17 @@ from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import listed, readable, settings
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-MEASURED = [  # columns of `runs`
-    quantity(metric, subset)
-    for metric, subset in (
-        ("seconds", ""),
-        ("accuracy", "forget"),
-        ("accuracy", "retain"),
-        ("accuracy", "test"),
-        ("mia_whitebox_rate", "forget"),
-        ("mia_whitebox_rate", "retain"),
-        ("mia_whitebox_rate", "test"),
-        ("mia_blackbox_rate", "forget"),
-        ("efficacy", "forget"),
-    )
-]
+MEASURED = choose(  # columns of `runs`
+    ("seconds", ""),
+    ("accuracy", "forget"),
+    ("accuracy", "retain"),
+    ("accuracy", "test"),
+    ("mia_whitebox_rate", "forget"),
+    ("mia_whitebox_rate", "retain"),
+    ("mia_whitebox_rate", "test"),
+    ("mia_blackbox_rate", "forget"),
+    ("efficacy", "forget"),
+)
 ROLES = {  # column of datasets.csv: what the images are for
     "target_train": "target train",
     "mf_members": "of them MF's members",

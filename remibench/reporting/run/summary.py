@@ -7,23 +7,20 @@ from dataclasses import replace
 
 import pandas as pd
 
-from remibench.analysis.quantities import Quantity, quantity
+from remibench.analysis.quantities import Quantity, choose
 from remibench.analysis.results import METHODS, Results, percent
 from remibench.reporting.render import format_cell
 from remibench.reporting.style import cell_label
 
-COLUMNS = [
-    quantity(metric, subset)
-    for metric, subset in (
-        ("accuracy", "forget"),
-        ("accuracy", "retain"),
-        ("accuracy", "test"),
-        ("mia_whitebox_rate", "forget"),
-        ("calibrated_whitebox_rate", "forget"),
-        ("mia_whitebox_rate", "test"),
-        ("seconds", ""),
-    )
-]
+COLUMNS = choose(
+    ("accuracy", "forget"),
+    ("accuracy", "retain"),
+    ("accuracy", "test"),
+    ("mia_whitebox_rate", "forget"),
+    ("calibrated_whitebox_rate", "forget"),
+    ("mia_whitebox_rate", "test"),
+    ("seconds", ""),
+)
 
 
 def summarise_results(results: Results) -> str:
