@@ -54,7 +54,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
         heads=[str(label) for label in shown],
         columns=_json([_column(shown[label]) for label in shown]),
         keys=_keys(shown),
-        rows=_json(shown.map(_text).to_numpy().tolist()),
+        rows=_json(shown.map(cell_text).to_numpy().tolist()),
         name=_json(name),
     )
 
@@ -78,7 +78,8 @@ def _keys(table: pd.DataFrame) -> int:
     return next((k for k, label in enumerate(table) if label not in KEYS), 0)
 
 
-def _text(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A cell as its readers see it: numbers with four significant digits, NaN as a dash."""
     if isinstance(value, str):
         return value
     if pd.isna(value):
