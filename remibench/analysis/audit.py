@@ -110,9 +110,8 @@ def audit(results: Results) -> pd.DataFrame:
     """
     tables = [_of_seeds(results.evaluation), _of_all_seeds(results)]
     rows = pd.concat([pd.DataFrame(table, columns=COLUMNS) for table in tables], ignore_index=True)
-    place = {column: pd.factorize(rows[column])[0] for column in (*CELL, "metric", "subset")}
-    order = pd.DataFrame(place).sort_values([*place], kind="stable").index
-    return rows.loc[order].reset_index(drop=True)
+    by = [*CELL, "metric", "subset"]  # in the order of first appearance
+    return rows.sort_values(by, key=lambda axis: pd.factorize(axis)[0], ignore_index=True)
 
 
 def _of_seeds(evaluation: pd.DataFrame) -> list[dict[str, Any]]:

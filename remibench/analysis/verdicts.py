@@ -109,10 +109,8 @@ def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
         than two seeds and for a metric without a margin; a cell's quantities together.
     """
     pairs = pair(quantities(evaluation))
-    table = summarise(pairs, margin=margin)
-    places = {axis: pd.factorize(table[axis])[0] for axis in QUANTITY}  # by first appearance
-    order = pd.DataFrame(places).sort_values(QUANTITY, kind="stable").index
-    table = table.loc[order].reset_index(drop=True)
+    table = summarise(pairs, margin=margin)  # sorted by first appearance:
+    table = table.sort_values(QUANTITY, key=lambda axis: pd.factorize(axis)[0], ignore_index=True)
     unpaired = table["remark"] == NO_REFERENCE
     unmeasured = table["mean"].isna() | (table["retraining"].isna() & ~unpaired)
     judged = _judged(evaluation)
