@@ -194,16 +194,18 @@ def compare_with_paper(results: Results) -> pd.DataFrame:
     table = table.merge(summarise(ours, KEY), on=KEY, how="left", validate="one_to_one")
     table = table.merge(chosen, on="dataset", how="left", validate="many_to_one")
     table["same"] = table["same"].eq(True)  # false where there is none of ours
-    table["tolerance"] = [_tolerance(KINDS[row.kind], row.classes) for row in table.itertuples()]
+    table["tolerance"] = [
+        row.classes if KINDS[row.kind].exact else KINDS[row.kind].tolerance
+        for row in table.itertuples()
+    ]
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     for column in ("mean", "low", "high"):
         table[column] = table[column].mask(_is_log(table), 2.0 ** table[column])
-    same_unit = ~table["kind"].isin(["seconds"])
     return table.assign(
         forget_ratio=table["forget_ratio"].replace(WHOLE, np.nan),
         unit=table["kind"].map(lambda kind: KINDS[kind].unit),
         ours=table["mean"],
-        difference=(table["mean"] - table["paper"]).where(same_unit),
+        difference=(table["mean"] - table["paper"]).where(table["kind"] != "seconds"),
         seeds=table["seeds"].fillna(0).astype(int),
         source=table["source"].where(table["mean"].notna(), "").fillna(""),
     )[COLUMNS]
@@ -350,10 +352,6 @@ def _verdict(row) -> str:
         rounding=rounding,
         exact=kind.exact,
     )
-
-
-def _tolerance(kind: Kind, classes: float) -> float:
-    return classes if kind.exact else kind.tolerance
 
 
 def _is_log(table: pd.DataFrame) -> pd.Series:
