@@ -132,14 +132,13 @@ def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 def cell_title(axis: plt.Axes, dataset: str, architecture: str, counts: Sequence[int]) -> None:
     """Title of a cell's panel, on two lines where it is as wide as its panel."""
-    title = style.cell_label(dataset, architecture)
+    panel_title(axis, style.cell_label(dataset, architecture), counts)
+
+
+def panel_title(axis: plt.Axes, title: str, counts: Sequence[int]) -> None:
+    """Title of a panel with its numbers of seeds, on two lines where it is as wide as its panel."""
     if len(counts):
-        title += f" (n = {'–'.join(str(count) for count in sorted(set(counts)))})"
-    panel_title(axis, title)
-
-
-def panel_title(axis: plt.Axes, title: str) -> None:
-    """Title of a panel, on two lines where it is as wide as its panel."""
+        title += f" (n = {'–'.join(map(str, sorted(set(counts))))})"
     room = axis.get_subplotspec().get_gridspec().ncols
     if room > 2 and len(title) > 108 // room:
         title = title.replace(", ", "\n")

@@ -55,7 +55,7 @@ def draw(results: Results) -> Figure:
         axis.set(xlim=(low - room, min(high + room, 101)), ylim=(-0.03, 1.03))
         axis.grid(visible=False)
         rows = groups.get(cell)
-        panel_title(axis, f"{title} (n = {rows['seeds_mia'].max()})" if rows is not None else title)
+        panel_title(axis, title, [] if rows is None else [rows["seeds_mia"].max()])
         if rows is None:
             say_not_run(axis)
             continue

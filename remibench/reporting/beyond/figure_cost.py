@@ -72,7 +72,7 @@ def draw(results: Results) -> Figure:
         axis.set(xscale="log", ylim=(-0.05, 1.05))
         axis.grid(visible=False)
         rows = groups.get(cell)
-        panel_title(axis, f"{title} (n = {rows['seeds'].max()})" if rows is not None else title)
+        panel_title(axis, title, [] if rows is None else [rows["seeds"].max()])
         if rows is None:
             say_not_run(axis)
             continue

@@ -59,8 +59,7 @@ def draw(results: Results) -> Figure:
         axis.grid(visible=False)
         axis.plot([1e-3, 1], [1e-3, 1], **CHANCE)
         rows = groups.get(cell)
-        count = f" (n = {rows['seeds'].max():.0f})" if rows is not None else ""
-        panel_title(axis, title + count)
+        panel_title(axis, title, [] if rows is None else [round(rows["seeds"].max())])
         if rows is None:
             say_not_run(axis)
             continue
