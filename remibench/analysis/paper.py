@@ -38,17 +38,8 @@ WHOLE = 0.0  # forget ratio of what has none, since groups lose NaN
 KEY = ["table", *CELL, "quantity"]
 COLUMNS = [
     *KEY,
-    "unit",
-    "published",
-    "paper",
-    "ours",
-    "low",
-    "high",
-    "difference",
-    "tolerance",
-    "seeds",
-    "source",
-    "verdict",
+    *("unit", "published", "paper", "ours", "low", "high", "difference"),
+    *("tolerance", "seeds", "source", "verdict"),
 ]
 EFFECTIVENESS = "proportional_effectiveness"
 QUANTITIES = {  # metric → how the scorecard calls it

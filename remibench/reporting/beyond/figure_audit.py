@@ -46,13 +46,11 @@ def data(results: Results) -> pd.DataFrame:
     drawn = table["label"].notna() & (table["forget_ratio"] == results.main_ratio)
     table = table[drawn & (between.abs() > table["margin"])]
     between = between[table.index]
-    order = pd.Categorical(table["label"], categories=list(labels.values()), ordered=True)
     table = table.assign(
-        at=(table["value"] - table["retraining"]) / between,
-        half=table["margin"] / between.abs(),
-        order=order.codes,
+        at=(table["value"] - table["retraining"]) / between, half=table["margin"] / between.abs()
     )
-    return table.sort_values("order", kind="stable").drop(columns="order")
+    place = list(labels.values()).index
+    return table.sort_values("label", kind="stable", key=lambda column: column.map(place))
 
 
 def draw(results: Results) -> Figure:
