@@ -621,12 +621,7 @@ class Config(Closed):
         """
         searched = {}
         for method, search in self.variants.items():
-            section = getattr(self.unlearning, method)
-            cells = (
-                _read_cells(section.per_cell_values, type(section))
-                if section.per_cell_values
-                else {}
-            )
+            cells = self.unlearning._rows(method)
             names = itertools.chain(*combinations(search), *cells.values())
             searched[method] = list(dict.fromkeys(names))
         return searched
