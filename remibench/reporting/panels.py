@@ -56,18 +56,17 @@ def page(rows: int, columns: int, height: float, **options: object) -> tuple[Fig
 
 
 def cell_page(
-    datasets: Sequence[str], architectures: Sequence[str], heights: tuple[float, float] = (2.2, 1.6)
+    datasets: Sequence[str], architectures: Sequence[str]
 ) -> tuple[Figure, list[tuple[plt.Axes, str, str]]]:
     """Make a panel for every cell, datasets below each other, on the same axes.
 
     Args:
         datasets, architectures: The cells of the tree.
-        heights: Heights of a row in inches: where the page is one panel wide and where it is wider.
 
     Returns:
         The figure, and every panel with its dataset and architecture.
     """
-    height = heights[len(architectures) > 1]
+    height = 1.6 if len(architectures) > 1 else 2.2
     figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
     cells = [(dataset, architecture) for dataset in datasets for architecture in architectures]
     return figure, [(axis, *cell) for axis, cell in zip(axes.flat, cells, strict=True)]
