@@ -87,9 +87,7 @@ def curves_of_model(
 
 
 def gather_curves(
-    files: Sequence[str],
-    labels: Mapping[str, np.ndarray],
-    class_names: Mapping[str, Sequence[str]],
+    files: Sequence[str], labels: Mapping[str, np.ndarray], class_names: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
     """All curves, over the seeds of every dataset, architecture, method and forget ratio.
 

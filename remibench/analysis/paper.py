@@ -335,13 +335,7 @@ def _verdict(row) -> str:
     if kind.log:  # row.mean, low and high are logarithms; seconds are rounded by less than 1e-4
         tolerance, paper, rounding = np.log2(tolerance), np.log2(paper), 0.0
     return judge(
-        paper,
-        row.mean,
-        row.low,
-        row.high,
-        tolerance=tolerance,
-        rounding=rounding,
-        exact=kind.exact,
+        paper, row.mean, row.low, row.high, tolerance=tolerance, rounding=rounding, exact=kind.exact
     )
 
 

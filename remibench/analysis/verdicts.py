@@ -55,12 +55,7 @@ ABOVE, BELOW = "above", "below"
 LEAKS, OVER_FORGETS, AS_RETRAINING = "leaks", "over-forgets", "as retraining"
 LOSES, KEEPS = "loses utility", "keeps utility"
 EQUIVALENT = "equivalent"
-MEMBERSHIP = {
-    ABOVE: LEAKS,
-    BELOW: OVER_FORGETS,
-    WITHIN: AS_RETRAINING,
-    NOT_DECIDED: NOT_DECIDED,
-}
+MEMBERSHIP = {ABOVE: LEAKS, BELOW: OVER_FORGETS, WITHIN: AS_RETRAINING, NOT_DECIDED: NOT_DECIDED}
 MOVES, STAYS = "moves", "stays"
 TAKEN, TOLD_APART = "taken for retraining", "told apart"
 UNSEEN = "nor is the target told apart"

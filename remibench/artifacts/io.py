@@ -54,8 +54,7 @@ def unreadable(path: str | Path, reason: object) -> RemibenchError:
 
 @contextlib.contextmanager
 def atomic_path(
-    path: str | Path,
-    remedy: str = "free space on that disk or choose another `results` directory",
+    path: str | Path, remedy: str = "free space on that disk or choose another `results` directory"
 ) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
 

@@ -104,10 +104,7 @@ def write_page(folder: str | Path, plugins: Sequence[str | Path] = ()) -> None:
 
 
 def page(
-    folder: Path,
-    by_hand: str = UNWRITTEN,
-    plugins: Sequence[str | Path] = (),
-    title: str = "",
+    folder: Path, by_hand: str = UNWRITTEN, plugins: Sequence[str | Path] = (), title: str = ""
 ) -> str:
     """The page of a published folder, in Markdown; the same files give the same text.
 
