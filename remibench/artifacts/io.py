@@ -211,14 +211,12 @@ def _check_identity(path: str | Path, stated: Any) -> None:
         raise unreadable(path, f"it says of itself {stated!r:.80}")
     if (reason := mismatch(path, stated)) is not None:
         raise unreadable(path, reason)
-    current = origin() if stated and identify(path) else None
+    current = origin()
+    if not (current and stated and identify(path)):
+        return
     # A model that was brought in may come from the same place of another tree.
-    inputs = (
-        {at: sha for at, sha in stated.get("inputs", {}).items() if at != place(path)}
-        if current
-        else {}
-    )
-    if current and (other := current.other_input(inputs)):
+    inputs = {at: sha for at, sha in stated.get("inputs", {}).items() if at != place(path)}
+    if other := current.other_input(inputs):
         input_path, reason = other
         _refuse_damaged(input_path)  # or that is the file to make anew
         raise unreadable(path, reason)
