@@ -222,8 +222,7 @@ def judge_methods(evaluation: pd.DataFrame, rate: str = JUDGED["mia"].metric) ->
     images = [("images", quantity.subset) for quantity in judged.values()]
     rows = evaluation.set_index(["metric", "subset"])
     rows = rows[rows.index.isin([*keys, *images])].reset_index()
-    run = dict.fromkeys(rows["method"])
-    methods = [method for method in in_order(run) if method != REFERENCE]
+    methods = [method for method in in_order(rows["method"]) if method != REFERENCE]
     controlled = set(controls())
     families = [
         [method for method in methods if (method in controlled) == control]
