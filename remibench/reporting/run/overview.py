@@ -151,12 +151,7 @@ def trainings(results: Results) -> pd.DataFrame:
 
 def attacks(results: Results) -> pd.DataFrame:
     """Accuracy, AUC and rates of every membership model on its target."""
-    table = results.attacks.assign(
-        **{
-            column: results.attacks[column].map(ATTACKS).fillna(results.attacks[column])
-            for column in ("adversary", "attack")
-        }
-    )
+    table = results.attacks.replace({"adversary": ATTACKS, "attack": ATTACKS})
     return readable(
         table, auc="AUC", tpr="TPR", fpr="FPR", members="members", nonmembers="non-members"
     )
