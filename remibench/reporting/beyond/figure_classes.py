@@ -63,8 +63,7 @@ def draw(results: Results) -> Figure:
                 axis.plot(of_method["accuracy"], at, **retraining(zorder=1))
             layer = 4 if method == ORIGINAL else 3  # controls decide as it does
             axis.plot(of_method["accuracy"], at, **point(method), zorder=layer)
-    first = table.iloc[0]
-    cell = cell_label(first["dataset"], first["architecture"])
+    cell = cell_label(*table[["dataset", "architecture"]].iloc[0])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"
     label_axes(figure, f"Accuracy (%; {common}, n = {table['seeds'].max():.0f})")
     handles = [plt.Line2D([], [], **point(method)) for method in methods]
