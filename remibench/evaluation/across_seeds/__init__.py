@@ -99,19 +99,22 @@ def measure_all(metrics: Sequence[str], comparison: Comparison) -> list[tuple[st
     return list(rows.values())
 
 
+def halves(models: int) -> tuple[slice, slice]:
+    """Two equal halves of the seeds: every other one, from the first and from the second on."""
+    even = models - models % 2
+    return slice(0, even, 2), slice(1, even, 2)
+
+
 def across_halves(
     compare: Callable[[np.ndarray, np.ndarray], np.ndarray], one: np.ndarray, other: np.ndarray
 ) -> float:
     """Mean of a comparison of one half of the seeds with the other half, in both directions.
 
-    Halves are equal: every other seed, from the first and from the second on.
-
     Args:
         compare: Margins (H, n) of two populations → a number for each of n images.
         one, other: (S, n) margins of both.
     """
-    even = len(one) - len(one) % 2
-    first, second = slice(0, even, 2), slice(1, even, 2)
+    first, second = halves(len(one))
     both = [compare(one[a], other[b]).mean() for a, b in ((first, second), (second, first))]
     return float(np.mean(both))
 
