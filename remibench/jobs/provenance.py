@@ -15,7 +15,6 @@ from typing import Any
 import grimp
 
 from remibench.artifacts import paths
-from remibench.artifacts.identity import sha256
 from remibench.components import display
 from remibench.components.plugins import plugin_files
 from remibench.components.registry import UNDIGESTED, kind_of
@@ -162,7 +161,9 @@ def _computation(path: Path, module: str) -> str:
     return "\n".join(line for n, line in enumerate(lines, 1) if n not in left_out)
 
 
-_file_digest = cache(sha256)
+@cache
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def environment() -> dict[str, Any]:
