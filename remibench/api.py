@@ -195,7 +195,7 @@ def fit_attack(
     Raises:
         RemibenchError: The model, an image, a name or a value cannot be used.
     """
-    pairs = labelled(members, "members"), labelled(nonmembers, "nonmembers")
+    pairs = labelled("members", members), labelled("nonmembers", nonmembers)
     adapted = _adapt_to(model, pairs[0][0][:2], transform)
     device = _device(model)
     features = []
@@ -329,7 +329,7 @@ def audit(
     models = {"original": before, **named}
     if retrained is not None:
         models[REFERENCE] = retrained
-    per_seed = _by_seed(models, "before")
+    per_seed = _by_seed(models)
     shadows: Sequence[nn.Module | None] = [None] * len(per_seed)
     has_shadow = "shadow_train" in data.roles
     if shadow is not None:
@@ -634,7 +634,7 @@ def _listed(models: Models) -> list[nn.Module]:
     return listed
 
 
-def _by_seed(models: Mapping[str, Models], first: str) -> list[dict[str, nn.Module]]:
+def _by_seed(models: Mapping[str, Models]) -> list[dict[str, nn.Module]]:
     """The models of each seed by name.
 
     Raises:
@@ -645,6 +645,6 @@ def _by_seed(models: Mapping[str, Models], first: str) -> list[dict[str, nn.Modu
     for name, each in lists.items():
         if len(each) != count or not count:
             raise RemibenchError(
-                f"`{first}` has {count} models, {name!r} {len(each)}; give one of each per seed"
+                f"`before` has {count} models, {name!r} {len(each)}; give one of each per seed"
             )
     return [{name: each[at] for name, each in lists.items()} for at in range(count)]

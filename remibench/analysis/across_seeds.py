@@ -53,10 +53,7 @@ def _final_scores(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     accuracy = accuracy.join(of_retraining, on=axes)
     kept = accuracy["mean"] / accuracy["reference"]
     utility = kept.groupby([accuracy[axis] for axis in BY_METHOD]).prod(min_count=2)
-    names = {
-        "forgetting_quality": "final_score",
-        "forgetting_quality_halves": "final_score_halves",
-    }
+    names = {"forgetting_quality": "final_score", "forgetting_quality_halves": "final_score_halves"}
     rows = table[table["metric"].isin(names) & (table["subset"] == "forget")]
     rows = rows.join(utility.rename("utility"), on=BY_METHOD).dropna(subset=["utility"])
     values = rows["value"] * rows["utility"]

@@ -28,7 +28,7 @@ import pandas as pd
 
 from remibench.analysis.across_seeds import FLOORS, compare_across_seeds
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE, quantities
-from remibench.analysis.quantities import quantity
+from remibench.analysis.quantities import choose
 from remibench.analysis.results import CELL, Results
 from remibench.analysis.statistics import LEVEL, holm
 from remibench.analysis.verdicts import (
@@ -48,36 +48,33 @@ from remibench.components.declarations import constant
 from remibench.components.registry import ORIGINAL, controls
 
 UNAUDITED = ("seconds", "seconds_attack_loss", "epochs")  # what unlearning took, no quality
-SHOWN = [  # by table and figure
-    quantity(metric, subset)
-    for metric, subset in (
-        ("accuracy", "forget"),
-        ("loss", "forget"),
-        ("mia_whitebox_rate", "forget"),
-        ("mia_whitebox_auc", "forget"),
-        ("mia_whitebox_tpr_at_1pct", "forget"),
-        ("mia_whitebox_tpr_at_10pct", "forget"),
-        ("mia_whitebox_worst_decile", "forget"),
-        ("mia_whitebox_published_rate", "forget"),
-        ("mia_whitebox_published_auc", "forget"),
-        ("mia_blackbox_rate", "forget"),
-        ("mia_blackbox_auc", "forget"),
-        ("calibrated_whitebox_rate", "forget"),
-        ("calibrated_whitebox_auc", "forget"),
-        ("calibrated_blackbox_rate", "forget"),
-        ("mia_whitebox_advantage", "retain"),
-        ("confidence_worst_decile", "forget"),
-        (LOG_EFFICACY, "forget"),
-        ("relearn_steps", "forget"),
-        ("two_models_distance_vs_test_auc", "forget"),
-        ("tow", ""),
-        ("tow_mia_whitebox", ""),
-        ("ulira_auc", "forget"),
-        ("rmia_auc", "forget"),
-        ("klom_halves", "forget"),
-        ("forgetting_quality_halves", "forget"),
-    )
-]
+SHOWN = choose(  # by table and figure
+    ("accuracy", "forget"),
+    ("loss", "forget"),
+    ("mia_whitebox_rate", "forget"),
+    ("mia_whitebox_auc", "forget"),
+    ("mia_whitebox_tpr_at_1pct", "forget"),
+    ("mia_whitebox_tpr_at_10pct", "forget"),
+    ("mia_whitebox_worst_decile", "forget"),
+    ("mia_whitebox_published_rate", "forget"),
+    ("mia_whitebox_published_auc", "forget"),
+    ("mia_blackbox_rate", "forget"),
+    ("mia_blackbox_auc", "forget"),
+    ("calibrated_whitebox_rate", "forget"),
+    ("calibrated_whitebox_auc", "forget"),
+    ("calibrated_blackbox_rate", "forget"),
+    ("mia_whitebox_advantage", "retain"),
+    ("confidence_worst_decile", "forget"),
+    (LOG_EFFICACY, "forget"),
+    ("relearn_steps", "forget"),
+    ("two_models_distance_vs_test_auc", "forget"),
+    ("tow", ""),
+    ("tow_mia_whitebox", ""),
+    ("ulira_auc", "forget"),
+    ("rmia_auc", "forget"),
+    ("klom_halves", "forget"),
+    ("forgetting_quality_halves", "forget"),
+)
 COLUMNS = (
     *CELL,
     *("subset", "metric", "control", "n", "target", "retraining", "value", "change"),
@@ -113,9 +110,8 @@ def audit(results: Results) -> pd.DataFrame:
     """
     tables = [_of_seeds(results.evaluation), _of_all_seeds(results)]
     rows = pd.concat([pd.DataFrame(table, columns=COLUMNS) for table in tables], ignore_index=True)
-    place = {column: pd.factorize(rows[column])[0] for column in (*CELL, "metric", "subset")}
-    order = pd.DataFrame(place).sort_values([*place], kind="stable").index
-    return rows.loc[order].reset_index(drop=True)
+    by = [*CELL, "metric", "subset"]  # in the order of first appearance
+    return rows.sort_values(by, key=lambda axis: pd.factorize(axis)[0], ignore_index=True)
 
 
 def _of_seeds(evaluation: pd.DataFrame) -> list[dict[str, Any]]:

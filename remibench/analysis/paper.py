@@ -38,17 +38,8 @@ WHOLE = 0.0  # forget ratio of what has none, since groups lose NaN
 KEY = ["table", *CELL, "quantity"]
 COLUMNS = [
     *KEY,
-    "unit",
-    "published",
-    "paper",
-    "ours",
-    "low",
-    "high",
-    "difference",
-    "tolerance",
-    "seeds",
-    "source",
-    "verdict",
+    *("unit", "published", "paper", "ours", "low", "high", "difference"),
+    *("tolerance", "seeds", "source", "verdict"),
 ]
 EFFECTIVENESS = "proportional_effectiveness"
 QUANTITIES = {  # metric → how the scorecard calls it
@@ -194,16 +185,18 @@ def compare_with_paper(results: Results) -> pd.DataFrame:
     table = table.merge(summarise(ours, KEY), on=KEY, how="left", validate="one_to_one")
     table = table.merge(chosen, on="dataset", how="left", validate="many_to_one")
     table["same"] = table["same"].eq(True)  # false where there is none of ours
-    table["tolerance"] = [_tolerance(KINDS[row.kind], row.classes) for row in table.itertuples()]
+    table["tolerance"] = [
+        row.classes if KINDS[row.kind].exact else KINDS[row.kind].tolerance
+        for row in table.itertuples()
+    ]
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     for column in ("mean", "low", "high"):
         table[column] = table[column].mask(_is_log(table), 2.0 ** table[column])
-    same_unit = ~table["kind"].isin(["seconds"])
     return table.assign(
         forget_ratio=table["forget_ratio"].replace(WHOLE, np.nan),
         unit=table["kind"].map(lambda kind: KINDS[kind].unit),
         ours=table["mean"],
-        difference=(table["mean"] - table["paper"]).where(same_unit),
+        difference=(table["mean"] - table["paper"]).where(table["kind"] != "seconds"),
         seeds=table["seeds"].fillna(0).astype(int),
         source=table["source"].where(table["mean"].notna(), "").fillna(""),
     )[COLUMNS]
@@ -342,18 +335,8 @@ def _verdict(row) -> str:
     if kind.log:  # row.mean, low and high are logarithms; seconds are rounded by less than 1e-4
         tolerance, paper, rounding = np.log2(tolerance), np.log2(paper), 0.0
     return judge(
-        paper,
-        row.mean,
-        row.low,
-        row.high,
-        tolerance=tolerance,
-        rounding=rounding,
-        exact=kind.exact,
+        paper, row.mean, row.low, row.high, tolerance=tolerance, rounding=rounding, exact=kind.exact
     )
-
-
-def _tolerance(kind: Kind, classes: float) -> float:
-    return classes if kind.exact else kind.tolerance
 
 
 def _is_log(table: pd.DataFrame) -> pd.Series:

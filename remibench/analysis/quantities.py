@@ -1,6 +1,6 @@
 """Quantities that tables, figures and the summary show, each under one name.
 
-A module chooses among them by metric and subset (:func:`quantity`), so that a number has the same
+A module chooses among them by metric and subset (:func:`choose`), so that a number has the same
 label, unit and number of decimals wherever it stands. "MIA rate" is the share of images that
 membership inference calls members; the paper calls it the accuracy of MIA.
 """
@@ -97,3 +97,8 @@ _BY_KEY = {(quantity.metric, quantity.subset): quantity for quantity in _QUANTIT
 def quantity(metric: str, subset: str) -> Quantity:
     """Look up the quantity that a metric on a subset is."""
     return _BY_KEY[metric, subset]
+
+
+def choose(*keys: tuple[str, str]) -> list[Quantity]:
+    """Look up the quantities of several metrics, each with its subset."""
+    return [_BY_KEY[key] for key in keys]

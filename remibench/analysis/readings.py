@@ -28,10 +28,7 @@ NAMES = ["mia", "forget", "retain", "test", "epochs", "seconds"]
 
 
 def judge_readings(
-    evaluation: pd.DataFrame,
-    candidates: pd.DataFrame,
-    published: pd.DataFrame,
-    names: pd.Series,
+    evaluation: pd.DataFrame, candidates: pd.DataFrame, published: pd.DataFrame, names: pd.Series
 ) -> pd.DataFrame:
     """Every reading's numbers, distance to the paper and gap to retraining, by cell.
 

@@ -111,11 +111,9 @@ class Results:
         datasets: str,
         training: str,
         published: str,
-        attacks: str = "",
         **further: str,
     ) -> Results:
-        """Read the CSV files; ``further`` ones, the fields behind ``attacks``, where there are."""
-        optional = {"attacks": attacks, **further}
+        """Read the CSV files; ``further`` ones, the fields from ``attacks`` on, where there are."""
         return cls(
             evaluation=load_table(evaluation, TEXT),
             histories=load_table(histories, TEXT),
@@ -124,8 +122,7 @@ class Results:
             published=read_numbers(published),
             **{
                 name: load_table(path, TEXT | ({"value"} if name == "hyperparameters" else set()))
-                for name, path in optional.items()
-                if path
+                for name, path in further.items()
             },
         )
 
@@ -134,7 +131,6 @@ class Results:
         """Read a results tree, or a published one, and the paper's numbers of this repository.
 
         Args:
-            folder: The tree.
             trusted: The plug-in folders whose code may run. Those that the tree's own config names
                 are code of whoever made the tree.
 
@@ -143,11 +139,8 @@ class Results:
                 tree names a plug-in folder that is not trusted.
         """
         names = ("evaluation", "histories", "datasets", "training", "attacks", "hyperparameters")
-        further = (
-            "across_seeds",
-            "curves",
-            "forget_images",
-        )  # asked for by the config, or not shared
+        # The config asks for these, and whoever shares a tree may leave them out.
+        further = ("across_seeds", "curves", "forget_images")
         names += tuple(name for name in further if Path(folder, f"{name}.csv").exists())
         paths = {name: str(Path(folder, f"{name}.csv")) for name in names}
         results = cls.read(**paths, published=str(NUMBERS))

@@ -64,11 +64,8 @@ def judge_candidates(evaluation: pd.DataFrame, candidates: pd.DataFrame) -> pd.D
         )
     paired = pair(rows)
     paired = paired[paired["method"] != REFERENCE]
-    weights = pd.Series(WEIGHTS)
-    paired["gap"] = (
-        paired["difference"].abs()
-        * weights.loc[pd.MultiIndex.from_frame(paired[["metric", "subset"]])].to_numpy()
-    )
+    keys = zip(paired["metric"], paired["subset"], strict=True)
+    paired["gap"] = paired["difference"].abs() * [WEIGHTS[key] for key in keys]
     per_seed = paired.groupby([*BY_METHOD, "seed"], sort=False)["gap"].sum()
     trials = per_seed.groupby(BY_METHOD, sort=False).agg(gap="mean", seeds="size")
     signed = paired.assign(name=paired["metric"] + "_" + paired["subset"]).pivot_table(
@@ -106,7 +103,6 @@ def complete_values(
     Args:
         chosen: Candidates from :func:`choose_candidates`.
         base: Rows of the cell, ``method``, ``parameter``, ``value``: the values before the search.
-        method: Name of the method.
         parameters: The columns wanted.
 
     Returns:

@@ -55,12 +55,7 @@ ABOVE, BELOW = "above", "below"
 LEAKS, OVER_FORGETS, AS_RETRAINING = "leaks", "over-forgets", "as retraining"
 LOSES, KEEPS = "loses utility", "keeps utility"
 EQUIVALENT = "equivalent"
-MEMBERSHIP = {
-    ABOVE: LEAKS,
-    BELOW: OVER_FORGETS,
-    WITHIN: AS_RETRAINING,
-    NOT_DECIDED: NOT_DECIDED,
-}
+MEMBERSHIP = {ABOVE: LEAKS, BELOW: OVER_FORGETS, WITHIN: AS_RETRAINING, NOT_DECIDED: NOT_DECIDED}
 MOVES, STAYS = "moves", "stays"
 TAKEN, TOLD_APART = "taken for retraining", "told apart"
 UNSEEN = "nor is the target told apart"
@@ -109,10 +104,8 @@ def judge_gaps(evaluation: pd.DataFrame) -> pd.DataFrame:
         than two seeds and for a metric without a margin; a cell's quantities together.
     """
     pairs = pair(quantities(evaluation))
-    table = summarise(pairs, margin=margin)
-    places = {axis: pd.factorize(table[axis])[0] for axis in QUANTITY}  # by first appearance
-    order = pd.DataFrame(places).sort_values(QUANTITY, kind="stable").index
-    table = table.loc[order].reset_index(drop=True)
+    table = summarise(pairs, margin=margin)  # sorted by first appearance:
+    table = table.sort_values(QUANTITY, key=lambda axis: pd.factorize(axis)[0], ignore_index=True)
     unpaired = table["remark"] == NO_REFERENCE
     unmeasured = table["mean"].isna() | (table["retraining"].isna() & ~unpaired)
     judged = _judged(evaluation)
@@ -229,8 +222,7 @@ def judge_methods(evaluation: pd.DataFrame, rate: str = JUDGED["mia"].metric) ->
     images = [("images", quantity.subset) for quantity in judged.values()]
     rows = evaluation.set_index(["metric", "subset"])
     rows = rows[rows.index.isin([*keys, *images])].reset_index()
-    run = dict.fromkeys(rows["method"])
-    methods = [method for method in in_order(run) if method != REFERENCE]
+    methods = [method for method in in_order(rows["method"]) if method != REFERENCE]
     controlled = set(controls())
     families = [
         [method for method in methods if (method in controlled) == control]

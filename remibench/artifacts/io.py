@@ -54,8 +54,7 @@ def unreadable(path: str | Path, reason: object) -> RemibenchError:
 
 @contextlib.contextmanager
 def atomic_path(
-    path: str | Path,
-    remedy: str = "free space on that disk or choose another `results` directory",
+    path: str | Path, remedy: str = "free space on that disk or choose another `results` directory"
 ) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
 
@@ -212,23 +211,21 @@ def _check_identity(path: str | Path, stated: Any) -> None:
         raise unreadable(path, f"it says of itself {stated!r:.80}")
     if (reason := mismatch(path, stated)) is not None:
         raise unreadable(path, reason)
-    current = origin() if stated and identify(path) else None
+    current = origin()
+    if not (current and stated and identify(path)):
+        return
     # A model that was brought in may come from the same place of another tree.
-    inputs = (
-        {at: sha for at, sha in stated.get("inputs", {}).items() if at != place(path)}
-        if current
-        else {}
-    )
-    if current and (other := current.other_input(inputs)):
+    inputs = {at: sha for at, sha in stated.get("inputs", {}).items() if at != place(path)}
+    if other := current.other_input(inputs):
         input_path, reason = other
         _refuse_damaged(input_path)  # or that is the file to make anew
         raise unreadable(path, reason)
 
 
 def _refuse_damaged(path: str) -> None:
-    read = {".safetensors": lambda path: load_tensors(path, {}), ".npy": load_array}
-    read |= {".npz": load_arrays, ".json": load_json}
-    read.get(Path(path).suffix, Path)(path)
+    if Path(path).suffix == ".json":
+        load_json(path)
+    check_file(path)
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
@@ -362,7 +359,6 @@ def load_settings(path: str | Path, *axes: str) -> dict[str, Any]:
     """Read the resolved config of a results tree.
 
     Args:
-        path: The file.
         axes: Keys that are to hold lists.
 
     Raises:

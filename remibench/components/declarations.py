@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,12 +79,9 @@ def _bound(tree: ast.Module) -> Iterator[str]:
             case ast.FunctionDef(name) | ast.ClassDef(name):
                 yield name
             case ast.Assign(targets):
-                yield from (node.id for target in targets for node in _names(target))
+                nodes = (node for target in targets for node in ast.walk(target))
+                yield from (node.id for node in nodes if isinstance(node, ast.Name))
             case ast.AnnAssign(ast.Name(name)):
                 yield name
             case ast.Import(aliases) | ast.ImportFrom(_, aliases):
                 yield from (alias.asname or alias.name for alias in aliases)
-
-
-def _names(target: ast.expr) -> Iterable[ast.Name]:
-    return (node for node in ast.walk(target) if isinstance(node, ast.Name))

@@ -16,10 +16,10 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from remibench.components import contracts, registry
 from remibench.components.declarations import constant
@@ -88,45 +88,35 @@ def made_marker(name: str) -> str:
 
 
 class _Lookup(Mapping[str, str]):
-    """One field of all displays, by method."""
+    """A text of each of the components that there are when it is asked, by their names."""
 
-    def __init__(self, field: str) -> None:
-        self._field = field
-
-    def __getitem__(self, method: str) -> str:
-        return getattr(displays()[method], self._field)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(displays())
-
-    def __len__(self) -> int:
-        return len(displays())
-
-
-METHODS = _Lookup("label")  # name in config and CSV → label, in the order of display
-COLORS = _Lookup("colour")
-MARKERS = _Lookup("marker")
-
-
-class _Names(Mapping[str, str]):
-    """Labels of the components of a kind, by name; a name that is none stands for itself."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
+    def __init__(
+        self, components: Callable[[], Mapping[str, Any]], text: Callable[[str], str]
+    ) -> None:
+        self._components, self._text = components, text
 
     def __getitem__(self, name: str) -> str:
-        file = registry.components(self._kind).get(name)
-        return name if file is None else constant(file, "LABEL", name)
+        return self._text(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(registry.components(self._kind))
+        return iter(self._components())
 
     def __len__(self) -> int:
-        return len(registry.components(self._kind))
+        return len(self._components())
 
 
-DATASETS = _Names("data")
-ARCHITECTURES = _Names("models")
+def _name(kind: str, name: str) -> str:
+    """The label of a component of a kind; a name that is none stands for itself."""
+    file = registry.components(kind).get(name)
+    return name if file is None else constant(file, "LABEL", name)
+
+
+# Name in config and CSV → label, in the order of display.
+METHODS = _Lookup(displays, lambda method: displays()[method].label)
+COLORS = _Lookup(displays, lambda method: displays()[method].colour)
+MARKERS = _Lookup(displays, lambda method: displays()[method].marker)
+DATASETS = _Lookup(partial(registry.components, "data"), partial(_name, "data"))
+ARCHITECTURES = _Lookup(partial(registry.components, "models"), partial(_name, "models"))
 NAMES = {"dataset": DATASETS, "architecture": ARCHITECTURES}  # by the column that has them
 
 

@@ -94,8 +94,7 @@ def check_model(
     """
     if wrong := set(shapes.items()) ^ set(shapes_of(model).items()):
         raise broken(
-            module,
-            f"`{function}` changed the shape of {min(wrong)[0]!r}; it changes values alone",
+            module, f"`{function}` changed the shape of {min(wrong)[0]!r}; it changes values alone"
         )
     if model.training:
         raise broken(

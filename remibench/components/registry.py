@@ -120,8 +120,7 @@ def methods() -> dict[str, MethodSpec]:
     """
     specs: dict[str, MethodSpec] = {}
     for module, file in components("unlearning").items():
-        guides = constant(file, "GUIDES", (None,))
-        for guide in guides:
+        for guide in constant(file, "GUIDES", (None,)):
             name = module if guide is None else f"{module}_{guide}"
             if name == ORIGINAL or name in specs:
                 other = specs.get(name)

@@ -621,12 +621,7 @@ class Config(Closed):
         """
         searched = {}
         for method, search in self.variants.items():
-            section = getattr(self.unlearning, method)
-            cells = (
-                _read_cells(section.per_cell_values, type(section))
-                if section.per_cell_values
-                else {}
-            )
+            cells = self.unlearning._rows(method)
             names = itertools.chain(*combinations(search), *cells.values())
             searched[method] = list(dict.fromkeys(names))
         return searched
@@ -733,24 +728,18 @@ def _config_model(_: tuple[tuple[str, Path, int], ...]) -> type[Config]:
         __doc__="One membership model for each attack.",
         **{name: (section, section()) for name, section in fits.items()},
     )
+    described = {
+        "mf": "Membership fingerprinting: the defender's, guides ReMI.",
+        "mia": "Membership inference: the attacker's, trained on the shadow model.",
+    }
     adversaries = create_model(
         "Adversaries",
         __base__=Adversaries,
         __doc__=Adversaries.__doc__,
-        mf=(
-            membership_models,
-            Field(
-                membership_models(),
-                description="Membership fingerprinting: the defender's, guides ReMI.",
-            ),
-        ),
-        mia=(
-            membership_models,
-            Field(
-                membership_models(),
-                description="Membership inference: the attacker's, trained on the shadow model.",
-            ),
-        ),
+        **{
+            name: (membership_models, Field(membership_models(), description=description))
+            for name, description in described.items()
+        },
     )
     selections = {
         name: read_section(file, "prioritise", Closed, _camel(name))

@@ -38,9 +38,4 @@ def variant_rows(searches: Mapping[str, Search]) -> Iterator[dict[str, Any]]:
     for method, search in searches.items():
         for variant, values in named_variants(method, search).items():
             for parameter, value in values.items():
-                yield {
-                    "variant": variant,
-                    "method": method,
-                    "parameter": parameter,
-                    "value": value,
-                }
+                yield {"variant": variant, "method": method, "parameter": parameter, "value": value}

@@ -60,8 +60,11 @@ def load(options: LoadOptions) -> RawDataset:
     """
     folder = find(FILES, "fmnist", [*options.search_path, DEBIAN_FOLDER])
     if folder is None:
+        from torchvision.datasets import FashionMNIST
+
         folder = options.search_path[0] / "fmnist"
-        _download(folder)
+        for name, md5 in FashionMNIST.resources:
+            download(FashionMNIST.mirrors[0] + name, md5, folder / name, INFO.title)
     parts, sources = [], {}
     for name, (ndim, checksum) in FILES.items():
         content, sources[name] = read_idx(
@@ -75,10 +78,3 @@ def load(options: LoadOptions) -> RawDataset:
         sources=sources,
         published=all(sources[name] == checksum for name, (_, checksum) in FILES.items()),
     )
-
-
-def _download(folder: Path) -> None:
-    from torchvision.datasets import FashionMNIST
-
-    for name, md5 in FashionMNIST.resources:
-        download(FashionMNIST.mirrors[0] + name, md5, folder / name, INFO.title)

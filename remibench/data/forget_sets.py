@@ -95,7 +95,9 @@ def read_positions(path: str | Path) -> np.ndarray:
             listed = np.load(path, allow_pickle=False)
         else:
             lines = Path(path).read_text(encoding="utf-8").split()
-            listed = np.array([int(line) for line in lines[_headers(lines) :]], np.int64)
+            if lines and not lines[0].removeprefix("-").isdecimal():
+                del lines[0]  # the header
+            listed = np.array([int(line) for line in lines], np.int64)
         if listed.ndim != 1 or not np.issubdtype(listed.dtype, np.integer):
             raise ValueError(f"it holds {listed.dtype} of shape {listed.shape}")
     except FileNotFoundError as error:
@@ -112,10 +114,6 @@ def read_positions(path: str | Path) -> np.ndarray:
     if counts.max() > 1:
         raise RemibenchError(f"{path} lists image {values[counts.argmax()]} twice; list it once")
     return listed
-
-
-def _headers(lines: Sequence[str]) -> int:
-    return int(bool(lines) and not lines[0].removeprefix("-").isdecimal())
 
 
 def random_scores(images: int, dataset: str, split_seed: int) -> np.ndarray:

@@ -72,7 +72,7 @@ class Data:
         if shadow_train is not None:
             given |= {"shadow_train": shadow_train, "shadow_test": shadow_test}
         names = {"target_train": "train"}
-        parts = {role: _read(names.get(role, role), part) for role, part in given.items()}
+        parts = {role: labelled(names.get(role, role), part) for role, part in given.items()}
         first = parts["target_train"][0]
         for role, (images, _) in parts.items():
             if images.shape[1:] != first.shape[1:] or images.dtype != first.dtype:
@@ -176,11 +176,6 @@ class Data:
         return positions.astype(np.int64)
 
 
-def labelled(part: Labelled, name: str = "data") -> tuple[torch.Tensor, torch.Tensor]:
-    """Read a pair (images, labels) or a Dataset as :class:`Data` does."""
-    return _read(name, part)
-
-
 def check_labels(name: str, labels: torch.Tensor, classes: int) -> None:
     """Hold labels (N,) to a model's number of classes.
 
@@ -195,7 +190,8 @@ def check_labels(name: str, labels: torch.Tensor, classes: int) -> None:
         )
 
 
-def _read(name: str, part: Labelled) -> tuple[torch.Tensor, torch.Tensor]:
+def labelled(name: str, part: Labelled) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read a pair (images, labels) or a Dataset, which messages call by a name."""
     if isinstance(part, tuple | list) and len(part) != 2:
         raise RemibenchError(f"`{name}` has {len(part)} elements; give (images, labels)")
     if not isinstance(part, tuple | list):

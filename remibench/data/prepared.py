@@ -59,11 +59,7 @@ class PreparedDataset:
 
     @classmethod
     def open(
-        cls,
-        images: str | Path,
-        labels: str | Path,
-        metadata: str | Path,
-        splits: str | Path,
+        cls, images: str | Path, labels: str | Path, metadata: str | Path, splits: str | Path
     ) -> PreparedDataset:
         """Open the files that ``prepare_dataset`` and ``split_dataset`` wrote.
 

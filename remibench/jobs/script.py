@@ -115,12 +115,7 @@ def progress_checkpoint(snakemake) -> EpochCheckpoint:
 
     From here on SIGTERM and the first Ctrl-C end the job after its epoch.
     """
-    key = [
-        snakemake.rule,
-        dict(snakemake.wildcards),
-        dict(snakemake.params),
-        origin().inputs,
-    ]
+    key = [snakemake.rule, dict(snakemake.wildcards), dict(snakemake.params), origin().inputs]
     # Not a parameter: how often progress is saved is no reason to train anew.
     every_seconds = snakemake.config["checkpoint_seconds"]
     progress = EpochCheckpoint(snakemake.params.progress, key, every_seconds)

@@ -69,21 +69,21 @@ def select_device(name: str, vram_mb: int = 0) -> torch.device:
     """
     import torch
 
-    if name == "cuda":
-        from remibench.jobs.devices import assign_gpu
+    if name != "cuda":  # all operations in use are deterministic
+        return torch.device(name)
+    from remibench.jobs.devices import assign_gpu
 
-        assign_gpu(vram_mb)
-    if name == "cuda" and not torch.cuda.is_available():
+    assign_gpu(vram_mb)
+    if not torch.cuda.is_available():
         raise RemibenchError(
             "device: 'cuda' was asked for, but no CUDA device is visible; "
             "set `device: cpu` or check the driver and CUDA_VISIBLE_DEVICES"
         )
-    if name == "cuda":  # on the CPU all operations in use are deterministic, and this costs 2 s
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-        torch.use_deterministic_algorithms(mode=True)
-        # Else every new tensor is filled with NaN first, one launch more each.
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; training asks for bf16
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(mode=True)  # takes 2 s
+    # Else every new tensor is filled with NaN first, one launch more each.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; training asks for bf16
     return torch.device(name)
 
 

@@ -60,8 +60,7 @@ def plan(configs: Sequence[str], measured: Sequence[Path] | None = None) -> tupl
         read, skipped = read_records(tree, cfg.data.out_of_sample_fraction)
         records += read
         warnings += skipped
-    target = "tune" if cfg.variants else "all"
-    jobs = list_jobs(summarise_workflow(configs, target))
+    jobs = list_jobs(summarise_workflow(configs, "tune" if cfg.variants else "all"))
     title = f"Plan of {' + '.join(configs) or 'config.yaml'} into {cfg.results}/"
     return f"{title}\n\n{render_plan(cfg, jobs, records, available_cpu_count())}", warnings
 
@@ -78,9 +77,8 @@ def render_plan(cfg: Config, jobs: Sequence[Job], records: Sequence[Record], cor
         + "".join(f"{quality:>10}" for quality in QUALITIES)
         + f"{'unknown':>10}"
     ]
-    for name in dict.fromkeys(
-        name_kind(job.rule, job.wildcards) for job in sorted(jobs, key=position)
-    ):
+    kinds = (name_kind(job.rule, job.wildcards) for job in sorted(jobs, key=position))
+    for name in dict.fromkeys(kinds):
         alike = {task: count for task, count in tasks.items() if task.kind == name}
         lines.append(
             f"{name:34}{pending[name]:7,}{done[name]:7,}" + _hour_columns(alike, projections)

@@ -25,13 +25,7 @@ from remibench.config.model import Config
 from remibench.data import dataset_info
 from remibench.errors import RemibenchError
 from remibench.planning.jobs import Job, name_kind
-from remibench.planning.work import (
-    count_images,
-    count_passes,
-    count_work,
-    model_spec,
-    role_sizes,
-)
+from remibench.planning.work import count_images, count_passes, count_work, model_spec, role_sizes
 
 TIMED = {  # rules whose time is projected, and the params that it depends on
     "prepare_dataset": ("image_size", "limit"),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from remibench import __version__
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.quantities import Quantity
+from remibench.analysis.quantities import Quantity, mathematical
 from remibench.analysis.results import METHODS, count_seeds, in_order, percent
 from remibench.analysis.statistics import summarise
 from remibench.analysis.verdicts import JUDGED, judge_gaps, judge_methods
@@ -23,7 +23,7 @@ from remibench.artifacts.io import atomic_path
 from remibench.artifacts.tables import write_csv
 from remibench.components import registry
 from remibench.components.display import COLORS, MARKERS, made_colour
-from remibench.reporting.html_page import template
+from remibench.reporting.html_page import cell_text, template
 from remibench.reporting.render import format_cell, format_gap, use_theme
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Audit:
     @property
     def table(self) -> pd.DataFrame:
         """Main numbers, a line per model: means over seeds, with 95 % t-intervals if several."""
-        return self._wide(self.quantities, self._summary)
+        return self._wide(self.quantities)
 
     @property
     def by_attack(self) -> pd.DataFrame:
@@ -128,7 +128,7 @@ class Audit:
             ):
                 label = f"{self._attack(attack)}: {what}"
                 lines.append(Quantity(f"{attack}_{metric}", subset, label))
-        wide = self._wide(lines, self._summary).set_index("model").T
+        wide = self._wide(lines).set_index("model").T
         return wide.rename_axis(index="attack", columns=None).reset_index()
 
     @property
@@ -234,7 +234,7 @@ class Audit:
                 if row and pd.notna(row[1]):
                     axis.hlines(line, row[1], row[2], color=colour, linewidth=1)
         axis.set(xlim=(0, 1), ylim=(len(quantities) - 0.5, -0.5), xlabel="Share")
-        labels = [each.label.replace("D_f", "$D_f$").replace("D_r", "$D_r$") for each in quantities]
+        labels = [mathematical(each.label) for each in quantities]
         axis.set_yticks(range(len(quantities)), labels)
         axis.grid(visible=True, axis="x")
         axis.grid(visible=False, axis="y")
@@ -279,15 +279,16 @@ class Audit:
         table = summarise(rows, ["method", "metric", "subset"])
         return {(row[0], row[1], row[2]): tuple(row[3:6]) for row in table.itertuples(index=False)}
 
-    def _wide(self, quantities: list[Quantity], summary: Mapping) -> pd.DataFrame:
+    def _wide(self, quantities: list[Quantity]) -> pd.DataFrame:
         """A line per model and a column per quantity, as text."""
         lines = []
         for method in self.methods:
             line = {"model": self.label(method)}
             for each in quantities:
-                label = f"{each.label}, %" if each.scale == 100 else each.label
-                numbers = summary.get((method, each.metric, each.subset), (float("nan"),) * 3)
-                line[label] = format_cell(*numbers, float("nan"), each.decimals, scale=each.scale)
+                key = (method, each.metric, each.subset)
+                numbers = self._summary.get(key, (float("nan"),) * 3)
+                shown = format_cell(*numbers, float("nan"), each.decimals, scale=each.scale)
+                line[each.title] = shown
             lines.append(line)
         return pd.DataFrame(lines)
 
@@ -302,11 +303,11 @@ class Audit:
         every = rows.pivot_table(
             index=["metric", "subset"], columns="method", values="value", sort=False
         )[self.methods]
-        every = every.rename(columns=self.label).map(_number).reset_index()
+        every = every.rename(columns=self.label).map(cell_text).reset_index()
         quality = self.attacks
         if len(quality):
             columns = ["auc", "accuracy", "tpr", "fpr", "members", "nonmembers"]
-            quality = quality.groupby("attack", sort=False)[columns].mean().map(_number)
+            quality = quality.groupby("attack", sort=False)[columns].mean().map(cell_text)
             quality = quality.reset_index()
         svg = io.StringIO()
         self.figure().savefig(svg, format="svg", metadata={"Date": None})
@@ -329,10 +330,6 @@ class Audit:
             every=_html(every),
             version=__version__,
         )
-
-
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.4g}".replace("-", "−")
 
 
 def _html(table: pd.DataFrame) -> str:

@@ -35,7 +35,6 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
     Args:
         table: Text is shown as it is, numbers with four significant digits, NaN as "–". Of more
             than 20,000 rows the first are shown, and the page says so.
-        title: Title of the page.
         note: Explanation of the table for its readers.
         name: Name of the file that the page's button "CSV" saves, without suffix.
         above: HTML between note and table.
@@ -54,7 +53,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
         heads=[str(label) for label in shown],
         columns=_json([_column(shown[label]) for label in shown]),
         keys=_keys(shown),
-        rows=_json(shown.map(_text).to_numpy().tolist()),
+        rows=_json(shown.map(cell_text).to_numpy().tolist()),
         name=_json(name),
     )
 
@@ -78,7 +77,8 @@ def _keys(table: pd.DataFrame) -> int:
     return next((k for k, label in enumerate(table) if label not in KEYS), 0)
 
 
-def _text(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A cell as its readers see it: numbers with four significant digits, NaN as a dash."""
     if isinstance(value, str):
         return value
     if pd.isna(value):

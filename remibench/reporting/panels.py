@@ -56,18 +56,17 @@ def page(rows: int, columns: int, height: float, **options: object) -> tuple[Fig
 
 
 def cell_page(
-    datasets: Sequence[str], architectures: Sequence[str], heights: tuple[float, float] = (2.2, 1.6)
+    datasets: Sequence[str], architectures: Sequence[str]
 ) -> tuple[Figure, list[tuple[plt.Axes, str, str]]]:
     """Make a panel for every cell, datasets below each other, on the same axes.
 
     Args:
         datasets, architectures: The cells of the tree.
-        heights: Heights of a row in inches: where the page is one panel wide and where it is wider.
 
     Returns:
         The figure, and every panel with its dataset and architecture.
     """
-    height = heights[len(architectures) > 1]
+    height = 1.6 if len(architectures) > 1 else 2.2
     figure, axes = page(len(datasets), len(architectures), height, sharex=True, sharey=True)
     cells = [(dataset, architecture) for dataset in datasets for architecture in architectures]
     return figure, [(axis, *cell) for axis, cell in zip(axes.flat, cells, strict=True)]
@@ -132,14 +131,13 @@ def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 def cell_title(axis: plt.Axes, dataset: str, architecture: str, counts: Sequence[int]) -> None:
     """Title of a cell's panel, on two lines where it is as wide as its panel."""
-    title = style.cell_label(dataset, architecture)
+    panel_title(axis, style.cell_label(dataset, architecture), counts)
+
+
+def panel_title(axis: plt.Axes, title: str, counts: Sequence[int]) -> None:
+    """Title of a panel with its numbers of seeds, on two lines where it is as wide as its panel."""
     if len(counts):
-        title += f" (n = {'–'.join(str(count) for count in sorted(set(counts)))})"
-    panel_title(axis, title)
-
-
-def panel_title(axis: plt.Axes, title: str) -> None:
-    """Title of a panel, on two lines where it is as wide as its panel."""
+        title += f" (n = {'–'.join(map(str, sorted(set(counts))))})"
     room = axis.get_subplotspec().get_gridspec().ncols
     if room > 2 and len(title) > 108 // room:
         title = title.replace(", ", "\n")

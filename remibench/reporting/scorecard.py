@@ -25,7 +25,7 @@ from remibench.analysis.results import Results, percent
 from remibench.analysis.verdicts import NOT_RUN
 from remibench.artifacts.tables import write_csv
 from remibench.reporting.html_page import ABSENT
-from remibench.reporting.panels import label_axes, say_below, sentence_figure
+from remibench.reporting.panels import PAGE, label_axes, say_below, sentence_figure
 from remibench.reporting.render import MINUS, write_formatted, write_page
 from remibench.reporting.style import ARCHITECTURES, DATASETS
 
@@ -39,7 +39,6 @@ VERDICTS = {  # in the order of display → colour in the heat map, Okabe and It
     NOT_RUN: "#f3f3f3",
     NOT_JUDGED: "#f3f3f3",
 }
-PAGE = 7.0  # inches
 FEW = 3  # columns of a heat map that have room for names side by side
 DECIMALS = {"%": 1, "share": 3, "images": 0, "×": 2, "s": 0, "": 4}  # of text, by unit
 

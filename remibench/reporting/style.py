@@ -13,7 +13,6 @@ tells a control from a method is its marker and, where it is a bar, its hatch (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from remibench.analysis.gaps import REFERENCE
@@ -69,18 +68,11 @@ VERDICTS = {  # verdict of a method → colour and sign of its square
 }
 CONTROL_HATCH = "\\\\\\\\"  # of a control's bar, in its grey: small in an SVG, where dots are not
 MARGIN = "0.9"  # a difference that counts as none
-ZERO = {"color": "0.2", "linewidth": 0.8, "zorder": 1}  # a level that is not retraining's
 CHANCE = {"color": "0.3", "linewidth": 0.8, "linestyle": (0, (4, 3))}
 WORDS = "0.35"  # what an empty place says
 RATIO_MARKERS = "osD^vP"
 STALLED = (0, (1.2, 1))  # the line of a training that learned nothing
 _LARGER = {"*": 1.9, "$": 1.6, "P": 1.15, "X": 1.15, "d": 1.25, "p": 1.15, "h": 1.1}
-
-
-def in_order(methods: Iterable[str]) -> list[str]:
-    """Methods in the order of every table and figure: before, retraining, all others, controls."""
-    run = set(methods)
-    return [method for method in METHODS if method in run]
 
 
 def point(method: str, *, filled: bool = True, size: float = 4) -> dict[str, Any]:

@@ -21,13 +21,7 @@ import yaml
 
 from remibench.analysis.gather import join, join_histories
 from remibench.artifacts.identity import KEY, fingerprint, sha256, table_origin
-from remibench.artifacts.io import (
-    array_identity,
-    load_array,
-    load_arrays,
-    load_json,
-    load_tensors,
-)
+from remibench.artifacts.io import array_identity, load_array, load_arrays, load_json, load_tensors
 from remibench.artifacts.paths import ARTIFACTS, IDENTIFIED, identify, place
 from remibench.artifacts.tables import TEXT, load_table
 from remibench.config.variants import method_of
@@ -59,9 +53,6 @@ class Found(NamedTuple):
 
 def check(results: str | Path) -> list[str]:
     """Walk a results tree.
-
-    Args:
-        results: The tree.
 
     Returns:
         A line for everything that does not belong.

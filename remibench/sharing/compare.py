@@ -22,7 +22,7 @@ from remibench.artifacts.io import atomic_path, load_json, load_yaml
 from remibench.artifacts.paths import ARTIFACTS, match
 from remibench.artifacts.tables import TEXT, load_table, write_csv
 from remibench.errors import RemibenchError
-from remibench.reporting.html_page import ABSENT, MINUS, page
+from remibench.reporting.html_page import ABSENT, cell_text, page
 from remibench.reporting.render import settings
 from remibench.sharing.archive import Archive
 
@@ -130,7 +130,7 @@ class Comparison:
             parts[-1] += f"\n{_lines(self.settings.map(_short))}"
         both = set(self.rows.loc[~self.rows["verdict"].str.startswith("only"), "metric"])
         counts = self.counts[self.counts["metric"].isin(both)]
-        parts.append(f"Rows by verdict\n{_lines(counts.map(_number), len(counts))}")
+        parts.append(f"Rows by verdict\n{_lines(counts.map(cell_text), len(counts))}")
         if alone := len(self.counts) - len(counts):
             parts[-1] += f"\n… and {alone} metrics that one tree alone has"
         for verdict in VERDICTS[:2]:
@@ -138,7 +138,7 @@ class Comparison:
             if len(rows):
                 columns = [*ROW, "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm"]
                 what = f"{verdict.capitalize()}: {len(rows)} of {self.tested} tested rows"
-                parts.append(f"{what}\n{_lines(rows[columns].map(_number))}")
+                parts.append(f"{what}\n{_lines(rows[columns].map(cell_text))}")
         text = "\n\n".join(parts)
         return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)
 
@@ -170,7 +170,7 @@ class Comparison:
             changed += _html(shown)
         if len(self.settings) > SETTINGS:
             changed += f"<p>These are the first {SETTINGS}; settings.csv has all.</p>"
-        verdicts = f"<h2>Rows by verdict</h2>{_html(self.counts.map(_number))}"
+        verdicts = f"<h2>Rows by verdict</h2>{_html(self.counts.map(cell_text))}"
         above = f"{trees}{verdicts}{changed}<h2>Rows</h2>"
         return page(_layout(self.rows), TITLE, note, "comparison", above)
 
@@ -367,13 +367,7 @@ def _layout(rows: pd.DataFrame) -> pd.DataFrame:
 def _cell(mean: float, low: float, high: float) -> str:
     if np.isnan(mean):
         return ABSENT
-    return _number(mean) + ("" if np.isnan(low) else f" ± {(high - low) / 2:.2g}")
-
-
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return ABSENT if np.isnan(value) else f"{value:.4g}".replace("-", MINUS)
-    return str(value)
+    return cell_text(mean) + ("" if np.isnan(low) else f" ± {(high - low) / 2:.2g}")
 
 
 def _short(value: str) -> str:

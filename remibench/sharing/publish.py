@@ -17,9 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from remibench.analysis.paper import compare_with_paper
 from remibench.analysis.results import ARCHITECTURES, DATASETS, METHODS, Results, percent
-from remibench.analysis.verdicts import judge_methods
 from remibench.artifacts.io import atomic_path, load_json, load_settings
 from remibench.artifacts.tables import load_table, write_csv
 from remibench.components.products import products
@@ -66,7 +64,6 @@ def publish(
     block of it that was written by hand stay.
 
     Args:
-        results: The tree.
         folder: Folder of the documentation, ``docs/results/<name>``; made if it is not there.
         plugins: The plug-in folders whose code may run.
 
@@ -106,10 +103,7 @@ def write_page(folder: str | Path, plugins: Sequence[str | Path] = ()) -> None:
 
 
 def page(
-    folder: Path,
-    by_hand: str = UNWRITTEN,
-    plugins: Sequence[str | Path] = (),
-    title: str = "",
+    folder: Path, by_hand: str = UNWRITTEN, plugins: Sequence[str | Path] = (), title: str = ""
 ) -> str:
     """The page of a published folder, in Markdown; the same files give the same text.
 
@@ -162,14 +156,12 @@ def summarise_benchmarks(folder: Path) -> pd.DataFrame:
         jobs=("s", "size"),
         hours=("s", "sum"),
         longest_minutes=("s", "max"),
-        peak=("max_rss", "max"),
+        peak_mib=("max_rss", "max"),
     )
     table["hours"] = (table["hours"] / 3600).round(3)
     table["longest_minutes"] = (table["longest_minutes"] / 60).round(2)
-    table = table.assign(peak_mib=table.pop("peak").round(0)).sort_values(
-        "hours", ascending=False, kind="stable"
-    )
-    return table.reset_index()
+    table["peak_mib"] = table["peak_mib"].round(0)
+    return table.sort_values("hours", ascending=False, kind="stable").reset_index()
 
 
 def _choose(results: Path) -> tuple[list[Path], Counter[str]]:
@@ -282,7 +274,7 @@ def _hours(folder: Path) -> str:
 
 def _numbers(results: Results) -> str:
     """Every published number of the cells that this tree is about, table by table."""
-    table = compare_with_paper(results)
+    table = scorecard.build(results)
     shown = table[
         table["dataset"].isin(["", *results.paper_names])
         & table["architecture"].isin(["", *results.architectures])
@@ -313,7 +305,7 @@ def _numbers(results: Results) -> str:
 
 def _verdicts(results: Results) -> str:
     """Verdicts on every method, against retraining."""
-    table = judge_methods(results.evaluation)
+    table = table_verdicts.build(results)
     text = table_verdicts.matrix(table)
     for axis in ("dataset", "architecture"):
         if len(set(text[axis])) == 1:

@@ -22,11 +22,7 @@ from torch.nn import functional
 
 from remibench.artifacts.progress import EpochCheckpoint
 from remibench.attacks import load_attack, membership
-from remibench.attacks.features import (
-    MembershipFeatures,
-    membership_features,
-    model_features,
-)
+from remibench.attacks.features import MembershipFeatures, membership_features, model_features
 from remibench.components.guards import (
     check_history,
     check_model,
@@ -43,7 +39,7 @@ from remibench.errors import DivergedError
 from remibench.jobs.torch_setup import autocast
 from remibench.models import Classifier, ModelSpec, build_model, load_model
 from remibench.seeding import derive_seed
-from remibench.training import History, penultimate_features, predict
+from remibench.training import History, fit, penultimate_features, predict
 
 logger = logging.getLogger("remibench")
 
@@ -178,7 +174,6 @@ def open_task(
 
     Args:
         dataset: The dataset of the target; of it a task has the defender's roles alone.
-        spec: The target's spec.
         target: The target's checkpoint.
         forget: npy file of (F,) int64 positions in the role ``target_train``.
         guide: File of the membership fingerprinting model, or None for a method without one.
@@ -210,12 +205,14 @@ def open_task(
     )
 
 
-def sgd(task: UnlearningTask, learning_rate: float) -> torch.optim.SGD:
-    """SGD on the task's model with the target's momentum and weight decay."""
+def sgd(
+    task: UnlearningTask, learning_rate: float, momentum: float | None = None
+) -> torch.optim.SGD:
+    """SGD on the task's model with the target's weight decay, and its momentum if none is given."""
     return torch.optim.SGD(
         task.model.parameters(),
         lr=learning_rate,
-        momentum=task.training["momentum"],
+        momentum=task.training["momentum"] if momentum is None else momentum,
         weight_decay=task.training["weight_decay"],
         fused=True,
     )
@@ -228,6 +225,29 @@ def wrong_labels(task: UnlearningTask) -> torch.Tensor:
     labels = task.labels.clone()
     labels[task.forget] += shifts.to(labels.device)
     return labels % task.spec.classes
+
+
+def learn_wrong_labels(
+    task: UnlearningTask, optimizer: torch.optim.Optimizer, *, label: str, epochs: int
+) -> History:
+    """Minimise the cross-entropy on D_r and on D_f with wrong labels, in the target's batches.
+
+    Arguments as in :func:`remibench.training.fit`.
+    """
+    labels = wrong_labels(task)
+    training = torch.cat((task.forget, task.retain))
+    return fit(
+        task.model,
+        optimizer,
+        lambda batch: task.loss(training[batch], labels),
+        len(training),
+        label=label,
+        epochs=epochs,
+        batch_size=task.training["batch_size"],
+        seed=task.seed,
+        progress=task.progress,
+        capture=True,
+    )
 
 
 def shuffled(positions: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from remibench.training import History, fit
-from remibench.unlearning import Images, Passes, UnlearningTask, wrong_labels
+from remibench.training import History
+from remibench.unlearning import Images, Passes, UnlearningTask, learn_wrong_labels
 
 if TYPE_CHECKING:
     from remibench.components.bounds import Positive, PositiveFloat
@@ -28,24 +28,11 @@ def unlearn(
     Defaults as published.
 
     Args:
-        task: The unlearning task.
         learning_rate: Learning rate of Adam.
         epochs: Passes over forget and retain set, in batches of the target's size.
     """
-    labels = wrong_labels(task)
-    training = torch.cat((task.forget, task.retain))
-    return fit(
-        task.model,
-        torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True),
-        lambda batch: task.loss(training[batch], labels),
-        len(training),
-        label="random_labels",
-        epochs=epochs,
-        batch_size=task.training["batch_size"],
-        seed=task.seed,
-        progress=task.progress,
-        capture=True,
-    )
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=learning_rate, fused=True)
+    return learn_wrong_labels(task, optimizer, label="random_labels", epochs=epochs)
 
 
 def passes(images: Images, parameters: Mapping[str, Any], training: Mapping[str, Any]) -> Passes:

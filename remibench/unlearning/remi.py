@@ -20,7 +20,7 @@ from remibench.attacks.features import MembershipFeatures, model_features
 from remibench.errors import DivergedError, RemibenchError
 from remibench.jobs.torch_setup import Stopwatch
 from remibench.training import History, epoch_randomness
-from remibench.unlearning import Images, Passes, UnlearningTask, draw, shuffled
+from remibench.unlearning import Images, Passes, UnlearningTask, draw, sgd, shuffled
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -168,13 +168,7 @@ def unlearn(
     if reference == "target" and out_of_sample_gradient:
         raise RemibenchError(f"remi: {REFUSES[0][1]}")
     device = task.images.device
-    optimizer = torch.optim.SGD(
-        task.model.parameters(),
-        lr=learning_rate,
-        momentum=momentum,
-        weight_decay=task.training["weight_decay"],
-        fused=True,
-    )
+    optimizer = sgd(task, learning_rate, momentum)
     pools = {
         "train": torch.cat((task.forget, task.retain)),
         "retain": task.retain,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 
-from remibench.training import History, fit
-from remibench.unlearning import Images, Passes, UnlearningTask, sgd, wrong_labels
+from remibench.training import History
+from remibench.unlearning import Images, Passes, UnlearningTask, learn_wrong_labels, sgd
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -35,7 +35,6 @@ def unlearn(
     reaches them. Defaults as published.
 
     Args:
-        task: The unlearning task.
         learning_rate: Learning rate of SGD; momentum, weight decay and batch size are the target's.
         epochs: Passes over forget and retain set.
         share: Share of the weights that may change: those in the mask.
@@ -50,20 +49,7 @@ def unlearn(
             weight.copy_(torch.where(mask, weight, old))
 
     optimizer.register_step_post_hook(restore)
-    labels = wrong_labels(task)
-    training = torch.cat((task.forget, task.retain))
-    return fit(
-        task.model,
-        optimizer,
-        lambda batch: task.loss(training[batch], labels),
-        len(training),
-        label="salun",
-        epochs=epochs,
-        batch_size=task.training["batch_size"],
-        seed=task.seed,
-        progress=task.progress,
-        capture=True,
-    )
+    return learn_wrong_labels(task, optimizer, label="salun", epochs=epochs)
 
 
 def trained(task: UnlearningTask) -> list[torch.Tensor]:

@@ -10,6 +10,7 @@ from matplotlib.markers import MarkerStyle
 from support.synthetic import ARCHITECTURES, DATASETS, synthetic_results
 
 from remibench.analysis.gaps import REFERENCE
+from remibench.analysis.results import in_order
 from remibench.components.contracts import MARKERS as DRAWABLE
 from remibench.components.display import made_marker
 from remibench.components.registry import controls, methods
@@ -115,4 +116,4 @@ def test_a_marker_stands_beside_every_colour():
 def test_open_points_are_open_and_the_order_is_that_of_the_display():
     assert style.point("fisher", filled=False)["mfc"] == "white"
     assert style.point("fisher")["mfc"] == style.COLORS["fisher"]
-    assert style.in_order(["fisher", "retrain", "original"]) == ["original", "retrain", "fisher"]
+    assert in_order(["fisher", "retrain", "original"]) == ["original", "retrain", "fisher"]

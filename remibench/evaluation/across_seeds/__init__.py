@@ -7,7 +7,7 @@ the forget set, which must be the same for all seeds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -105,6 +105,20 @@ def halves(models: int) -> tuple[slice, slice]:
     return slice(0, even, 2), slice(1, even, 2)
 
 
+def across_halves(
+    compare: Callable[[np.ndarray, np.ndarray], np.ndarray], one: np.ndarray, other: np.ndarray
+) -> float:
+    """Mean of a comparison of one half of the seeds with the other half, in both directions.
+
+    Args:
+        compare: Margins (H, n) of two populations → a number for each of n images.
+        one, other: (S, n) margins of both.
+    """
+    first, second = halves(len(one))
+    both = [compare(one[a], other[b]).mean() for a, b in ((first, second), (second, first))]
+    return float(np.mean(both))
+
+
 def attack_rates(
     name: str, positives: Sequence[np.ndarray], negatives: Sequence[np.ndarray]
 ) -> Iterator[tuple[str, float]]:
@@ -115,7 +129,6 @@ def attack_rates(
     pool are fitted on each other's models.)
 
     Args:
-        name: Name of the attack.
         positives, negatives: Scores, one array per held-out seed.
 
     Yields:

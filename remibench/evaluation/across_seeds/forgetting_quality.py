@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from remibench.evaluation.across_seeds import Comparison, Rows, halves
+from remibench.evaluation.across_seeds import Comparison, Rows, across_halves
 
 DELTA = 1e-5
 BUCKET = 0.5  # of ε; each next one halves the score
@@ -31,17 +31,16 @@ def measure(comparison: Comparison) -> Rows:
     yield "forget", "forgetting_quality", float(points(epsilon, models).mean())
     yield "forget", "epsilon_median", float(np.median(epsilon))
     yield "forget", "epsilon_separated", float(np.isinf(epsilon).mean())
-    first, second = halves(models)
     half = models // 2
     if half < LEAST_SEEDS:
         return
+
+    def compare(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return points(epsilons(one, other), half)
+
     kinds = {"forgetting_quality_halves": unlearned, "forgetting_quality_floor": retrained}
     for name, margins in kinds.items():
-        both = [
-            points(epsilons(margins[one], retrained[other]), half).mean()
-            for one, other in ((first, second), (second, first))
-        ]
-        yield "forget", name, float(np.mean(both))
+        yield "forget", name, across_halves(compare, margins, retrained)
 
 
 def points(epsilon: np.ndarray, models: int) -> np.ndarray:

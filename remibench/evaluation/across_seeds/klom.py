@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from remibench.evaluation.across_seeds import Comparison, Rows, halves
+from remibench.evaluation.across_seeds import Comparison, Rows, across_halves
 
 MEASURED = ("forget", "retain", "test")
 BINS = 20
@@ -20,7 +20,6 @@ def measure(comparison: Comparison) -> Rows:
     of both directions): so few models give a divergence where there is none. A floor is subtracted
     nowhere.
     """
-    first, second = halves(len(comparison.unlearned))
     for subset in MEASURED:
         at = comparison.subsets[subset]
         unlearned, retrained = comparison.unlearned[:, at], comparison.retrained[:, at]
@@ -30,11 +29,7 @@ def measure(comparison: Comparison) -> Rows:
         if len(unlearned) < 2:
             continue
         for name, models in {"klom_halves": unlearned, "klom_floor": retrained}.items():
-            both = [
-                divergences(models[one], retrained[other]).mean()
-                for one, other in ((first, second), (second, first))
-            ]
-            yield subset, name, float(np.mean(both))
+            yield subset, name, across_halves(divergences, models, retrained)
 
 
 def divergences(unlearned: np.ndarray, retrained: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 
 from remibench.attacks.features import MembershipFeatures
@@ -61,6 +62,12 @@ class Evaluation:
         Where a class is forgotten, to tell them from all test images is to tell classes apart.
         """
         return self.subsets.get(f"test_{subset}", self.subsets["test"])
+
+    def seen_and_unseen(self, subset: str, scores: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """The scores of a subset's images, and those of its unseen ones, of the scores (N,)."""
+        places = (self.subsets[subset], self.unseen(subset))
+        seen, unseen = (scores[positions].cpu().numpy() for positions in places)
+        return seen, unseen
 
 
 def measure(metric: str, evaluation: Evaluation) -> list[tuple[str, str, float]]:

@@ -26,9 +26,6 @@ def measure(evaluation: Evaluation) -> Rows:
         rates["paper"] = Fraction(str(evaluation.published))
         yield "", "paper_rate", evaluation.published
     for name, scores in evaluation.scores.items():
-        forget, test = (
-            scores[positions].cpu().numpy()
-            for positions in (evaluation.subsets["forget"], evaluation.unseen("forget"))
-        )
+        forget, test = evaluation.seen_and_unseen("forget", scores)
         for suffix, value in operating_points(forget, test, rates):
             yield "forget", f"{name}_{suffix}", value

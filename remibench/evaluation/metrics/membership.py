@@ -28,10 +28,7 @@ def measure(evaluation: Evaluation) -> Rows:
         members = (scores > 0.5).float()
         for subset, positions in evaluation.subsets.items():
             yield subset, f"{name}_rate", members[positions].mean().item()
-        forget, test = (
-            scores[positions].cpu().numpy()
-            for positions in (evaluation.subsets["forget"], evaluation.unseen("forget"))
-        )
+        forget, test = evaluation.seen_and_unseen("forget", scores)
         yield "forget", f"{name}_auc", area_under_roc(forget, test)
 
 

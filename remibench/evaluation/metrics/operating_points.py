@@ -16,9 +16,6 @@ def measure(evaluation: Evaluation) -> Rows:
     images (:func:`remibench.evaluation.roc.operating_points`); the same for ``…_at_0.1pct``.
     """
     for name, scores in evaluation.scores.items():
-        forget, test = (
-            scores[positions].cpu().numpy()
-            for positions in (evaluation.subsets["forget"], evaluation.unseen("forget"))
-        )
+        forget, test = evaluation.seen_and_unseen("forget", scores)
         for suffix, value in operating_points(forget, test):
             yield "forget", f"{name}_{suffix}", value

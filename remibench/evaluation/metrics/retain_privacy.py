@@ -16,10 +16,7 @@ def measure(evaluation: Evaluation) -> Rows:
     ``original``. To forget some images can expose others (Carlini et al. 2022, "onion effect").
     """
     for name, scores in evaluation.scores.items():
-        retain, test = (
-            scores[positions].cpu().numpy()
-            for positions in (evaluation.subsets["retain"], evaluation.unseen("retain"))
-        )
+        retain, test = evaluation.seen_and_unseen("retain", scores)
         yield "retain", f"{name}_auc", area_under_roc(retain, test)
         yield "retain", f"{name}_advantage", float((retain > 0.5).mean() - (test > 0.5).mean())
         for suffix, value in operating_points(retain, test):

@@ -18,7 +18,7 @@ from remibench.analysis.gaps import (
 from remibench.analysis.results import CELL, Results
 from remibench.analysis.statistics import binomial_interval, holm, ks_efficacy
 from remibench.reporting.html_page import ABSENT
-from remibench.reporting.render import readable
+from remibench.reporting.render import ALL, readable
 
 TITLE = "Every method against retraining"
 QUANTITIES = [  # metric, subset
@@ -28,23 +28,10 @@ QUANTITIES = [  # metric, subset
     ("accuracy", "test"),
     (LOG_EFFICACY, "forget"),
 ]
-ALL = "all"  # dataset and architecture of the rows over the whole grid
 COLUMNS = [
     *CELL,
-    "metric",
-    "subset",
-    "method",
-    "pairs",
-    "n",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "p_holm",
-    "ks",
-    "ks_p",
-    "ks_p_holm",
-    "remark",
+    *("metric", "subset", "method", "pairs", "n", "difference", "low", "high"),
+    *("p", "p_holm", "ks", "ks_p", "ks_p_holm", "remark"),
 ]
 
 
@@ -72,8 +59,8 @@ def build(results: Results) -> pd.DataFrame:
         tables.append(over_cells.assign(dataset=ALL, architecture=ALL, pairs="cells"))
     table = pd.concat(tables, ignore_index=True).rename(columns={"gap": "difference"})
     places = [QUANTITIES.index(key) for key in zip(table["metric"], table["subset"], strict=True)]
-    order = table.assign(place=places).sort_values("place", kind="stable").index
-    return table.loc[order].reindex(columns=COLUMNS).reset_index(drop=True)
+    table = table.assign(place=places).sort_values("place", kind="stable", ignore_index=True)
+    return table.reindex(columns=COLUMNS)
 
 
 def layout(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import BY_METHOD, CELL, Results
+from remibench.analysis.results import BY_METHOD, CELL, Results, in_order
 from remibench.reporting.panels import (
     interval,
     label_axes,
@@ -26,7 +26,7 @@ from remibench.reporting.panels import (
     say_not_run,
     sentence_figure,
 )
-from remibench.reporting.style import COLORS, METHODS, in_order, point, retraining
+from remibench.reporting.style import COLORS, METHODS, point, retraining
 
 TITLE = "Accuracy against MIA rate"
 
@@ -55,7 +55,7 @@ def draw(results: Results) -> Figure:
         axis.set(xlim=(low - room, min(high + room, 101)), ylim=(-0.03, 1.03))
         axis.grid(visible=False)
         rows = groups.get(cell)
-        panel_title(axis, f"{title} (n = {rows['seeds_mia'].max()})" if rows is not None else title)
+        panel_title(axis, title, [] if rows is None else [rows["seeds_mia"].max()])
         if rows is None:
             say_not_run(axis)
             continue

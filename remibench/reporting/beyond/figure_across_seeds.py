@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.across_seeds import compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, Results, percent
+from remibench.analysis.results import CELL, Results, in_order, percent
 from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.panels import PAGE, legend, say_not_run
 from remibench.reporting.style import COLORS, METHODS, cell_label, ratio_marker, retraining
@@ -48,8 +48,7 @@ def draw(results: Results) -> Figure:
     table = compare_across_seeds(results)
     cells = list(dict.fromkeys(table[CELL[:2]].itertuples(index=False, name=None)))
     ratios = sorted(table["forget_ratio"].unique())
-    run = set(table["method"])
-    shown = [method for method in METHODS if method in run - {REFERENCE}]
+    shown = in_order(set(table["method"]) - {REFERENCE})
     height = 0.35 + LINE * len(shown) * (1 + 0.4 * (len(ratios) - 1))
     size = (PAGE, 0.45 + height * len(cells))
     figure, axes = plt.subplots(len(cells), len(PANELS), figsize=size, squeeze=False, sharey=True)

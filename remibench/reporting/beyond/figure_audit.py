@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.audit import SHOWN, audit
 from remibench.analysis.quantities import mathematical
-from remibench.analysis.results import CELL, Results, percent
+from remibench.analysis.results import CELL, Results, in_order, percent
 from remibench.analysis.verdicts import NOT_DECIDED
 from remibench.reporting.panels import PAGE, legend, sentence_figure
 from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
@@ -46,19 +46,17 @@ def data(results: Results) -> pd.DataFrame:
     drawn = table["label"].notna() & (table["forget_ratio"] == results.main_ratio)
     table = table[drawn & (between.abs() > table["margin"])]
     between = between[table.index]
-    order = pd.Categorical(table["label"], categories=list(labels.values()), ordered=True)
     table = table.assign(
-        at=(table["value"] - table["retraining"]) / between,
-        half=table["margin"] / between.abs(),
-        order=order.codes,
+        at=(table["value"] - table["retraining"]) / between, half=table["margin"] / between.abs()
     )
-    return table.sort_values("order", kind="stable").drop(columns="order")
+    place = list(labels.values()).index
+    return table.sort_values("label", kind="stable", key=lambda column: column.map(place))
 
 
 def draw(results: Results) -> Figure:
     """One panel per dataset and architecture, one line per metric, one marker per control."""
     table = data(results)
-    controls = [control for control in METHODS if control in set(table["control"])]
+    controls = in_order(table["control"])
     cells = list(dict.fromkeys(table[CELL[:2]].itertuples(index=False, name=None)))
     if not cells:
         return sentence_figure("Not run: retraining and a control, with a metric that has a scale.")

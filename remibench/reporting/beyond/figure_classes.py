@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import Results, percent
+from remibench.analysis.results import Results, in_order, percent
 from remibench.components.registry import ORIGINAL
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, cell_label, in_order, point, retraining
+from remibench.reporting.style import METHODS, cell_label, point, retraining
 
 TITLE = "Accuracy by class"
 INPUTS = ("curves",)
@@ -63,8 +63,7 @@ def draw(results: Results) -> Figure:
                 axis.plot(of_method["accuracy"], at, **retraining(zorder=1))
             layer = 4 if method == ORIGINAL else 3  # controls decide as it does
             axis.plot(of_method["accuracy"], at, **point(method), zorder=layer)
-    first = table.iloc[0]
-    cell = cell_label(first["dataset"], first["architecture"])
+    cell = cell_label(*table[["dataset", "architecture"]].iloc[0])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"
     label_axes(figure, f"Accuracy (%; {common}, n = {table['seeds'].max():.0f})")
     handles = [plt.Line2D([], [], **point(method)) for method in methods]

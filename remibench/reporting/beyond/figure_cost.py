@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE, tug_of_war
-from remibench.analysis.results import BY_METHOD, CELL, Results
+from remibench.analysis.results import BY_METHOD, CELL, Results, in_order
 from remibench.components.registry import ORIGINAL, controls
 from remibench.reporting.panels import (
     label_axes,
@@ -30,7 +30,7 @@ from remibench.reporting.panels import (
     say_not_run,
     sentence_figure,
 )
-from remibench.reporting.style import COLORS, METHODS, in_order, point
+from remibench.reporting.style import COLORS, METHODS, point
 
 TITLE = "Seconds against the distance to retraining"
 
@@ -72,7 +72,7 @@ def draw(results: Results) -> Figure:
         axis.set(xscale="log", ylim=(-0.05, 1.05))
         axis.grid(visible=False)
         rows = groups.get(cell)
-        panel_title(axis, f"{title} (n = {rows['seeds'].max()})" if rows is not None else title)
+        panel_title(axis, title, [] if rows is None else [rows["seeds"].max()])
         if rows is None:
             say_not_run(axis)
             continue

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.quantities import Quantity, mathematical, quantity
+from remibench.analysis.quantities import Quantity, choose, mathematical
 from remibench.analysis.results import CELL, Results, count_seeds, displayed, percent
 from remibench.analysis.verdicts import NOT_DECIDED, NOT_MEASURABLE, NOT_RUN, judge_gaps, margin
 from remibench.reporting.panels import (
@@ -41,23 +41,20 @@ from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point
 
 TITLE = "Gaps to retraining"
 
-ROWS = [
-    quantity(metric, subset)
-    for metric, subset in (
-        ("mia_whitebox_rate", "forget"),
-        ("mia_blackbox_rate", "forget"),
-        ("mia_whitebox_auc", "forget"),
-        ("mia_whitebox_tpr_at_1pct", "forget"),
-        ("accuracy", "forget"),
-        ("accuracy", "retain"),
-        ("accuracy", "test"),
-        ("tow_mia_whitebox", ""),
-        ("mia_whitebox_worst_decile", "forget"),
-        ("mia_whitebox_advantage", "retain"),
-        ("two_models_distance_vs_test_auc", "forget"),
-        ("tow", ""),
-    )
-]
+ROWS = choose(
+    ("mia_whitebox_rate", "forget"),
+    ("mia_blackbox_rate", "forget"),
+    ("mia_whitebox_auc", "forget"),
+    ("mia_whitebox_tpr_at_1pct", "forget"),
+    ("accuracy", "forget"),
+    ("accuracy", "retain"),
+    ("accuracy", "test"),
+    ("tow_mia_whitebox", ""),
+    ("mia_whitebox_worst_decile", "forget"),
+    ("mia_whitebox_advantage", "retain"),
+    ("two_models_distance_vs_test_auc", "forget"),
+    ("tow", ""),
+)
 COLUMNS = 4
 MEDIAN = {"color": "0.5", "mew": 1.6}  # of a method's cells, behind their points
 WORSE = {"both": "← worse\N{EM SPACE}\N{EM SPACE}worse →", "below": "← worse", "above": "worse →"}

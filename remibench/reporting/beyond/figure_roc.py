@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import CELL, Results
+from remibench.analysis.results import CELL, Results, in_order
 from remibench.components.registry import controls
 from remibench.reporting.panels import (
     label_axes,
@@ -29,7 +29,7 @@ from remibench.reporting.panels import (
     say_not_run,
     sentence_figure,
 )
-from remibench.reporting.style import CHANCE, COLORS, MARKERS, METHODS, in_order, point, retraining
+from remibench.reporting.style import CHANCE, COLORS, MARKERS, METHODS, point, retraining
 
 TITLE = "ROC curves of the white-box attack"
 INPUTS = ("curves",)
@@ -59,8 +59,7 @@ def draw(results: Results) -> Figure:
         axis.grid(visible=False)
         axis.plot([1e-3, 1], [1e-3, 1], **CHANCE)
         rows = groups.get(cell)
-        count = f" (n = {rows['seeds'].max():.0f})" if rows is not None else ""
-        panel_title(axis, title + count)
+        panel_title(axis, title, [] if rows is None else [round(rows["seeds"].max())])
         if rows is None:
             say_not_run(axis)
             continue

@@ -18,9 +18,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import Results, percent
+from remibench.analysis.results import Results, in_order, percent
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, SUBSETS, cell_label, in_order, retraining
+from remibench.reporting.style import METHODS, SUBSETS, cell_label, retraining
 
 TITLE = "Distributions of scores"
 INPUTS = ("curves",)
@@ -65,8 +65,7 @@ def draw(results: Results) -> Figure:
         line[0].set_ylabel(METHODS[method], rotation=0, ha="right", va="center")
     for axis, label in zip(axes[-1], SCORES.values(), strict=True):
         axis.set_xlabel(label)
-    first = table.iloc[0]
-    cell = cell_label(first["dataset"], first["architecture"])
+    cell = cell_label(*table[["dataset", "architecture"]].iloc[0])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"
     label_axes(figure, f"{common}, n = {table['seeds'].max():.0f}", "Share of the images in a bin")
     handles = [

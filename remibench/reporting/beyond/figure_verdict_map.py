@@ -16,16 +16,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.results import Results, percent
-from remibench.analysis.verdicts import (
-    AS_RETRAINING,
-    EQUIVALENT,
-    LOSES,
-    NOT_DECIDED,
-    judge_methods,
-)
+from remibench.analysis.results import Results, in_order, percent
+from remibench.analysis.verdicts import AS_RETRAINING, EQUIVALENT, LOSES, NOT_DECIDED, judge_methods
 from remibench.reporting.panels import COLUMN, PAGE, legend, sentence_figure
-from remibench.reporting.style import METHODS, VERDICTS, cell_label, in_order
+from remibench.reporting.style import METHODS, VERDICTS, cell_label
 
 TITLE = "Overview of verdicts"
 

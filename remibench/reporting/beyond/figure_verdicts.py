@@ -58,9 +58,7 @@ def draw(results: Results) -> Figure:
         axis.set(xlim=limits[0], ylim=limits[1])
         axis.grid(visible=False)
         verdicts = groups.get(cell, table.head(0))
-        counts = sorted(set(verdicts["n"]))
-        count = f" (n = {'–'.join(map(str, counts))})" if counts else ""
-        panel_title(axis, title + count)
+        panel_title(axis, title, verdicts["n"])
         if verdicts["mia_gap"].isna().all():
             say_not_run(axis)
             continue

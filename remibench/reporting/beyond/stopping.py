@@ -19,13 +19,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from remibench.analysis.gaps import pair
-from remibench.analysis.results import (
-    BY_METHOD,
-    CELL,
-    Results,
-    count_seeds,
-    percent,
-)
+from remibench.analysis.results import BY_METHOD, CELL, Results, count_seeds, in_order, percent
 from remibench.analysis.statistics import holm, paired_differences, t_interval
 from remibench.analysis.verdicts import JUDGED, margin
 from remibench.errors import RemibenchError
@@ -158,7 +152,7 @@ def explain(table: pd.DataFrame, remarks: str) -> str:
 
 def draw(table: pd.DataFrame) -> Figure:
     """A column per guide; of every cell MIA rate above, test accuracy below; both sides."""
-    guides = [method for method in METHODS if method in set(table["method"])]
+    guides = in_order(table["method"])
     shown = {"mia": "White-box MIA rate on $D_f$", "test": "Accuracy on test images (points)"}
     cells = list(table[CELL[:2]].drop_duplicates().itertuples(index=False, name=None))
     ratios = sorted(table["forget_ratio"].unique())

@@ -31,34 +31,31 @@ import pandas as pd
 
 from remibench.analysis.across_seeds import FLOORS, compare_across_seeds
 from remibench.analysis.gaps import REFERENCE
-from remibench.analysis.quantities import quantity
-from remibench.analysis.results import CELL, METHODS, Results, count_seeds, rows_by
+from remibench.analysis.quantities import choose
+from remibench.analysis.results import CELL, METHODS, Results, count_seeds, in_order, rows_by
 from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.render import format_cell, name_absence, spread
 
 TITLE = "Image by image, across seeds"
 INPUTS = ("across_seeds",)
-SHOWN = [
-    quantity(metric, subset)
-    for metric, subset in (
-        ("ulira_auc", "forget"),
-        ("ulira_accuracy", "forget"),
-        ("ulira_tpr_at_1pct", "forget"),
-        ("ulira_tpr_at_0.1pct", "forget"),
-        ("ulira_auc", "test"),
-        ("rmia_auc", "forget"),
-        ("rmia_vs_test_auc", "forget"),
-        ("klom_halves", "forget"),
-        ("klom_halves", "retain"),
-        ("klom_halves", "test"),
-        ("klom", "forget"),
-        ("forgetting_quality_halves", "forget"),
-        ("final_score_halves", "forget"),
-        ("forgetting_quality", "forget"),
-        ("final_score", "forget"),
-        ("epsilon_separated", "forget"),
-    )
-]
+SHOWN = choose(
+    ("ulira_auc", "forget"),
+    ("ulira_accuracy", "forget"),
+    ("ulira_tpr_at_1pct", "forget"),
+    ("ulira_tpr_at_0.1pct", "forget"),
+    ("ulira_auc", "test"),
+    ("rmia_auc", "forget"),
+    ("rmia_vs_test_auc", "forget"),
+    ("klom_halves", "forget"),
+    ("klom_halves", "retain"),
+    ("klom_halves", "test"),
+    ("klom", "forget"),
+    ("forgetting_quality_halves", "forget"),
+    ("final_score_halves", "forget"),
+    ("forgetting_quality", "forget"),
+    ("final_score", "forget"),
+    ("epsilon_separated", "forget"),
+)
 
 
 def build(results: Results) -> pd.DataFrame:
@@ -70,8 +67,8 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
     """One line per cell and quantity of ``SHOWN``, one column per method."""
     axes = [list(dict.fromkeys(table[axis])) for axis in CELL]
     cells = rows_by(table, [*CELL, "metric", "subset", "method"])
-    run, measured = set(table["method"]), set(table["metric"])
-    order = [REFERENCE, *(method for method in METHODS if method in run - {REFERENCE})]
+    measured = set(table["metric"])
+    order = [REFERENCE, *in_order(set(table["method"]) - {REFERENCE})]
     lines = []
     for cell in pd.MultiIndex.from_product(axes):
         for shown in SHOWN:

@@ -17,41 +17,32 @@ from __future__ import annotations
 import pandas as pd
 
 from remibench.analysis.gaps import LOG_EFFICACY, REFERENCE
-from remibench.analysis.quantities import Quantity, quantity
+from remibench.analysis.quantities import Quantity, choose
 from remibench.analysis.results import CELL, METHODS, Results, count_seeds, displayed, rows_by
-from remibench.analysis.verdicts import (
-    ABOVE,
-    BELOW,
-    NOT_MEASURABLE,
-    WITHIN,
-    judge_gaps,
-)
+from remibench.analysis.verdicts import ABOVE, BELOW, NOT_MEASURABLE, WITHIN, judge_gaps
 from remibench.reporting.render import MINUS, format_gap, name_absence, spread
 
 TITLE = "Gaps to retraining"
 MARKS = {ABOVE: " *", BELOW: " *", WITHIN: " ="}
-SHOWN = [
-    quantity(metric, subset)
-    for metric, subset in (
-        ("accuracy", "forget"),
-        ("accuracy", "retain"),
-        ("accuracy", "test"),
-        ("mia_whitebox_rate", "forget"),
-        ("mia_blackbox_rate", "forget"),
-        ("mia_whitebox_auc", "forget"),
-        ("mia_whitebox_tpr_at_1pct", "forget"),
-        ("mia_whitebox_tpr_at_0.1pct", "forget"),
-        ("mia_whitebox_worst_decile", "forget"),
-        (LOG_EFFICACY, "forget"),
-        ("relearn_steps", "forget"),
-        ("mia_whitebox_auc", "retain"),
-        ("mia_whitebox_advantage", "retain"),
-        ("two_models_distance_vs_test_auc", "forget"),
-        ("two_models_distance_vs_retain_auc", "forget"),
-        ("tow", ""),
-        ("tow_mia_whitebox", ""),
-    )
-]
+SHOWN = choose(
+    ("accuracy", "forget"),
+    ("accuracy", "retain"),
+    ("accuracy", "test"),
+    ("mia_whitebox_rate", "forget"),
+    ("mia_blackbox_rate", "forget"),
+    ("mia_whitebox_auc", "forget"),
+    ("mia_whitebox_tpr_at_1pct", "forget"),
+    ("mia_whitebox_tpr_at_0.1pct", "forget"),
+    ("mia_whitebox_worst_decile", "forget"),
+    (LOG_EFFICACY, "forget"),
+    ("relearn_steps", "forget"),
+    ("mia_whitebox_auc", "retain"),
+    ("mia_whitebox_advantage", "retain"),
+    ("two_models_distance_vs_test_auc", "forget"),
+    ("two_models_distance_vs_retain_auc", "forget"),
+    ("tow", ""),
+    ("tow_mia_whitebox", ""),
+)
 
 
 def build(results: Results) -> pd.DataFrame:

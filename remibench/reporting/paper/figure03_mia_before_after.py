@@ -29,13 +29,7 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.effectiveness import effectiveness
 from remibench.analysis.paper import beside_paper
-from remibench.analysis.results import (
-    BY_METHOD,
-    Results,
-    count_seeds,
-    displayed,
-    percent,
-)
+from remibench.analysis.results import BY_METHOD, Results, count_seeds, displayed, percent
 from remibench.analysis.statistics import summarise
 from remibench.components.products import ACCESS
 from remibench.components.registry import controls

@@ -83,7 +83,10 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
         of_all = [values[0] if len(values) == 1 else ABSENT for values in axes]
         of_all[of_all.index(ABSENT)] = "mean of all cells"
         words[ALL, "", percent(float("nan"))] = of_all
-    numbers = {(*_key(row), row.method): row for row in table.itertuples()}
+    numbers = {
+        (row.dataset, row.architecture, percent(row.forget_ratio), row.method): row
+        for row in table.itertuples()
+    }
     lines = []
     for cell, named in words.items():
         line = dict(zip(("dataset", "architecture", "forget ratio"), named, strict=True))
@@ -95,10 +98,6 @@ def layout(table: pd.DataFrame) -> pd.DataFrame:
                 line[f"Speed-up ({access})"] = _speedup(row)
         lines.append(line)
     return pd.DataFrame(lines)
-
-
-def _key(row: tuple) -> tuple[str, str, str]:
-    return row.dataset, row.architecture, percent(row.forget_ratio)
 
 
 def _seconds(row: tuple | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from remibench.analysis.gaps import REFERENCE, pair
-from remibench.analysis.quantities import quantity
+from remibench.analysis.quantities import choose
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
 from remibench.analysis.targets import target_accuracies
@@ -20,20 +20,17 @@ from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import listed, readable, settings
 
 RUN = ["dataset", "architecture", "seed", "method", "forget_ratio"]
-MEASURED = [  # columns of `runs`
-    quantity(metric, subset)
-    for metric, subset in (
-        ("seconds", ""),
-        ("accuracy", "forget"),
-        ("accuracy", "retain"),
-        ("accuracy", "test"),
-        ("mia_whitebox_rate", "forget"),
-        ("mia_whitebox_rate", "retain"),
-        ("mia_whitebox_rate", "test"),
-        ("mia_blackbox_rate", "forget"),
-        ("efficacy", "forget"),
-    )
-]
+MEASURED = choose(  # columns of `runs`
+    ("seconds", ""),
+    ("accuracy", "forget"),
+    ("accuracy", "retain"),
+    ("accuracy", "test"),
+    ("mia_whitebox_rate", "forget"),
+    ("mia_whitebox_rate", "retain"),
+    ("mia_whitebox_rate", "test"),
+    ("mia_blackbox_rate", "forget"),
+    ("efficacy", "forget"),
+)
 ROLES = {  # column of datasets.csv: what the images are for
     "target_train": "target train",
     "mf_members": "of them MF's members",
@@ -154,12 +151,7 @@ def trainings(results: Results) -> pd.DataFrame:
 
 def attacks(results: Results) -> pd.DataFrame:
     """Accuracy, AUC and rates of every membership model on its target."""
-    table = results.attacks.assign(
-        **{
-            column: results.attacks[column].map(ATTACKS).fillna(results.attacks[column])
-            for column in ("adversary", "attack")
-        }
-    )
+    table = results.attacks.replace({"adversary": ATTACKS, "attack": ATTACKS})
     return readable(
         table, auc="AUC", tpr="TPR", fpr="FPR", members="members", nonmembers="non-members"
     )

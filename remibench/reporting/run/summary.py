@@ -7,33 +7,28 @@ from dataclasses import replace
 
 import pandas as pd
 
-from remibench.analysis.quantities import Quantity, quantity
+from remibench.analysis.quantities import Quantity, choose
 from remibench.analysis.results import METHODS, Results, percent
 from remibench.reporting.render import format_cell
 from remibench.reporting.style import cell_label
 
-COLUMNS = [
-    quantity(metric, subset)
-    for metric, subset in (
-        ("accuracy", "forget"),
-        ("accuracy", "retain"),
-        ("accuracy", "test"),
-        ("mia_whitebox_rate", "forget"),
-        ("calibrated_whitebox_rate", "forget"),
-        ("mia_whitebox_rate", "test"),
-        ("seconds", ""),
-    )
-]
+COLUMNS = choose(
+    ("accuracy", "forget"),
+    ("accuracy", "retain"),
+    ("accuracy", "test"),
+    ("mia_whitebox_rate", "forget"),
+    ("calibrated_whitebox_rate", "forget"),
+    ("mia_whitebox_rate", "test"),
+    ("seconds", ""),
+)
 
 
 def summarise_results(results: Results) -> str:
     """ReMI against Fisher and retraining at the forget ratio nearest to the paper's 10 %."""
-    ratio = results.main_ratio
     seeds = results.evaluation["seed"].nunique()
-    lines = [
-        f"Main result, {percent(ratio)} of {results.whole} forgotten, mean over {seeds} seed(s)"
-    ]
-    lines[0] += " ± half-width of the 95 % interval" if seeds > 1 else ", no interval"
+    title = f"Main result, {percent(results.main_ratio)} of {results.whole} forgotten, "
+    title += f"mean over {seeds} seed(s)"
+    lines = [title + (" ± half-width of the 95 % interval" if seeds > 1 else ", no interval")]
     for label, table in main_tables(results):
         lines += ["", label, _narrow(table)]
     lines += [
@@ -57,8 +52,7 @@ def _narrow(table: pd.DataFrame) -> str:
 def main_tables(results: Results) -> list[tuple[str, pd.DataFrame]]:
     """The main result of every dataset and architecture: its name, and a line per method."""
     cells = results.evaluation[["dataset", "architecture"]].drop_duplicates()
-    ratio = results.main_ratio
-    columns = {shown.title: _column(results, ratio, shown) for shown in _columns(results)}
+    columns = {shown.title: _column(results, shown) for shown in _columns(results)}
     table, tables = pd.DataFrame(columns), []
     for dataset, architecture in cells.itertuples(index=False):
         rows = pd.MultiIndex.from_product([[dataset], [architecture], results.methods])
@@ -80,10 +74,11 @@ def _columns(results: Results) -> Iterator[Quantity]:
             yield shown
 
 
-def _column(results: Results, ratio: float, shown: Quantity) -> pd.Series:
+def _column(results: Results, shown: Quantity) -> pd.Series:
     """One formatted column, by dataset, architecture and method."""
     rows = results.summary(shown.metric, shown.scale)
-    rows = rows[(rows["forget_ratio"] == ratio) & (rows["subset"] == shown.subset)]
+    rows = rows[rows["forget_ratio"] == results.main_ratio]
+    rows = rows[rows["subset"] == shown.subset]
     numbers = rows[["mean", "low", "high"]].itertuples(index=False)
     text = [format_cell(*number, paper=float("nan"), decimals=shown.decimals) for number in numbers]
     axes = pd.MultiIndex.from_frame(rows[["dataset", "architecture", "method"]])
