@@ -53,6 +53,7 @@ def curves_of_model(
         scores: Scores of the method's models.
         place: Place of the ratio in ``scores.ratios``.
         labels: Labels of all images of the prepared dataset.
+        class_names: Names of the classes.
 
     Yields:
         ``curve``, ``score``, ``subset``, ``x``, ``label``, value. Of ``roc`` x is the FPR on test
@@ -133,6 +134,7 @@ def forget_images(
         retrained: Scores of retraining; None where it was not run.
         images: (N, C, S, S) uint8 images of the prepared dataset, mapped.
         labels: (N,) labels.
+        class_names: Names of the classes.
 
     Returns:
         ``forget_ratio``, ``rank``, ``image`` (position in the dataset), its ``label``, ``mf``

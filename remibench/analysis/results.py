@@ -131,6 +131,7 @@ class Results:
         """Read a results tree, or a published one, and the paper's numbers of this repository.
 
         Args:
+            folder: The tree.
             trusted: The plug-in folders whose code may run. Those that the tree's own config names
                 are code of whoever made the tree.
 

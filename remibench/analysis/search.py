@@ -103,6 +103,7 @@ def complete_values(
     Args:
         chosen: Candidates from :func:`choose_candidates`.
         base: Rows of the cell, ``method``, ``parameter``, ``value``: the values before the search.
+        method: Name of the method.
         parameters: The columns wanted.
 
     Returns:

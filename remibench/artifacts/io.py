@@ -359,6 +359,7 @@ def load_settings(path: str | Path, *axes: str) -> dict[str, Any]:
     """Read the resolved config of a results tree.
 
     Args:
+        path: The file.
         axes: Keys that are to hold lists.
 
     Raises:

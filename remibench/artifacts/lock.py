@@ -45,6 +45,7 @@ def describe_run(results: str, config: str, is_job: bool) -> dict[str, str]:
     """Describe the run that is to begin, or the one that this process runs a job of.
 
     Args:
+        results: The results folder.
         config: The whole resolved config as text.
         is_job: True in a Snakemake that another started for a job, as on a cluster's node.
 

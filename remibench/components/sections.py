@@ -36,6 +36,7 @@ def read_section(file: Path, function: str, base: type[BaseModel], name: str) ->
     """Make the config section of a function's keyword parameters: types, defaults, descriptions.
 
     Args:
+        file: The module.
         function: One of ``CALLED_WITH``.
         base: The class that the section derives from.
         name: The name of the section's class.

@@ -44,6 +44,7 @@ def prepare_dataset(
 
     Args:
         name: The dataset's name in the config, which the metadata states.
+        raw: The dataset.
         image_size: Side S in pixels; Pillow's antialiased bilinear filter, as in torchvision.
         limit: Keep only the first so many images, or all if None.
         images_path, labels_path, metadata_path, attributes_path: Outputs.

@@ -101,6 +101,7 @@ def check_classifier(model: Classifier, spec: ModelSpec, images: torch.Tensor) -
 
     Args:
         model: In evaluation mode.
+        spec: Its spec.
         images: Some uint8 images (N, C, S, S).
 
     Raises:

@@ -19,6 +19,7 @@ def disk_space(cfg: Config, jobs: int) -> dict[str, int]:
     Headers and batch-norm statistics of checkpoints (< 1 %) are left out.
 
     Args:
+        cfg: The configuration.
         jobs: Number of all its jobs; each leaves a log, a CSV, a benchmark and metadata.
     """
     sizes: Counter[str] = Counter()

@@ -35,6 +35,7 @@ def page(table: pd.DataFrame, title: str, note: str, name: str, above: str = "")
     Args:
         table: Text is shown as it is, numbers with four significant digits, NaN as "–". Of more
             than 20,000 rows the first are shown, and the page says so.
+        title: Title of the page.
         note: Explanation of the table for its readers.
         name: Name of the file that the page's button "CSV" saves, without suffix.
         above: HTML between note and table.

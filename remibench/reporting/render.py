@@ -167,6 +167,7 @@ def write_table(
     Args:
         table: The tidy numbers.
         wide: The same numbers as formatted cells.
+        title: Title of the table.
         explanation: Explanation of the table for its readers, with the remarks on the run.
         csv, tex, html: Outputs.
     """

@@ -75,7 +75,9 @@ def read_images(
     """Read the images of a role, as a selection sees them before any model is trained.
 
     Args:
+        dataset: The prepared dataset.
         role: Name of the role, see :func:`remibench.data.splits.split_dataset`.
+        split_seed: Seed of the split.
         attributes: npz file of the dataset's columns, where the selection uses them, or None.
 
     Raises:

@@ -18,6 +18,7 @@ def prioritise(images: Images, *, classes: list[str | int]) -> np.ndarray:
     """A random number for each image of the classes, NaN for all others.
 
     Args:
+        images: The images.
         classes: The classes to forget, by name (``sandal``) or number from 0.
 
     Raises:

@@ -19,6 +19,7 @@ def prioritise(images: Images, *, path: str) -> np.ndarray:
     """The reverse of the place in the list of each image that is listed, NaN for all others.
 
     Args:
+        images: The images.
         path: The file: positions in the prepared dataset, from 0, in the order of its reader (the
             published train part before the test part). All have to be training images of the
             target, role ``target_train`` of ``data/<dataset>/splits.npz``.

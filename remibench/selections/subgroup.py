@@ -26,6 +26,7 @@ def prioritise(
     """A random number for each image of the subgroup, NaN for all others.
 
     Args:
+        images: The images.
         column: The column: ``age`` or ``gender`` of UTKFace.
         values: The values that images of the subgroup have.
         low: The least value that they have, for a column of numbers.

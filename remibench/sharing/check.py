@@ -54,6 +54,9 @@ class Found(NamedTuple):
 def check(results: str | Path) -> list[str]:
     """Walk a results tree.
 
+    Args:
+        results: The tree.
+
     Returns:
         A line for everything that does not belong.
 

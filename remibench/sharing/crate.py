@@ -64,6 +64,7 @@ def describe(results: Path, digests: Mapping[str, str], sizes: Mapping[str, int]
     all else depends on the files' content alone.
 
     Args:
+        results: The tree.
         digests: SHA-256 of every file by name.
         sizes: Bytes of every file by name.
     """

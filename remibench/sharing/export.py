@@ -59,6 +59,7 @@ def export(results: str | Path, archive: str | Path, checkpoints: bool = False) 
     """Write the archive of a finished results tree, with one checkpoint in memory at a time.
 
     Args:
+        results: The tree.
         archive: The zip file to write. It appears when it is complete.
         checkpoints: Also models, attacks, forget sets and splits; never images.
 

@@ -64,6 +64,7 @@ def publish(
     block of it that was written by hand stay.
 
     Args:
+        results: The tree.
         folder: Folder of the documentation, ``docs/results/<name>``; made if it is not there.
         plugins: The plug-in folders whose code may run.
 

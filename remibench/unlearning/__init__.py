@@ -174,6 +174,7 @@ def open_task(
 
     Args:
         dataset: The dataset of the target; of it a task has the defender's roles alone.
+        spec: The target's spec.
         target: The target's checkpoint.
         forget: npy file of (F,) int64 positions in the role ``target_train``.
         guide: File of the membership fingerprinting model, or None for a method without one.

@@ -39,6 +39,7 @@ def unlearn(
     Defaults as published.
 
     Args:
+        task: The unlearning task.
         learning_rate: Learning rate of Adam.
         epochs: Passes over the forget set and that share of the retain set.
         retain_share: Share of the retain set, drawn once.

@@ -24,6 +24,7 @@ def unlearn(
     """Minimise the cross-entropy on D_r with the target's optimiser; defaults as published.
 
     Args:
+        task: The unlearning task.
         learning_rate: Learning rate of SGD; momentum, weight decay and batch size are the target's.
         epochs: Passes over the retain set.
     """

@@ -38,6 +38,7 @@ def unlearn(
     F = Σ_{n ∈ retain set} (∂ log p(y_n | x_n) / ∂w)²; the noise of the last layer is multiplied.
 
     Args:
+        task: The unlearning task.
         alpha: Scale α of the noise's variance.
         max_std: Greatest standard deviation, before the last layer's factor.
         last_layer_factor: Multiplies the noise of the last linear layer.

@@ -34,6 +34,7 @@ def unlearn(
     A step takes a batch of D_r and as many images of D_f, drawn anew. Defaults as published.
 
     Args:
+        task: The unlearning task.
         learning_rate: Learning rate of SGD; momentum, weight decay and batch size are the target's.
         alpha: α, the weight of the retain set.
         epochs: Passes over the retain set.

@@ -28,6 +28,7 @@ def unlearn(
     Defaults as published.
 
     Args:
+        task: The unlearning task.
         learning_rate: Learning rate of Adam.
         epochs: Passes over forget and retain set, in batches of the target's size.
     """

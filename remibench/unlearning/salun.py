@@ -35,6 +35,7 @@ def unlearn(
     reaches them. Defaults as published.
 
     Args:
+        task: The unlearning task.
         learning_rate: Learning rate of SGD; momentum, weight decay and batch size are the target's.
         epochs: Passes over forget and retain set.
         share: Share of the weights that may change: those in the mask.

@@ -48,6 +48,7 @@ def unlearn(
     images); rewinding (SCRUB+R) is not built.
 
     Args:
+        task: The unlearning task.
         learning_rate: Learning rate of SGD; momentum and weight decay are the target's.
         alpha: α, the weight of the divergence on D_r.
         gamma: γ, the weight of the cross-entropy on D_r.

@@ -35,6 +35,7 @@ def unlearn(
     training set. Defaults as published.
 
     Args:
+        task: The unlearning task.
         alpha: α, how much more a weight must matter to the forget set.
         dampening: λ, dampens the weights that do.
     """

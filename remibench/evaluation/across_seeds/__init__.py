@@ -129,6 +129,7 @@ def attack_rates(
     pool are fitted on each other's models.)
 
     Args:
+        name: Name of the attack.
         positives, negatives: Scores, one array per held-out seed.
 
     Yields:

@@ -33,6 +33,7 @@ def trace(models: Mapping[str, Scores], epochs: Mapping[str, float], ratio: floa
         models: Scores of one target's models by their method: ``original``, ``retrain`` and
             variants.
         epochs: Epochs of ReMI that each of them stands for (:func:`epochs_of`).
+        ratio: The forget ratio.
 
     Returns:
         One row per ``epoch`` (NaN: retrained), ``attack`` and ``subset``: ``images``, ``rate`` (the

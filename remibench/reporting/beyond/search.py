@@ -29,6 +29,7 @@ def profile(
     Args:
         trials: The outcome of :func:`remibench.analysis.search.judge_candidates`.
         candidates: See :func:`remibench.analysis.search.value_text`.
+        method: Name of the method.
 
     Returns:
         The parameter's name ("" if its values are no numbers), and of every cell the trials that
