@@ -115,7 +115,8 @@ def label_axes(figure: Figure, x: str = "", y: str = "") -> None:
 
 def _broken(figure: Figure, sentence: str) -> list[str]:
     """The lines of a sentence that is as wide as a figure."""
-    return textwrap.wrap(sentence, int(figure.get_figwidth() / 0.062))  # inches, at 8 points
+    width = int(figure.get_figwidth() / 0.062)  # inches, at 8 points
+    return textwrap.wrap(sentence, width, break_on_hyphens=False)
 
 
 def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:

@@ -189,6 +189,9 @@ def test_the_front_has_nothing_that_is_slower_and_no_nearer():
         [2, 0.4],
         [3, 0.2],
     ]
+    rows.loc[len(rows)] = (float("nan"), 0.45, "original")  # which takes no time
+    kept = figure_cost.front(rows)
+    assert kept[["seconds", "distance"]].to_numpy().tolist() == [[2, 0.4], [3, 0.2]]
 
 
 def test_the_distance_reads_no_attack_and_the_target_is_a_line():

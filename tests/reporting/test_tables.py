@@ -176,9 +176,9 @@ def test_the_landing_page_says_what_came_out_and_that_controls_forget_nothing(ce
     text = landing(results, config_of([0], "log_posteriors"), figure)
     assert f"leaks, keeps utility: Before{share}, Fisher{share}." in text
     assert "<th>The attacks read</th><td>log-posteriors: what changes no prediction" in text
-    assert "<li>Controls have forgotten nothing. " in text
+    assert "<li>Controls have forgotten nothing, " in text
     alone = synthetic_results(("fmnist",), ("cnn",), 2, (0.1,), methods[:3])
-    assert "<li>Controls have forgotten nothing. " not in landing(alone, config_of([0]), figure)
+    assert "<li>Controls have forgotten nothing, " not in landing(alone, config_of([0]), figure)
 
 
 def test_the_landing_page_has_the_summary_the_figure_and_what_it_does_not_show():

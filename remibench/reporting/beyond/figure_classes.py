@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, in_order, percent
-from remibench.components.registry import ORIGINAL
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
 from remibench.reporting.style import METHODS, cell_label, point, retraining
 
@@ -25,6 +24,7 @@ INPUTS = ("curves",)
 
 PANELS = {"forget": "on the forget set", "test": "on test images"}
 LETTERS = 18  # of a class's name
+LINE = 0.27  # inches of a class's line
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def draw(results: Results) -> Figure:
     names = table.drop_duplicates("x").sort_values("x")
     places = {x: place for place, x in enumerate(names["x"])}
     labels = [name if len(name) <= LETTERS else f"{name[:LETTERS]}…" for name in names["label"]]
-    size = (PAGE, 0.6 + 0.2 * len(labels))
+    size = (PAGE, 0.6 + LINE * len(labels))
     figure, axes = plt.subplots(1, len(PANELS), figsize=size, sharey=True, squeeze=False)
     for axis, (subset, title) in zip(axes.flat, PANELS.items(), strict=True):
         axis.set_title(title)
@@ -56,13 +56,14 @@ def draw(results: Results) -> Figure:
         axis.set_ylim(len(labels) - 0.5, -0.5)
         axis.tick_params(axis="y", length=0)
         rows = table[table["subset"] == subset]
-        for method in methods:
+        for number, method in enumerate(methods):
             of_method = rows[rows["method"] == method].sort_values("x")
             at = of_method["x"].map(places)
             if method == REFERENCE:
                 axis.plot(of_method["accuracy"], at, **retraining(zorder=1))
-            layer = 4 if method == ORIGINAL else 3  # controls decide as it does
-            axis.plot(of_method["accuracy"], at, **point(method), zorder=layer)
+            else:  # beside each other: controls decide as the target does
+                at = at + (number - (len(methods) - 1) / 2) * 0.7 / len(methods)
+            axis.plot(of_method["accuracy"], at, **point(method), zorder=3)
     cell = cell_label(*table[["dataset", "architecture"]].iloc[0])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"
     label_axes(figure, f"Accuracy (%; {common}, n = {table['seeds'].max():.0f})")

@@ -4,7 +4,8 @@ Every method's white-box MIA rate on the forget set and its accuracy on test ima
 − retraining, mean over n seeds with 95 % t-intervals (an arrow's head where one goes on).
 Retraining is the star at the origin; the grey bands are the margins within which a difference
 counts as none (.05; 2 points). Above them a method leaks, below them it over-forgets, left of them
-it loses utility. Open points: not decided, by the rule of the table of verdicts.
+it loses utility. Open points: not decided, by the rule of the table of verdicts, which may rest on
+the accuracy on retained images, too.
 
 One dataset and architecture have a panel per forget ratio. Several have a panel each, at the ratio
 nearest to 10 %; all ratios of them are in the overview of verdicts.

@@ -7,7 +7,7 @@ seeds: this is the picture of one run, not a result about the method.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -105,7 +105,9 @@ def draw_rates(table: pd.DataFrame, stop: float) -> Figure:
         axis.set_ylim(-0.02, 1.04)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
     label_axes(figure, "Epoch of ReMI (passes over $D_f$)", "Share called members")
-    _legend(figure, {"retrained": ":"} | ({"stopping rule": "--"} if np.isfinite(stop) else {}))
+    lines = {"retrained": ":"} | ({"stopping rule": "--"} if np.isfinite(stop) else {})
+    solid = [{"color": look.color, "marker": "o", "ms": 2.5} for look in LOOKS.values()]
+    _legend(figure, solid, lines)
     return figure
 
 
@@ -130,12 +132,13 @@ def draw_distributions(table: pd.DataFrame) -> Figure:
             if axis in axes[0]:
                 axis.set_title(title)
         line[0].set_ylabel(label)
-    label_axes(figure, "P(member)", f"Share of images, by {1 / len(bins):.2g}")
-    _legend(figure, {})
+    label_axes(figure, "P(member)", f"Share of images per bin of {1 / len(bins):.2g}")
+    looks = [{"color": look.color, "linestyle": look.line} for look in LOOKS.values()]
+    _legend(figure, looks, {"called a member right of it": ":"})
     return figure
 
 
-def _legend(figure: Figure, lines: Mapping[str, str]) -> None:
-    handles = [plt.Line2D([], [], color=look.color, linestyle=look.line) for look in LOOKS.values()]
+def _legend(figure: Figure, looks: Sequence[Mapping], lines: Mapping[str, str]) -> None:
+    handles = [plt.Line2D([], [], **look) for look in looks]
     handles += [plt.Line2D([], [], color="0.3", linestyle=style) for style in lines.values()]
     legend(figure, handles, [*(look.label for look in LOOKS.values()), *lines])

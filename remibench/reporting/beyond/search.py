@@ -20,6 +20,8 @@ LINES = {  # column of the trials → label, colour, marker
     "gap": ("gap", "0.35", "D"),
 }
 
+RING = {"linestyle": "", "marker": "o", "ms": 7, "mfc": "none", "mec": "0.2", "mew": 0.9}
+
 
 def profile(
     trials: pd.DataFrame, candidates: pd.DataFrame, method: str
@@ -88,9 +90,9 @@ def draw(trials: pd.DataFrame, candidates: pd.DataFrame, method: str) -> Figure:
     ]
     handles.append(plt.Line2D([], [], **style.retraining()))
     handles.append(plt.Line2D([], [], color="0.4", linestyle=":"))
-    legend(
-        figure, handles, [*(label for label, *_ in LINES.values()), "retraining", "target itself"]
-    )
+    handles.append(plt.Line2D([], [], **RING))
+    words = [*(label for label, *_ in LINES.values()), "retraining", "target itself", "least gap"]
+    legend(figure, handles, words)
     return figure
 
 
@@ -106,4 +108,4 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, target: pd.Series | None) -> None
         if target is not None:
             axis.axhline(target[column], color=color, linestyle=":", linewidth=0.8, zorder=1)
     least = rows.loc[rows["gap"].idxmin()]
-    axis.plot(least["value"], least["gap"], "o", ms=7, mfc="none", mec="0.2", mew=0.9)
+    axis.plot(least["value"], least["gap"], **RING)

@@ -91,8 +91,9 @@ def what_it_does_not_show(results: Results) -> list[str]:
         )
     if set(results.methods) & set(controls()):
         sentences.append(
-            "Controls have forgotten nothing. Where one is like retraining, the attack has been "
-            "deceived: a method with the same rate need not have forgotten anything."
+            "Controls have forgotten nothing, and temperatures are fitted to retraining's rate. "
+            "Where one is like retraining, the attack has been deceived: a method with the same "
+            "rate need not have forgotten anything."
         )
     sentences += [
         "An MIA rate of 0 is not success: a forgotten image should look as it does to the "
