@@ -1,6 +1,5 @@
 """What tests share: small models and data, and a run of the smoke grid."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from snakemake.utils import available_cpu_count
 from support.smoke import ROOT, copy_repository, snakemake
 from support.tasks import make_task
 
@@ -46,7 +46,7 @@ def pytest_configure(config):
 
 def pytest_xdist_auto_num_workers():
     """One process more than there are cores: some tests wait, for jobs, signals and browsers."""
-    return os.cpu_count() + 1
+    return available_cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from remibench.components.declarations import declared
+from remibench.components.display import DRAWABLE
 from remibench.components.products import FURTHER_INPUTS, products, titled
 from remibench.components.registry import (
     CONTRACTS,
@@ -18,7 +19,6 @@ from remibench.errors import RemibenchError
 
 CONTROL_USES = ("retrained", "attack", "published")  # what ``USES`` of a control can list
 SELECTION_USES = ("membership", "losses", "attributes")  # the same of a selection
-MARKERS = "osD^v<>pPXhH8d*"  # of Matplotlib's, those with a face, which open points leave white
 
 
 def check_plugins() -> None:
@@ -150,7 +150,7 @@ def _is_marker(value: object) -> bool:
         return all(map(_is_marker, value.values()))
     if not isinstance(value, str):
         return False
-    return value in MARKERS or (len(value) > 2 and value[0] == value[-1] == "$")
+    return value in DRAWABLE or (len(value) > 2 and value[0] == value[-1] == "$")
 
 
 def _required(package: str, name: str, file: Path) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from remibench.components import contracts, registry
+from remibench.components import registry
 from remibench.components.declarations import constant
 
 
@@ -33,6 +33,7 @@ class Display(NamedTuple):
     marker: str
 
 
+DRAWABLE = "osD^v<>pPXhH8d*"  # Matplotlib's markers with a face, which open points leave white
 TARGET = Display("Before", "#7f7f7f", "o")  # the target model itself: no file declares it
 
 
@@ -83,7 +84,7 @@ def made_colour(name: str) -> str:
 
 def made_marker(name: str) -> str:
     """A marker made of a name, the same everywhere; not retraining's star."""
-    markers = contracts.MARKERS.replace("*", "")
+    markers = DRAWABLE.replace("*", "")
     return markers[hashlib.sha256(name.encode()).digest()[2] % len(markers)]
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import grimp
 
 from remibench.artifacts import paths
+from remibench.artifacts.shipped import ROOT
 from remibench.components import display
 from remibench.components.plugins import plugin_files
 from remibench.components.registry import UNDIGESTED, kind_of
 
 PACKAGE = "remibench"
-ROOT = Path(__file__).parents[2]
 TEMPLATES = (".j2", ".mplstyle")  # files beside modules that these read
 
 

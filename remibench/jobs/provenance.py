@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from remibench.artifacts.shipped import ROOT
 from remibench.components.plugins import plugin_files
 
-ROOT = Path(__file__).parents[2]
 LIBRARIES = (
     "adversarial-robustness-toolbox",
     "matplotlib",

@@ -25,6 +25,7 @@ from remibench.components import registry
 from remibench.components.display import COLORS, MARKERS, made_colour
 from remibench.reporting.html_page import cell_text, template
 from remibench.reporting.render import format_cell, format_gap, use_theme
+from remibench.reporting.style import dodge
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -224,7 +225,7 @@ class Audit:
         methods = self.methods
         for position, method in enumerate(methods):
             rows = [summary.get((method, each.metric, each.subset)) for each in quantities]
-            offset = (position - (len(methods) - 1) / 2) * 0.7 / len(methods)
+            offset = dodge(position, len(methods), 0.7)
             colour = COLORS.get(method, made_colour(method))
             at = [line + offset for line in range(len(rows))]
             means = [row[0] if row else float("nan") for row in rows]

@@ -255,13 +255,13 @@ def draw_bars(
                 axis.hlines(level, place - 0.46, place + 0.46, **style.retraining())
             for position, bar in enumerate(shown):
                 if bar.key in cell.index:
-                    at = place + _place(position, shown)
+                    at = place + style.dodge(position, len(shown), BARS)
                     points = seeds[(dataset, architecture, bar.key)]
                     _bar(axis, at, width, cell.loc[bar.key], points, bar, top)
         if chance is not None:
             axis.axhline(chance, **style.CHANCE)
         if direct:  # every bar has its name below it
-            places = [_place(number, shown) for number in range(len(shown))]
+            places = [style.dodge(number, len(shown), BARS) for number in range(len(shown))]
             names = [bar.label for bar in shown]
             axis.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
         else:
@@ -298,11 +298,6 @@ def draw_bars(
         legend(figure, handles, labels)
     say_below(figure, name_missing([bar.label for bar in bars], [bar.label for bar in shown]))
     return figure
-
-
-def _place(number: int, bars: Sequence[Bar]) -> float:
-    """Place of a bar beside the middle of its group."""
-    return (number - (len(bars) - 1) / 2) * BARS / len(bars)
 
 
 def _face(bar: Bar) -> dict[str, object]:

@@ -75,6 +75,16 @@ STALLED = (0, (1.2, 1))  # the line of a training that learned nothing
 _LARGER = {"*": 1.9, "$": 1.6, "P": 1.15, "X": 1.15, "d": 1.25, "p": 1.15, "h": 1.1}
 
 
+def dodge(number: int, count: int, width: float) -> float:
+    """Place of one of several marks that stand beside each other, from the middle of them all.
+
+    Args:
+        number, count: Which mark, of how many.
+        width: The room of all marks together.
+    """
+    return (number - (count - 1) / 2) * width / count
+
+
 def point(method: str, *, filled: bool = True, size: float = 4) -> dict[str, Any]:
     """Look of a method's point, for ``Axes.plot``; open where something is not decided."""
     color, marker = COLORS[method], MARKERS[method]

@@ -78,7 +78,7 @@ def publish(
     files, left_out = _choose(results)
     for path in files:
         _check_paths(path, results)
-    _block(folder)
+    _by_hand(folder)
     for name in REQUIRED:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
@@ -98,7 +98,8 @@ def publish(
 def write_page(folder: str | Path, plugins: Sequence[str | Path] = ()) -> None:
     """Write a published folder's page anew; its title and the block written by hand stay."""
     folder = Path(folder)
-    text = page(folder, _block(folder), plugins, _title(folder))
+    title, block = _by_hand(folder)
+    text = page(folder, block, plugins, title)
     with atomic_path(folder / PAGE, "choose a folder that can be written") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -201,25 +202,20 @@ def _names(text: str, place: str) -> bool:
     return len(place) > 1 and re.search(rf"{re.escape(place)}(?![\w-])", text) is not None
 
 
-def _title(folder: Path) -> str:
-    """Title of the page that is there; empty if there is none."""
-    path = folder / PAGE
-    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
-    return first.removeprefix("# ") if first.startswith("# ") else ""
-
-
-def _block(folder: Path) -> str:
-    """Text written by hand in the page that is there; a stand-in if there is no page."""
+def _by_hand(folder: Path) -> tuple[str, str]:
+    """Title of the page that is there, empty if it has none, and the text written by hand."""
     path = folder / PAGE
     if not path.exists():
-        return UNWRITTEN
-    parts = path.read_text(encoding="utf-8").split(BEGIN)
+        return "", UNWRITTEN
+    text = path.read_text(encoding="utf-8")
+    title = re.match("# (.*)", text)
+    parts = text.split(BEGIN)
     if len(parts) != 2 or parts[1].count(END) != 1:
         raise RemibenchError(
             f"{path} has no block between {BEGIN!r} and {END!r}; add these two lines around what "
             "is to be kept, or move the page away"
         )
-    return parts[1].partition(END)[0].strip()
+    return title[1] if title else "", parts[1].partition(END)[0].strip()
 
 
 def _facts(folder: Path, results: Results, config: dict[str, Any]) -> str:

@@ -11,8 +11,7 @@ from support.synthetic import ARCHITECTURES, DATASETS, synthetic_results
 
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import in_order
-from remibench.components.contracts import MARKERS as DRAWABLE
-from remibench.components.display import made_marker
+from remibench.components.display import DRAWABLE, made_marker
 from remibench.components.registry import controls, methods
 from remibench.reporting import style
 from remibench.reporting.paper import figure03_mia_before_after as figure03

@@ -177,6 +177,8 @@ def test_the_landing_page_says_what_came_out_and_that_controls_forget_nothing(ce
     assert f"leaks, keeps utility: Before{share}, Fisher{share}." in text
     assert "<th>The attacks read</th><td>log-posteriors: what changes no prediction" in text
     assert "<li>Controls have forgotten nothing, " in text
+    of_others = {"seeds": [0], "adversaries": {"mia": {"mine": {"outputs": [1]}, "blackbox": {}}}}
+    assert "The attacks read" not in landing(results, of_others, figure)
     alone = synthetic_results(("fmnist",), ("cnn",), 2, (0.1,), methods[:3])
     assert "<li>Controls have forgotten nothing, " not in landing(alone, config_of([0]), figure)
 

@@ -24,7 +24,7 @@ from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import CELL, Results, in_order, percent
 from remibench.analysis.verdicts import NOT_MEASURABLE
 from remibench.reporting.panels import PAGE, legend, say_not_run
-from remibench.reporting.style import COLORS, METHODS, cell_label, ratio_marker, retraining
+from remibench.reporting.style import COLORS, METHODS, cell_label, dodge, ratio_marker, retraining
 
 TITLE = "Image by image, across seeds"
 INPUTS = ("across_seeds",)
@@ -104,7 +104,7 @@ def _panel(
             row = rows.loc[(metric, method, ratio)].squeeze()
             if pd.isna(row["value"]):
                 continue
-            at = number + (place - (len(ratios) - 1) / 2) * 0.8 / len(ratios)
+            at = number + dodge(place, len(ratios), 0.8)
             if pd.notna(row["low"]):
                 ends = np.clip([row["low"], row["high"]], 0, 1)  # attacks alone have them
                 axis.hlines(at, *ends, color=COLORS[method], linewidth=1)

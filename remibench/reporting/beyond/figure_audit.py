@@ -21,7 +21,7 @@ from remibench.analysis.quantities import mathematical
 from remibench.analysis.results import CELL, Results, in_order, percent
 from remibench.analysis.verdicts import NOT_DECIDED
 from remibench.reporting.panels import PAGE, legend, sentence_figure
-from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, point, retraining
+from remibench.reporting.style import COLORS, MARGIN, METHODS, cell_label, dodge, point, retraining
 
 TITLE = "What each metric can be fooled by"
 ALSO = ("across_seeds",)  # read where it is measured
@@ -95,7 +95,7 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, controls: list[str]) -> None:
         axis.barh(place, 2 * half, left=-half, height=0.8, color=MARGIN, zorder=0)
         for row in of_metric.itertuples():
             number = controls.index(row.control)
-            at = place + (number - (len(controls) - 1) / 2) * 0.6 / len(controls)
+            at = place + dodge(number, len(controls), 0.6)
             inside = float(np.clip(row.at, LEAST + 0.04, GREATEST - 0.04))
             decided = row.verdict != NOT_DECIDED
             look = point(row.control, filled=decided, size=4.5)

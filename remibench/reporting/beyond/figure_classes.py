@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from remibench.analysis.gaps import REFERENCE
 from remibench.analysis.results import Results, in_order, percent
 from remibench.reporting.panels import PAGE, label_axes, legend, sentence_figure
-from remibench.reporting.style import METHODS, cell_label, point, retraining
+from remibench.reporting.style import METHODS, cell_label, dodge, point, retraining
 
 TITLE = "Accuracy by class"
 INPUTS = ("curves",)
@@ -62,7 +62,7 @@ def draw(results: Results) -> Figure:
             if method == REFERENCE:
                 axis.plot(of_method["accuracy"], at, **retraining(zorder=1))
             else:  # beside each other: controls decide as the target does
-                at = at + (number - (len(methods) - 1) / 2) * 0.7 / len(methods)
+                at = at + dodge(number, len(methods), 0.7)
             axis.plot(of_method["accuracy"], at, **point(method), zorder=3)
     cell = cell_label(*table[["dataset", "architecture"]].iloc[0])
     common = f"{cell}, {percent(results.main_ratio)} forgotten"

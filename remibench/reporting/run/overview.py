@@ -16,6 +16,7 @@ from remibench.analysis.quantities import choose
 from remibench.analysis.results import BY_METHOD, METHODS, Results
 from remibench.analysis.statistics import summarise
 from remibench.analysis.targets import target_accuracies
+from remibench.components.products import ACCESS
 from remibench.reporting.html_page import ABSENT
 from remibench.reporting.render import listed, readable, settings
 
@@ -52,7 +53,7 @@ PAGES = {  # page → category and label in the report; its caption is overview_
     "hyperparameters": ("Run", "parameters of every cell"),
     "provenance": ("Run", "provenance"),
 }
-ATTACKS = {"mf": "MF", "mia": "MIA", "whitebox": "white-box", "blackbox": "black-box"}
+ATTACKS = {"mf": "MF", "mia": "MIA"} | ACCESS
 
 
 @dataclass(frozen=True)
