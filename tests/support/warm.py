@@ -58,8 +58,7 @@ def main():
         if child == 0:
             run(**json.loads(line), stand_in=stand_in)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    jobs.kill()
-    jobs.wait()
+    jobs.communicate()
     shutil.rmtree(folder)
 
 
@@ -101,17 +100,17 @@ def start_jobs(folder):
         [sys.executable, "-P", __file__, str(listener.fileno())],
         env=os.environ | {THREADS: "1"},
         pass_fds=[listener.fileno()],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
     )
     return shlex.quote(str(stand_in)), process
 
 
 def serve_jobs(listener):
-    """Fork a job for every connection."""
+    """Fork a job for every connection until the standard input ends, with whoever holds it."""
     for name in OF_JOBS:
         import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for jobs
-    while True:
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
