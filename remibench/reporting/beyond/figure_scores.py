@@ -27,7 +27,7 @@ INPUTS = ("curves",)
 
 SCORES = {
     "mia_whitebox": "P(member), white-box attack",
-    "log_odds": "Log-odds of its class (ends: beyond)",
+    "log_odds": "Log-odds of the true class (outermost bins: beyond)",
 }
 SHOWN = ("forget", "retain", "test")
 
